@@ -1,0 +1,79 @@
+"""The circuits of this project, by name: which model, which samples, which knobs."""
+
+from pathlib import Path
+
+from zk.circuit import Circuit, RunArgs, Samples
+
+ROOT = Path(__file__).parents[1]
+ARTIFACTS = ROOT / "artifacts"
+VERIFIERS = ROOT / "contracts" / "verifiers"
+EXPORTS = ROOT / "models" / "exports"
+
+CALIBRATION_SAMPLES = 32
+TEST_SAMPLES = 1000  # of the 10,000; `ape run bench` measures them all
+
+# The view of `models.data.drawing` that each circuit's model reads.
+READS = {"clan": "swift", "clan-bad": "swift", "clan-lenet": "lenet", "clan-dense": "dense"}
+
+# Whole-number inputs enter at scale 0, and the rebase multiplier keeps the ten outputs from being
+# rescaled: the only decompositions left are inputs, ReLUs and outputs. 4096 bounds k from below
+# by 13, which is also what the rows need.
+SWIFT_ARGS = RunArgs(
+    input_scale=0, param_scale=6, scale_rebase_multiplier=10, num_inner_cols=2, decomp_base=4096
+)
+CIRCUITS = {
+    "clan": ("swift.onnx", "ClanVerifier", SWIFT_ARGS),
+    "clan-bad": ("swift-bad.onnx", "ClanBadVerifier", SWIFT_ARGS),
+    "clan-lenet": ("lenet.onnx", "ClanLenetVerifier", RunArgs()),
+    "clan-dense": ("dense.onnx", "ClanDenseVerifier", RunArgs()),
+}
+
+
+def circuit(name: str) -> Circuit:
+    """One of the project's circuits; a `KeyError` for any other name."""
+    export, contract, run_args = CIRCUITS[name]
+    return Circuit(
+        name=name,
+        model=EXPORTS / export,
+        contract=contract,
+        samples=lambda: digit_samples(name),
+        run_args=run_args,
+    )
+
+
+def digit_samples(name: str, tests: int = TEST_SAMPLES) -> Samples:
+    """Drawings as the circuit's model sees them: training images to calibrate, test images to test."""
+    from models.data import drawing, mnist
+
+    view = drawing.VIEWS[READS[name]]
+    return Samples(
+        calibration=view(mnist.drawings("train")[:CALIBRATION_SAMPLES]),
+        test=view(mnist.drawings("test")[:tests]),
+        labels=mnist.labels("test")[:tests],
+    )
+
+
+def own_circuit(name: str, model: Path, data: Path) -> Circuit:
+    """A circuit of any ONNX model; `data` is an .npz with `x` and, if there are any, `labels`."""
+    return Circuit(
+        name=name,
+        model=model,
+        contract="".join(part.capitalize() for part in name.split("-")) + "Verifier",
+        samples=lambda: _own_samples(data),
+    )
+
+
+def _own_samples(data: Path) -> Samples:
+    import numpy as np
+
+    from zk.errors import CircuitError
+
+    try:
+        with np.load(data, allow_pickle=False) as arrays:
+            x = arrays["x"]
+            labels = arrays["labels"] if "labels" in arrays else None
+    except (OSError, ValueError, KeyError) as error:
+        raise CircuitError(
+            f"{data} should be an .npz file with an array `x` of samples (and `labels`): {error}"
+        ) from error
+    return Samples(calibration=x[:CALIBRATION_SAMPLES], test=x, labels=labels)

@@ -1,0 +1,1 @@
+"""ONNX in, proof and verifier out. Knows nothing of digits, voices or the contracts."""

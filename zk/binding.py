@@ -1,0 +1,110 @@
+"""The binding: a key that passes through the circuit unchanged, so that a proof names its owner."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from zk.errors import CircuitError
+
+KEY_BITS = 224  # 64 bits of domain above the 160 bits of an account
+MAX_LIMB_BITS = 24
+
+
+@dataclass(frozen=True)
+class KeyLayout:
+    """How a key is cut into little-endian limbs that the circuit carries exactly."""
+
+    limbs: int
+    bits: int
+
+    @classmethod
+    def within(cls, value_range: int) -> "KeyLayout":
+        """The widest layout whose limbs stay inside the circuit's range check on inputs."""
+        bits = min(MAX_LIMB_BITS, value_range.bit_length() - 1)
+        if bits < 1:
+            raise CircuitError(f"No key fits a circuit with a value range of {value_range}.")
+        return cls(limbs=-(-KEY_BITS // bits), bits=bits)
+
+    @property
+    def widest(self) -> int:
+        """The largest key, for measuring: every limb is as large as it gets."""
+        return 2**KEY_BITS - 1
+
+    def split(self, key: int) -> list[int]:
+        if not 0 <= key < 2**KEY_BITS:
+            raise CircuitError(f"A key is a whole number below 2**{KEY_BITS}, not {key}.")
+        return [key >> (i * self.bits) & (2**self.bits - 1) for i in range(self.limbs)]
+
+    def join(self, limbs: list[int]) -> int:
+        return sum(limb << (i * self.bits) for i, limb in enumerate(limbs))
+
+
+def bind(model_path: Path, layout: KeyLayout, bound_path: Path) -> None:
+    """Grafts the key onto an ONNX model: an integer input, an Identity, an output before `y`."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = _read(model_path)
+    graph = model.graph
+    _check_shape(model, model_path)
+    del graph.value_info[:]
+    for node in graph.node:
+        if node.op_type == "Conv" and not any(a.name == "strides" for a in node.attribute):
+            # ONNX lets a Conv leave its strides out, ezkl does not.
+            kernel = next(t for t in graph.initializer if t.name == node.input[1])
+            node.attribute.append(helper.make_attribute("strides", [1] * (len(kernel.dims) - 2)))
+
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    key = next(n for n in ("key", "verdict_key") if n not in taken)
+    passed = next(n for n in ("key_out", "verdict_key_out") if n not in taken)
+    shape = [1, layout.limbs]
+    graph.input.insert(0, helper.make_tensor_value_info(key, TensorProto.INT64, shape))
+    graph.output.insert(0, helper.make_tensor_value_info(passed, TensorProto.INT64, shape))
+    graph.node.insert(0, helper.make_node("Identity", [key], [passed], name="pass_key"))
+    onnx.checker.check_model(model)
+    onnx.save(model, bound_path)
+
+
+def input_shape(model_path: Path) -> tuple[int, ...]:
+    """The shape of the one sample that the model takes."""
+    return _check_shape(_read(model_path), model_path)
+
+
+def _read(path: Path):
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except FileNotFoundError as error:
+        raise CircuitError(f"There is no ONNX file at {path}.") from error
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise CircuitError(f"{path} is not a valid ONNX file: {reason}.") from error
+    return model
+
+
+def _check_shape(model, path: Path) -> tuple[int, ...]:
+    """The shape of the model's input, its open batch dimension set to 1."""
+    from onnx import TensorProto
+
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [i for i in model.graph.input if i.name not in weights]
+    floats = [i for i in inputs if i.type.tensor_type.elem_type == TensorProto.FLOAT]
+    outputs = model.graph.output
+    if len(inputs) != 1 or len(floats) != 1 or len(outputs) != 1:
+        raise CircuitError(
+            f"{path} has {len(inputs)} inputs ({len(floats)} of them float32) and {len(outputs)} "
+            "outputs: a circuit is made of a model with one float32 input and one output."
+        )
+    for tensor in (inputs[0], outputs[0]):
+        dimensions = tensor.type.tensor_type.shape.dim
+        if dimensions and not dimensions[0].HasField("dim_value"):
+            dimensions[0].dim_value = 1
+        open_sizes = [d.dim_param or "?" for d in dimensions if not d.HasField("dim_value")]
+        if open_sizes:
+            raise CircuitError(
+                f"{path} leaves the sizes {', '.join(open_sizes)} of {tensor.name} open: export it "
+                "with fixed sizes (only the first, the batch, may be open)."
+            )
+    return tuple(d.dim_value for d in inputs[0].type.tensor_type.shape.dim)

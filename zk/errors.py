@@ -1,0 +1,67 @@
+"""The one error that the pipeline raises, and how ezkl's own failures become it."""
+
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# How ezkl and tract, which reads ONNX for it, name an operator that they lack.
+UNSUPPORTED = re.compile(r"(?:Unimplemented\(|Unknown op: |analyse for node #\d+ \"[^\"]*\" )(\w+)")
+
+
+class CircuitError(Exception):
+    """A step of the pipeline could not be done; the message says what was wrong and the way on."""
+
+
+@contextmanager
+def sentences(doing: str) -> Iterator[None]:
+    """Turns an ezkl error, or a panic of the Rust code under it, into one `CircuitError`.
+
+    What ezkl prints meanwhile is held back. Not for several threads at once.
+    """
+    with tempfile.TemporaryFile() as sink, _printing_into(sink.fileno()):
+        try:
+            yield
+        # A Rust panic arrives as a PanicException, which is no Exception but a BaseException.
+        except BaseException as error:
+            panicked = type(error).__name__ == "PanicException"
+            if not panicked and not isinstance(error, RuntimeError):
+                raise
+            sink.seek(0)
+            printed = sink.read().decode(errors="replace")
+            raise CircuitError(f"ezkl could not {doing}: {_reason(str(error), printed)}.") from error
+
+
+def _reason(message: str, printed: str) -> str:
+    unsupported = UNSUPPORTED.search(printed) or UNSUPPORTED.search(message)
+    if unsupported:
+        return f"the operator {unsupported.group(1)} is not supported"
+    if too_large := re.search(r"integer (-?\d+) is too large.*", printed):
+        return f"a value leaves the circuit's range ({too_large.group(0).strip()})"
+    return re.sub(r"\s+", " ", re.sub(r"^Failed to [\w ]+: ", "", message)).strip(" .")
+
+
+@contextmanager
+def _printing_into(descriptor: int) -> Iterator[None]:
+    """Sends what compiled code and its logger print into a file until the block ends."""
+    logger = logging.getLogger("ezkl")
+    with os.fdopen(os.dup(descriptor), "w") as log:
+        handler = logging.StreamHandler(log)
+        propagate, logger.propagate = logger.propagate, False
+        logger.addHandler(handler)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        originals = {stream: os.dup(stream) for stream in (1, 2)}
+        try:
+            for stream in originals:
+                os.dup2(descriptor, stream)
+            yield
+        finally:
+            for stream, original in originals.items():
+                os.dup2(original, stream)
+                os.close(original)
+            logger.removeHandler(handler)
+            logger.propagate = propagate

@@ -1,0 +1,115 @@
+"""Proving and verifying: a private input in, a proof that anybody can check out."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zk.binding import KeyLayout
+from zk.errors import CircuitError, sentences
+from zk.manifest import Manifest, write_whole
+from zk.witness import FIELD, felt, signed, witness
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A proof and its public instances: the key's limbs, then the model's outputs."""
+
+    circuit: str
+    proof: bytes
+    instances: list[int]
+
+    def key(self, layout: KeyLayout) -> int:
+        return layout.join(self.instances[: layout.limbs])
+
+    def outputs(self, layout: KeyLayout) -> list[int]:
+        """The outputs as whole numbers; divide by 2**output_scale for the model's."""
+        return [signed(instance) for instance in self.instances[layout.limbs :]]
+
+    def save(self, path: Path) -> None:
+        content = {
+            "circuit": self.circuit,
+            "proof": "0x" + self.proof.hex(),
+            "instances": [f"0x{instance:064x}" for instance in self.instances],
+        }
+        write_whole(path, json.dumps(content, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Proof":
+        try:
+            content = json.loads(path.read_text())
+            return cls(
+                circuit=content["circuit"],
+                proof=bytes.fromhex(content["proof"].removeprefix("0x")),
+                instances=[int(instance, 16) for instance in content["instances"]],
+            )
+        except FileNotFoundError:
+            raise CircuitError(f"There is no proof at {path}: run `ape run prove`.") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CircuitError(f"{path} is not a proof file ({error!r}).") from error
+
+
+def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
+    """Proves what the circuit makes of `x`, for the account and domain in `key`."""
+    import ezkl
+
+    name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
+    if not np.isfinite(x).all():
+        raise CircuitError(f"The input of {name} holds numbers that are not finite.")
+    with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
+        run, out = Path(folder, "witness.json"), Path(folder, "proof.json")
+        with sentences(f"run the input through {name}"):
+            witness(Path(files["compiled"]), manifest.layout, key, x, run)
+        with sentences(f"prove {name}"):
+            ezkl.prove(str(run), files["compiled"], files["pk"], str(out), files["srs"])
+        # `prove` does not check the constraints, `verify` does.
+        _verify(out, files, name)
+        made = json.loads(out.read_text())
+    return Proof(name, bytes(made["proof"]), [felt(v) for v in made["instances"][0]])
+
+
+def verify(manifest: Manifest, proof: Proof) -> None:
+    """Raises a `CircuitError` unless the proof is valid under the circuit's own key."""
+    name, files = manifest["circuit"], _files(manifest, "vk", "settings", "srs")
+    expected = manifest.layout.limbs + manifest["outputs"]
+    if len(proof.instances) != expected:
+        raise CircuitError(
+            f"A proof of {name} has {expected} instances, this one {len(proof.instances)}."
+        )
+    for index, instance in enumerate(proof.instances):
+        if not 0 <= instance < FIELD:
+            raise CircuitError(f"Instance {index} is {instance}, not a number below the field's order.")
+    with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
+        path = Path(folder, "proof.json")
+        path.write_text(json.dumps(_snark(proof)))
+        _verify(path, files, name)
+
+
+def _verify(path: Path, files: dict[str, str], name: str) -> None:
+    import ezkl
+
+    with sentences(f"accept the proof under the key of {name}"):
+        if not ezkl.verify(str(path), files["settings"], files["vk"], files["srs"]):
+            raise CircuitError(f"The proof is not valid under the key of {name}.")
+
+
+def _files(manifest: Manifest, *labels: str) -> dict[str, str]:
+    return {label: os.fspath(manifest.file(label)) for label in labels}
+
+
+def _snark(proof: Proof) -> dict[str, Any]:
+    """A proof as ezkl's own files hold it."""
+    return {
+        "protocol": None,
+        "instances": [[i.to_bytes(32, "little").hex() for i in proof.instances]],
+        "proof": list(proof.proof),
+        "hex_proof": "0x" + proof.proof.hex(),
+        "split": None,
+        "pretty_public_inputs": None,
+        "timestamp": None,
+        "version": None,
+    }

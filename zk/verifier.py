@@ -1,0 +1,64 @@
+"""The Solidity verifier that ezkl generates, under a name of its own, and its compiled size."""
+
+import asyncio
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from zk.errors import CircuitError, sentences
+
+SOLC = "0.8.30"
+# The settings of ape-config.yaml, so that the code measured here is the code that is deployed.
+SETTINGS = {
+    "optimizer": {"enabled": True, "runs": 200},
+    "evmVersion": "paris",
+    # The hash of the sources at the end of the code is no part of what it does.
+    "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
+    "outputSelection": {"*": {"*": ["evm.deployedBytecode.object"]}},
+}
+
+
+def write(contract: str, vk: Path, settings: Path, srs: Path, path: Path) -> None:
+    """Generates the verifier of a verification key."""
+    import ezkl
+
+    abi = path.with_name(f".{contract}.abi.partial")
+
+    async def create() -> None:
+        await ezkl.create_evm_verifier(str(vk), str(settings), str(path), str(abi), str(srs))
+
+    path.unlink(missing_ok=True)
+    try:
+        with sentences(f"write the verifier {contract}"):
+            asyncio.run(create())
+    except CircuitError:
+        # ezkl writes the source first and then looks for a solc of its own, only to make an ABI
+        # that is always the same: the missing ABI is no loss, an incomplete source would be.
+        if not path.is_file() or not path.read_text().rstrip().endswith("}"):
+            raise
+    finally:
+        abi.unlink(missing_ok=True)
+    source, renamed = re.subn(r"\bHalo2Verifier\b", contract, path.read_text())
+    if not renamed:
+        raise CircuitError(f"ezkl's verifier for {contract} is not named Halo2Verifier any more.")
+    path.write_text(source)
+
+
+def runtime_facts(contract: str, path: Path) -> dict[str, Any]:
+    """The SHA-256 and the size of the verifier's runtime code, metadata apart."""
+    import solcx
+    from solcx.exceptions import SolcError, SolcNotInstalled
+
+    sources = {f"{contract}.sol": {"content": path.read_text()}}
+    try:
+        compiled = solcx.compile_standard(
+            {"language": "Solidity", "sources": sources, "settings": SETTINGS}, solc_version=SOLC
+        )
+    except SolcNotInstalled as error:
+        raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.") from error
+    except SolcError as error:
+        raise CircuitError(f"solc could not compile {path}: {error.message}") from error
+    deployed = compiled["contracts"][f"{contract}.sol"][contract]["evm"]["deployedBytecode"]
+    code = bytes.fromhex(deployed["object"])
+    return {"runtime_sha256": hashlib.sha256(code).hexdigest(), "runtime_bytes": len(code)}

@@ -1,0 +1,96 @@
+"""Running a circuit without proving: what the quantised model answers, and how often it is right."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from zk.binding import KeyLayout
+from zk.errors import sentences
+
+if TYPE_CHECKING:
+    from zk.circuit import Samples
+
+# The order of BN254's scalar field: instances are whole numbers below it.
+FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
+# A negative output v stands in the field as FIELD - |v|; nothing between the two ranges is a number.
+LARGEST = 2**127
+
+
+def felt(value: str) -> int:
+    """A field element as ezkl writes it: 32 little-endian bytes in hexadecimal."""
+    return int.from_bytes(bytes.fromhex(value), "little")
+
+
+def signed(instance: int) -> int:
+    """The whole number that an output instance stands for."""
+    if instance < LARGEST:
+        return instance
+    if FIELD - LARGEST < instance < FIELD:
+        return instance - FIELD
+    raise ValueError(f"The instance {instance} is no number: it lies between the signed ranges.")
+
+
+def witness(
+    compiled: Path, layout: KeyLayout, key: int, x: np.ndarray, output: Path | None = None
+) -> dict[str, Any]:
+    """Runs one input through the circuit. The input stays in memory; the witness goes to `output`."""
+    import ezkl
+
+    data = [layout.split(key), np.asarray(x, np.float64).reshape(-1).tolist()]
+    return ezkl.gen_witness(
+        json.dumps({"input_data": data}), str(compiled), str(output) if output else None
+    )
+
+
+def outputs(run: dict[str, Any]) -> np.ndarray:
+    """The quantised model's outputs in a witness, as whole numbers."""
+    return np.array([signed(felt(value)) for value in run["outputs"][-1]])
+
+
+def accuracy(
+    model: Path,
+    compiled: Path,
+    samples: "Samples",
+    output_scale: int,
+    layout: KeyLayout,
+) -> dict[str, Any]:
+    """Compares the float model with the circuit's witnesses on every test sample.
+
+    `agreement` is how often both choose the same output, `max_error` the largest difference.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model)
+    given = session.get_inputs()[0]
+    shape = [size if isinstance(size, int) else 1 for size in given.shape]
+    floats = np.stack(
+        [
+            session.run(None, {given.name: x.reshape(shape).astype(np.float32)})[0].reshape(-1)
+            for x in samples.test
+        ]
+    )
+    with (
+        os.fdopen(os.dup(2), "w") as terminal,
+        sentences("run the test samples"),
+        ThreadPoolExecutor() as pool,
+    ):
+        runs = pool.map(lambda x: outputs(witness(compiled, layout, layout.widest, x)), samples.test)
+        bar = tqdm(
+            runs, "accuracy", len(samples.test), leave=False, unit="sample", file=terminal, disable=None
+        )
+        quantised = np.stack(list(bar))
+
+    facts = {
+        "samples": len(samples.test),
+        "agreement": float(np.mean(floats.argmax(1) == quantised.argmax(1))),
+        "max_error": float(np.abs(floats - quantised / 2.0**output_scale).max()),
+    }
+    if samples.labels is not None:
+        facts["float"] = float(np.mean(floats.argmax(1) == samples.labels))
+        facts["quantised"] = float(np.mean(quantised.argmax(1) == samples.labels))
+    return facts
