@@ -1,0 +1,75 @@
+"""What the commands share: errors in one sentence, and how people name accounts."""
+
+import click
+from ape import accounts, networks
+from ape.cli import ConnectedProviderCommand
+from ape.exceptions import ApeException, ContractLogicError
+
+from models.data.drawing import DrawingError
+from models.data.mnist import DatasetError
+from zk.errors import CircuitError
+
+
+class Command(click.Command):
+    """A command whose foreseeable failures are one sentence and exit code 1, never a traceback."""
+
+    def invoke(self, ctx: click.Context):
+        try:
+            return super().invoke(ctx)
+        except (CircuitError, DatasetError, DrawingError) as error:
+            raise click.ClickException(str(error)) from error
+        except ContractLogicError as error:
+            raise click.ClickException(f"The contract refuses: {refusal(error)}.") from error
+        except (ApeException, ConnectionError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+class ChainCommand(Command, ConnectedProviderCommand):
+    """A command that talks to a chain: `--network`, ethereum:local by default."""
+
+
+def refusal(error: ContractLogicError) -> str:
+    """A revert as the contract's interface names it, with the values that it reports."""
+    name = type(error).__name__ if type(error) is not ContractLogicError else error.revert_message
+    values = getattr(error, "inputs", None) or {}
+    return f"{name}({', '.join(f'{k}={v}' for k, v in values.items())})" if values else name
+
+
+def signer(name: str | None):
+    """The account that signs: an alias, or on a dev network also the number of a test account."""
+    dev = networks.provider.network.is_dev
+    if name is None and dev:
+        return accounts.test_accounts[0]
+    if name is None:
+        raise CircuitError(
+            f"{networks.provider.network.choice} is a live network: say who signs with "
+            f"--account ALIAS (`ape accounts list` shows yours)."
+        )
+    if name.isdigit() and dev:
+        return _test_account(name)
+    if name in accounts.aliases:
+        return accounts.load(name)
+    raise CircuitError(
+        f"There is no account {name!r} to sign with: give an alias of `ape accounts list`"
+        + (" or the number of a test account (0 to 9)." if dev else ".")
+    )
+
+
+def address(name: str) -> str:
+    """The address that a person means: an address, an alias, or the number of a test account."""
+    if not name.startswith("0x"):
+        return signer(name).address
+    from eth_utils import is_checksum_formatted_address, is_address, to_checksum_address
+
+    if not is_address(name) or (
+        is_checksum_formatted_address(name) and name != to_checksum_address(name)
+    ):
+        raise CircuitError(f"{name} is not an address with a valid checksum.")
+    return to_checksum_address(name)
+
+
+def _test_account(number: str):
+    known = accounts.test_accounts
+    if int(number) >= len(known):
+        raise CircuitError(f"There are {len(known)} test accounts, numbered from 0, no {number}.")
+    return known[int(number)]

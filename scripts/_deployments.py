@@ -1,0 +1,52 @@
+"""The record of what stands on which chain: deployments/<chain id>.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ape import networks, project
+
+from scripts._circuits import ROOT
+from zk.errors import CircuitError
+from zk.manifest import write_whole
+
+FOLDER = ROOT / "deployments"
+
+
+def path() -> Path:
+    """A fork has its upstream's chain id, but a record of its own, which git ignores."""
+    provider = networks.provider
+    fork = ".fork" if provider.network.is_fork else ""
+    return FOLDER / f"{provider.chain_id}{fork}.json"
+
+
+def read() -> dict[str, Any]:
+    return json.loads(path().read_text()) if path().is_file() else {}
+
+
+def write(circuit: str, entry: dict[str, Any]) -> None:
+    write_whole(path(), json.dumps({**read(), circuit: entry}, indent=2) + "\n")
+
+
+def stands(entry: dict[str, Any]) -> bool:
+    """Whether both contracts of an entry have code on the connected chain."""
+    provider = networks.provider
+    return all(len(provider.get_code(entry[name])) > 0 for name in ("contract", "verifier"))
+
+
+def clan(circuit: str):
+    """The Clan contract of a circuit on the connected chain."""
+    network = networks.provider.network.choice
+    deploy = f"run `ape run deploy --circuit {circuit} --network {network}`"
+    entry = read().get(circuit)
+    if entry is None:
+        raise CircuitError(f"{path().name} has no deployment of {circuit}: {deploy}.")
+    if not stands(entry):
+        hint = ""
+        if networks.provider.network.is_local:
+            hint = " (an anvil that a command starts ends with it: keep one running with `anvil`)"
+        raise CircuitError(
+            f"Chain {networks.provider.chain_id} has no contract at {entry['contract']}{hint}: "
+            f"{deploy}."
+        )
+    return project.Clan.at(entry["contract"])

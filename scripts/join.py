@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import click
+
+from scripts import _deployments
+from scripts._circuits import ARTIFACTS
+from scripts._cli import ChainCommand, signer
+from zk.errors import CircuitError
+from zk.manifest import Manifest
+from zk.proof import Proof, verify
+
+
+@click.command(cls=ChainCommand)
+@click.argument("path", metavar="PROOF", type=click.Path(path_type=Path))
+@click.option("--account", help="Who sends and pays, the member or a relayer; dev default: test 0.")
+def cli(path: Path, account: str | None) -> None:
+    """Join the clan that a proof shows. Whoever sends it, the account inside the proof joins.
+
+    \b
+    Example:
+        ape run join proofs/clan-0x7099….json --account 2 --network ethereum:local
+    """
+    proof = Proof.load(path)
+    manifest = Manifest(ARTIFACTS / proof.circuit)
+    clan = _deployments.clan(proof.circuit)
+    verify(manifest, proof)
+    key = proof.key(manifest.layout)
+    member = f"0x{key & (2**160 - 1):040x}"
+    if clan.keyOf(member) != key:
+        raise CircuitError(
+            f"{path} was made for another chain or contract than {clan.address} on chain "
+            f"{clan.provider.chain_id}: run `ape run prove` again."
+        )
+    if clan.isMember(member):
+        raise CircuitError(f"{member} is in clan {clan.clanOf(member)} already, for good.")
+    sender = signer(account)
+    receipt = clan.join(member, proof.proof, proof.instances, sender=sender)
+    relayed = "" if sender.address.lower() == member else f", relayed by {sender.address}"
+    click.echo(
+        f"{member} joined clan {clan.clanOf(member)}{relayed} ({receipt.gas_used:,} gas)"
+    )

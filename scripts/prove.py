@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import click
+import numpy as np
+
+from scripts import _deployments
+from scripts._circuits import ARTIFACTS, READS, ROOT
+from scripts._cli import ChainCommand, address
+from zk.errors import CircuitError
+from zk.manifest import Manifest
+from zk.proof import Proof, prove
+
+
+@click.command(cls=ChainCommand)
+@click.option("--circuit", default="clan", show_default=True)
+@click.option("--image", type=click.Path(path_type=Path), help="A 28x28 picture or .npy, light on dark.")
+@click.option("--test-image", type=click.IntRange(0, 9999), help="A drawing of MNIST's test set.")
+@click.option(
+    "--input", "tensor", type=click.Path(path_type=Path), help=".npy, for a circuit of your own."
+)
+@click.option("--account", required=True, help="For whom: an address, alias or test account number.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: proofs/CIRCUIT-ACCOUNT.json.")
+def cli(circuit, image, test_image, tensor, account, out) -> None:
+    """Prove what the model reads in a drawing, for one account on one chain and contract.
+
+    \b
+    Example:
+        ape run prove --circuit clan --test-image 7 --account 1 --network ethereum:local
+    """
+    manifest = Manifest(ARTIFACTS / circuit)
+    x = _input(circuit, image, test_image, tensor)
+    owner = address(account)
+    key = _deployments.clan(circuit).keyOf(owner)
+    proof = prove(manifest, key, x)
+    out = out or ROOT / "proofs" / f"{circuit}-{owner}.json"
+    proof.save(out)
+    click.echo(logits(manifest, proof))
+    click.echo(f"proof for {owner}: {out}")
+
+
+def logits(manifest: Manifest, proof: Proof) -> str:
+    """The logits as bars, and what they say."""
+    values = [v / 2 ** manifest["output_scale"] for v in proof.outputs(manifest.layout)]
+    largest = max(values)
+    width = max(largest - min(values), 1e-9)
+    bars = [
+        f"  {digit}  {value:8.2f}  {'█' * round(30 * (value - min(values)) / width)}"
+        for digit, value in enumerate(values)
+    ]
+    return "\n".join([*bars, f"the model reads a {values.index(largest)}"])
+
+
+def _input(circuit: str, image: Path | None, test_image: int | None, tensor: Path | None):
+    """The circuit's input from the one source that was given."""
+    from models.data import drawing, mnist
+
+    given = [source for source in (image, test_image, tensor) if source is not None]
+    if len(given) != 1:
+        raise click.UsageError("Give one of --image, --test-image and --input.")
+    if tensor is not None:
+        try:
+            return np.load(tensor, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise CircuitError(f"{tensor} is not a .npy array: {error}") from error
+    if circuit not in READS:
+        raise click.UsageError(f"{circuit} is no digit reader of this project: give --input FILE.npy.")
+    if image is not None:
+        pixels = drawing.read(image)
+    else:
+        pixels = mnist.drawings("test")[test_image]
+        click.echo(f"test image {test_image}, labelled {mnist.labels('test')[test_image]}:")
+    click.echo(drawing.as_text(pixels))
+    return drawing.VIEWS[READS[circuit]](pixels)
