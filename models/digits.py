@@ -110,7 +110,9 @@ def train(
     for epoch in range(1, epochs + 1):
         network.train()
         order = torch.randperm(len(pixels), device=device).split(recipe.batch)
-        for chosen in tqdm(order, desc=f"{name} {epoch}/{epochs}", leave=False, unit="batch", disable=None):
+        for chosen in tqdm(
+            order, desc=f"{name} {epoch}/{epochs}", leave=False, unit="batch", disable=None
+        ):
             images = pixels[chosen].unsqueeze(1) / 255
             view = _view(name, _jitter(images) if recipe.jitter else images)
             loss = F.cross_entropy(network(view), labels[chosen])

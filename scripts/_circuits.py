@@ -1,8 +1,13 @@
-"""The circuits of this project, by name: which model, which samples, which knobs."""
+"""The circuits of this project, by name: which model, which samples, which knobs; and building them."""
 
+import time
 from pathlib import Path
 
-from zk.circuit import Circuit, RunArgs, Samples
+import click
+
+from zk.circuit import Circuit, RunArgs, Samples, build
+from zk.manifest import Manifest
+from zk.srs import Kind
 
 ROOT = Path(__file__).parents[1]
 ARTIFACTS = ROOT / "artifacts"
@@ -77,3 +82,42 @@ def _own_samples(data: Path) -> Samples:
             f"{data} should be an .npz file with an array `x` of samples (and `labels`): {error}"
         ) from error
     return Samples(calibration=x[:CALIBRATION_SAMPLES], test=x, labels=labels)
+
+
+def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:
+    """Builds a circuit and prints its steps and figures."""
+    started = time.monotonic()
+
+    def report(step: str) -> None:
+        click.echo(f"  {time.monotonic() - started:6.1f} s  {step}")
+
+    manifest, redone = build(
+        chosen, artifacts=ARTIFACTS, verifiers=VERIFIERS, srs=srs, report=report
+    )
+    seconds = time.monotonic() - started
+    if redone:
+        click.echo(f"{chosen.name} built in {seconds:.1f} s: {', '.join(redone)}")
+    else:
+        click.echo(f"{chosen.name} is up to date ({seconds:.1f} s)")
+    show(manifest)
+    return manifest
+
+
+def show(manifest: Manifest) -> None:
+    accuracy, files = manifest["accuracy"], manifest["files"]
+    samples = f"{accuracy['samples']:,} test samples"
+    if "quantised" in accuracy:
+        right = f"{accuracy['quantised']:.2%} quantised, {accuracy['float']:.2%} float, {samples}"
+    else:
+        right = (
+            f"no labels; agrees with the float model on {accuracy['agreement']:.2%} of {samples}"
+        )
+    rows = f"2**{manifest['logrows']} rows, {manifest['rows']:,} used, {manifest['cells']:,} cells"
+    verifier = (
+        f"{manifest['verifier']['contract']}, {manifest['verifier']['runtime_bytes']:,} bytes"
+    )
+    click.echo(f"  accuracy     {right}")
+    click.echo(f"  circuit      {rows}")
+    click.echo(f"  proving key  {files['pk']['bytes'] / 1e6:.1f} MB")
+    click.echo(f"  verifier     {verifier}")
+    click.echo(f"  SRS          {manifest['srs']['kind']}")

@@ -59,7 +59,7 @@ def address(name: str) -> str:
     """The address that a person means: an address, an alias, or the number of a test account."""
     if not name.startswith("0x"):
         return signer(name).address
-    from eth_utils import is_checksum_formatted_address, is_address, to_checksum_address
+    from eth_utils import is_address, is_checksum_formatted_address, to_checksum_address
 
     if not is_address(name) or (
         is_checksum_formatted_address(name) and name != to_checksum_address(name)

@@ -1,13 +1,11 @@
 import re
-import time
 from pathlib import Path
 
 import click
 
-from scripts._circuits import ARTIFACTS, CIRCUITS, VERIFIERS, circuit, own_circuit
+from scripts._circuits import CIRCUITS, circuit, own_circuit, run_build
 from scripts._cli import Command
-from zk.circuit import Circuit, build
-from zk.manifest import Manifest
+from zk.circuit import Circuit
 
 
 @click.command(cls=Command)
@@ -31,41 +29,6 @@ def cli(name: str | None, onnx: Path | None, data: Path | None, own_name: str | 
         ape run build --onnx model.onnx --data samples.npz --name mine
     """
     run_build(_chosen(name, onnx, data, own_name), srs)
-
-
-def run_build(chosen: Circuit, srs="insecure-dev") -> Manifest:
-    """Builds a circuit and prints its steps and figures."""
-    started = time.monotonic()
-
-    def report(step: str) -> None:
-        click.echo(f"  {time.monotonic() - started:6.1f} s  {step}")
-
-    manifest, redone = build(
-        chosen, artifacts=ARTIFACTS, verifiers=VERIFIERS, srs=srs, report=report
-    )
-    seconds = time.monotonic() - started
-    if redone:
-        click.echo(f"{chosen.name} built in {seconds:.1f} s: {', '.join(redone)}")
-    else:
-        click.echo(f"{chosen.name} is up to date ({seconds:.1f} s)")
-    show(manifest)
-    return manifest
-
-
-def show(manifest: Manifest) -> None:
-    accuracy, files = manifest["accuracy"], manifest["files"]
-    samples = f"{accuracy['samples']:,} test samples"
-    if "quantised" in accuracy:
-        right = f"{accuracy['quantised']:.2%} quantised, {accuracy['float']:.2%} float, {samples}"
-    else:
-        right = f"no labels; agrees with the float model on {accuracy['agreement']:.2%} of {samples}"
-    rows = f"2**{manifest['logrows']} rows, {manifest['rows']:,} used, {manifest['cells']:,} cells"
-    verifier = f"{manifest['verifier']['contract']}, {manifest['verifier']['runtime_bytes']:,} bytes"
-    click.echo(f"  accuracy     {right}")
-    click.echo(f"  circuit      {rows}")
-    click.echo(f"  proving key  {files['pk']['bytes'] / 1e6:.1f} MB")
-    click.echo(f"  verifier     {verifier}")
-    click.echo(f"  SRS          {manifest['srs']['kind']}")
 
 
 def _chosen(name: str | None, onnx: Path | None, data: Path | None, own: str | None) -> Circuit:

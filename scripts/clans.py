@@ -1,6 +1,7 @@
 import click
 
 from scripts import _deployments
+from scripts._clan import table
 from scripts._cli import ChainCommand
 
 
@@ -14,17 +15,3 @@ def cli(circuit: str) -> None:
         ape run clans --network ethereum:local
     """
     click.echo(table(_deployments.clan(circuit)))
-
-
-def table(clan) -> str:
-    """The members of each clan as bars, and who leads."""
-    counts = clan.counts()
-    leader, most = clan.leader()
-    scale = 40 / max(most, 40)  # a block a member, until the largest clan fills the line
-    rows = [
-        f"  clan {digit}  {count:6,}  {'█' * max(round(count * scale), count > 0)}"
-        for digit, count in enumerate(counts)
-    ]
-    members = "1 member" if most == 1 else f"{most:,} members"
-    last = f"clan {leader} leads with {members}" if most else "nobody has joined yet"
-    return "\n".join([*rows, last])

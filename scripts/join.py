@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import click
+from eth_utils import to_checksum_address
 
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS
@@ -25,7 +26,7 @@ def cli(path: Path, account: str | None) -> None:
     clan = _deployments.clan(proof.circuit)
     verify(manifest, proof)
     key = proof.key(manifest.layout)
-    member = f"0x{key & (2**160 - 1):040x}"
+    member = to_checksum_address(f"0x{key & (2**160 - 1):040x}")
     if clan.keyOf(member) != key:
         raise CircuitError(
             f"{path} was made for another chain or contract than {clan.address} on chain "
@@ -33,9 +34,8 @@ def cli(path: Path, account: str | None) -> None:
         )
     if clan.isMember(member):
         raise CircuitError(f"{member} is in clan {clan.clanOf(member)} already, for good.")
+    clan.readDigit(member, proof.proof, proof.instances)  # a dry run, free of charge
     sender = signer(account)
     receipt = clan.join(member, proof.proof, proof.instances, sender=sender)
-    relayed = "" if sender.address.lower() == member else f", relayed by {sender.address}"
-    click.echo(
-        f"{member} joined clan {clan.clanOf(member)}{relayed} ({receipt.gas_used:,} gas)"
-    )
+    relayed = "" if sender.address == member else f", relayed by {sender.address}"
+    click.echo(f"{member} joined clan {clan.clanOf(member)}{relayed} ({receipt.gas_used:,} gas)")

@@ -5,21 +5,28 @@ import numpy as np
 
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS, READS, ROOT
+from scripts._clan import logits
 from scripts._cli import ChainCommand, address
 from zk.errors import CircuitError
 from zk.manifest import Manifest
-from zk.proof import Proof, prove
+from zk.proof import prove
 
 
 @click.command(cls=ChainCommand)
 @click.option("--circuit", default="clan", show_default=True)
-@click.option("--image", type=click.Path(path_type=Path), help="A 28x28 picture or .npy, light on dark.")
+@click.option(
+    "--image", type=click.Path(path_type=Path), help="A 28x28 picture or .npy, light on dark."
+)
 @click.option("--test-image", type=click.IntRange(0, 9999), help="A drawing of MNIST's test set.")
 @click.option(
     "--input", "tensor", type=click.Path(path_type=Path), help=".npy, for a circuit of your own."
 )
-@click.option("--account", required=True, help="For whom: an address, alias or test account number.")
-@click.option("--out", type=click.Path(path_type=Path), help="Default: proofs/CIRCUIT-ACCOUNT.json.")
+@click.option(
+    "--account", required=True, help="For whom: an address, alias or test account number."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Default: proofs/CIRCUIT-ACCOUNT.json."
+)
 def cli(circuit, image, test_image, tensor, account, out) -> None:
     """Prove what the model reads in a drawing, for one account on one chain and contract.
 
@@ -38,18 +45,6 @@ def cli(circuit, image, test_image, tensor, account, out) -> None:
     click.echo(f"proof for {owner}: {out}")
 
 
-def logits(manifest: Manifest, proof: Proof) -> str:
-    """The logits as bars, and what they say."""
-    values = [v / 2 ** manifest["output_scale"] for v in proof.outputs(manifest.layout)]
-    largest = max(values)
-    width = max(largest - min(values), 1e-9)
-    bars = [
-        f"  {digit}  {value:8.2f}  {'█' * round(30 * (value - min(values)) / width)}"
-        for digit, value in enumerate(values)
-    ]
-    return "\n".join([*bars, f"the model reads a {values.index(largest)}"])
-
-
 def _input(circuit: str, image: Path | None, test_image: int | None, tensor: Path | None):
     """The circuit's input from the one source that was given."""
     from models.data import drawing, mnist
@@ -63,7 +58,9 @@ def _input(circuit: str, image: Path | None, test_image: int | None, tensor: Pat
         except (OSError, ValueError) as error:
             raise CircuitError(f"{tensor} is not a .npy array: {error}") from error
     if circuit not in READS:
-        raise click.UsageError(f"{circuit} is no digit reader of this project: give --input FILE.npy.")
+        raise click.UsageError(
+            f"{circuit} is no digit reader of this project: give --input FILE.npy."
+        )
     if image is not None:
         pixels = drawing.read(image)
     else:

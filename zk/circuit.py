@@ -1,6 +1,6 @@
 """From an ONNX file to everything a proof needs: the steps of a build, in order.
 
-    bind -> settings (calibrated on real samples) -> compile -> SRS -> setup -> verifier -> accuracy
+bind -> settings (calibrated on real samples) -> compile -> SRS -> setup -> verifier -> accuracy
 """
 
 import hashlib
@@ -93,7 +93,7 @@ def build(
     """Builds what is not up to date; gives the manifest and the names of the steps it did."""
     folder = artifacts / circuit.name
     record = Record(folder)
-    samples = _checked(circuit)
+    samples = circuit.samples()
     files = {
         "model": folder / "model.onnx",
         "bound": folder / "bound.onnx",
@@ -184,9 +184,9 @@ def build(
     return Manifest(folder), record.redone
 
 
-def _checked(circuit: Circuit) -> Samples:
-    """The samples, once each has the model's shape and only finite numbers."""
-    samples, shape = circuit.samples(), input_shape(circuit.model)
+def _check(circuit: Circuit, samples: Samples) -> None:
+    """Refuses samples that have not the model's shape, or numbers that are not finite."""
+    shape = input_shape(circuit.model)
     for name, array in (("calibration", samples.calibration), ("test", samples.test)):
         if len(array) == 0 or array[0].size != np.prod(shape) or not np.isfinite(array).all():
             raise CircuitError(
@@ -197,13 +197,13 @@ def _checked(circuit: Circuit) -> Samples:
         raise CircuitError(
             f"{circuit.name} has {len(samples.labels)} labels for {len(samples.test)} test samples."
         )
-    return samples
 
 
 def _calibrate(circuit: Circuit, samples: Samples, bound: Path, settings: Path) -> dict[str, Any]:
     """Settings with the lookup range that real samples need and the fewest rows that fit."""
     import ezkl
 
+    _check(circuit, samples)
     lookups = [-1, 1]
     draft = settings.with_name(".draft.compiled")
     operators = ", ".join(_operators(circuit.model))

@@ -32,7 +32,9 @@ def sentences(doing: str) -> Iterator[None]:
                 raise
             sink.seek(0)
             printed = sink.read().decode(errors="replace")
-            raise CircuitError(f"ezkl could not {doing}: {_reason(str(error), printed)}.") from error
+            raise CircuitError(
+                f"ezkl could not {doing}: {_reason(str(error), printed)}."
+            ) from error
 
 
 def _reason(message: str, printed: str) -> str:

@@ -82,7 +82,9 @@ def verify(manifest: Manifest, proof: Proof) -> None:
         )
     for index, instance in enumerate(proof.instances):
         if not 0 <= instance < FIELD:
-            raise CircuitError(f"Instance {index} is {instance}, not a number below the field's order.")
+            raise CircuitError(
+                f"Instance {index} is {instance}, not a number below the field's order."
+            )
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         path = Path(folder, "proof.json")
         path.write_text(json.dumps(_snark(proof)))

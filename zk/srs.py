@@ -48,4 +48,6 @@ def _fetch(path: Path, logrows: int) -> None:
     with sentences(f"fetch the ceremony's SRS of 2**{logrows} rows (is this machine online?)"):
         asyncio.run(fetch())
     if not path.is_file():
-        raise CircuitError(f"The ceremony's SRS of 2**{logrows} rows did not match its public hash.")
+        raise CircuitError(
+            f"The ceremony's SRS of 2**{logrows} rows did not match its public hash."
+        )

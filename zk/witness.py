@@ -79,9 +79,17 @@ def accuracy(
         sentences("run the test samples"),
         ThreadPoolExecutor() as pool,
     ):
-        runs = pool.map(lambda x: outputs(witness(compiled, layout, layout.widest, x)), samples.test)
+        runs = pool.map(
+            lambda x: outputs(witness(compiled, layout, layout.widest, x)), samples.test
+        )
         bar = tqdm(
-            runs, "accuracy", len(samples.test), leave=False, unit="sample", file=terminal, disable=None
+            runs,
+            "accuracy",
+            len(samples.test),
+            leave=False,
+            unit="sample",
+            file=terminal,
+            disable=None,
         )
         quantised = np.stack(list(bar))
 

@@ -32,7 +32,9 @@ def read(path: Path) -> np.ndarray:
 def check(pixels: np.ndarray) -> np.ndarray:
     """The pixels rounded to 0 or 1, or a sentence about what is wrong with them."""
     if pixels.shape != (SIDE, SIDE):
-        raise DrawingError(f"A drawing has {SIDE}x{SIDE} pixels, this one has shape {pixels.shape}.")
+        raise DrawingError(
+            f"A drawing has {SIDE}x{SIDE} pixels, this one has shape {pixels.shape}."
+        )
     if not np.issubdtype(pixels.dtype, np.number) and pixels.dtype != np.bool_:
         raise DrawingError(f"A drawing's pixels are numbers from 0 to 1, not {pixels.dtype}.")
     pixels = pixels.astype(np.float64)

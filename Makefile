@@ -1,0 +1,38 @@
+# The commands of Verdict. `make demo` and `make test` work on a fresh clone with
+# Python 3.11, Node 20, git and make; everything else is installed into this folder.
+
+PYTHON ?= python3.11
+SOLC := $(or $(SOLCX_BINARY_PATH),$(HOME)/.solcx)/solc-v0.8.30
+ACTIVATE := . .venv/bin/activate &&
+
+.PHONY: demo test bench lint setup clean
+
+demo: setup  ## Build, deploy, prove and join on a fresh local chain, step by step.
+	@$(ACTIVATE) ape run demo
+
+test: setup  ## Everything, on a plain anvil and on an anvil fork.
+	@$(ACTIVATE) ape test
+	@$(ACTIVATE) ape test --network ethereum:mainnet-fork:foundry
+
+bench: setup  ## Measure, and write docs/benchmarks.md. Takes about ten minutes and 5 GB of memory.
+	@$(ACTIVATE) ape run bench --network ethereum:local
+
+lint: setup
+	@$(ACTIVATE) ruff check . && ruff format --check . && mypy
+	@$(ACTIVATE) forge fmt --check contracts/Clan.sol contracts/interfaces contracts/libraries
+
+setup: .venv/ready  ## Install everything that is pinned here; a second run does nothing.
+	@test -e $(SOLC) || { mkdir -p $(dir $(SOLC)) && ln -sfn "$(CURDIR)/toolchain/solc.js" $(SOLC); }
+
+.venv/ready: requirements.txt package-lock.json
+	@echo "Installing into .venv and node_modules (a few minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@npm ci --silent
+	@for tool in anvil forge; do \
+		ln -sfn "$$(echo $(CURDIR)/node_modules/@foundry-rs/$$tool-*/bin/$$tool)" .venv/bin/$$tool; \
+	done
+	@touch $@
+
+clean:  ## Remove what was built here, not what was installed.
+	rm -rf artifacts contracts/verifiers .build out cache proofs

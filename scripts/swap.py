@@ -1,0 +1,78 @@
+from collections.abc import Callable
+
+import click
+import numpy as np
+from ape import project
+from ape.exceptions import ContractLogicError
+
+from scripts._circuits import circuit, run_build
+from scripts._clan import deploy_clan, deploy_verifier
+from scripts._cli import ChainCommand, refusal, signer
+from zk.errors import CircuitError
+from zk.manifest import Manifest
+from zk.proof import Proof, prove, verify
+from zk.witness import outputs, witness
+
+CHECKS = (
+    "the model reads a",
+    "its own key, on this machine",
+    "its own verifier, on chain",
+    "the good model's key, on this machine",
+    "Clan, on chain",
+)
+
+
+@click.command(cls=ChainCommand)
+@click.option("--account", help="Who deploys and joins; on a dev network test account 0.")
+def cli(account: str | None) -> None:
+    """Pass a bad model off as the good one: its proof holds under its own key, and nowhere else.
+
+    \b
+    Example:
+        ape run swap --network ethereum:local
+    """
+    from models.data import drawing, mnist
+
+    good, bad = run_build(circuit("clan")), run_build(circuit("clan-bad"))
+    sender = signer(account)
+    clan, bad_verifier = deploy_clan(good, sender), deploy_verifier(bad, sender)
+    good_verifier = project.ClanVerifier.at(clan.verifier())
+    views = drawing.block_sums(mnist.drawings("test"))
+    chosen = next(i for i, x in enumerate(views) if _reading(good, x) != _reading(bad, x))
+    click.echo(f"\n{drawing.as_text(mnist.drawings('test')[chosen])}")
+    click.echo(f"test image {chosen}, labelled {mnist.labels('test')[chosen]}\n")
+
+    def checks(manifest: Manifest, verifier, proof: Proof) -> list[str]:
+        said = (proof.proof, proof.instances)
+        return [
+            str(_reading(manifest, views[chosen])),
+            _outcome(lambda: verify(manifest, proof)),
+            _outcome(lambda: verifier.verifyProof.call(*said)),
+            _outcome(lambda: verify(good, proof)),
+            _outcome(lambda: clan.join.call(sender.address, *said, sender=sender)),
+        ]
+
+    key = clan.keyOf(sender.address)
+    impostor = checks(bad, bad_verifier, prove(bad, key, views[chosen]))
+    genuine = checks(good, good_verifier, prove(good, key, views[chosen]))
+    click.echo(f"\n  {'':38} {'good model':12} bad model")
+    for name, left, right in zip(CHECKS, genuine, impostor, strict=True):
+        click.echo(f"  {name:38} {left:12} {right}")
+    if impostor[-1] == "accepted" or genuine[-1] != "accepted":
+        raise CircuitError("Clan did not tell the two models apart.")
+
+
+def _reading(manifest: Manifest, x: np.ndarray) -> int:
+    """The digit that the quantised model reads."""
+    run = witness(manifest.file("compiled"), manifest.layout, manifest.layout.widest, x)
+    return int(outputs(run).argmax())
+
+
+def _outcome(action: Callable[[], object]) -> str:
+    try:
+        action()
+    except ContractLogicError as error:
+        return f"refused ({refusal(error)})"
+    except CircuitError:
+        return "refused"
+    return "accepted"
