@@ -1,1 +1,1 @@
-"""The networks that judge, their training data, and their export to ONNX. Nothing here knows of proofs."""
+"""The networks that judge, their data, and their export to ONNX. Knows nothing of proofs."""

@@ -1,7 +1,6 @@
 """The digit readers: three networks, one way to train them, and their export to ONNX."""
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
 from models.data import drawing, mnist
@@ -94,8 +93,8 @@ def train(
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = recipe.network().to(device)
-    pixels = torch.from_numpy(mnist.images("train")).to(device)
-    labels = torch.from_numpy(mnist.labels("train")).long().to(device)
+    pixels = torch.tensor(mnist.images("train")).to(device)
+    labels = torch.tensor(mnist.labels("train")).long().to(device)
     batches = math.ceil(len(pixels) / recipe.batch)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     schedule = None
@@ -158,7 +157,7 @@ def export(network: nn.Module, name: str, path: Path) -> Path:
         verbose=False,
     )
     _forget_sources(partial)
-    os.replace(partial, path)
+    partial.replace(path)
     return path
 
 

@@ -1,4 +1,4 @@
-"""The circuits of this project, by name: which model, which samples, which knobs; and building them."""
+"""The circuits of this project, by name: which model, samples and knobs; and how one is built."""
 
 import time
 from pathlib import Path
@@ -47,7 +47,7 @@ def circuit(name: str) -> Circuit:
 
 
 def digit_samples(name: str, tests: int = TEST_SAMPLES) -> Samples:
-    """Drawings as the circuit's model sees them: training images to calibrate, test images to test."""
+    """Drawings as the circuit's model sees them; calibration never sees a test image."""
     from models.data import drawing, mnist
 
     view = drawing.VIEWS[READS[name]]
@@ -76,7 +76,7 @@ def _own_samples(data: Path) -> Samples:
     try:
         with np.load(data, allow_pickle=False) as arrays:
             x = arrays["x"]
-            labels = arrays["labels"] if "labels" in arrays else None
+            labels = arrays.get("labels")
     except (OSError, ValueError, KeyError) as error:
         raise CircuitError(
             f"{data} should be an .npz file with an array `x` of samples (and `labels`): {error}"

@@ -1,6 +1,8 @@
 """Clan from Python: deploying it, and showing what it and its proofs say."""
 
 from ape import networks, project
+from hexbytes import HexBytes
+from web3.exceptions import ContractCustomError
 
 from scripts import _deployments
 from zk.errors import CircuitError
@@ -71,3 +73,18 @@ def table(clan) -> str:
     members = "1 member" if most == 1 else f"{most:,} members"
     last = f"clan {leader} leads with {members}" if most else "nobody has joined yet"
     return "\n".join([*rows, last])
+
+
+def read_digit(clan, account: str, proof: Proof) -> int:
+    """What Clan would read in a proof for the account; raises the contract's own error if it would
+    refuse. Costs nothing.
+
+    The call goes past Ape, which leaves custom errors of view functions undecoded.
+    """
+    data = clan.readDigit.encode_input(account, proof.proof, proof.instances)
+    try:
+        answer = networks.provider.web3.eth.call({"to": clan.address, "data": data})
+    except ContractCustomError as error:
+        decoded = networks.ethereum.decode_custom_error(HexBytes(error.data), clan.address)
+        raise decoded or error from error
+    return int.from_bytes(answer)

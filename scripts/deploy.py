@@ -9,9 +9,7 @@ from zk.manifest import Manifest
 
 
 @click.command(cls=ChainCommand)
-@click.option(
-    "--circuit", default="clan", show_default=True, help="Any built circuit of 10 outputs."
-)
+@click.option("--circuit", default="clan", show_default=True, help="A circuit of 10 outputs.")
 @click.option("--account", help="Who pays; on a dev network test account 0 unless said otherwise.")
 def cli(circuit: str, account: str | None) -> None:
     """Deploy a circuit's verifier and its Clan, and note both in deployments/<chain id>.json.

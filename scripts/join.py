@@ -5,6 +5,7 @@ from eth_utils import to_checksum_address
 
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS
+from scripts._clan import read_digit
 from scripts._cli import ChainCommand, signer
 from zk.errors import CircuitError
 from zk.manifest import Manifest
@@ -34,7 +35,7 @@ def cli(path: Path, account: str | None) -> None:
         )
     if clan.isMember(member):
         raise CircuitError(f"{member} is in clan {clan.clanOf(member)} already, for good.")
-    clan.readDigit(member, proof.proof, proof.instances)  # a dry run, free of charge
+    read_digit(clan, member, proof)
     sender = signer(account)
     receipt = clan.join(member, proof.proof, proof.instances, sender=sender)
     relayed = "" if sender.address == member else f", relayed by {sender.address}"

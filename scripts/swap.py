@@ -6,7 +6,7 @@ from ape import project
 from ape.exceptions import ContractLogicError
 
 from scripts._circuits import circuit, run_build
-from scripts._clan import deploy_clan, deploy_verifier
+from scripts._clan import deploy_clan, deploy_verifier, read_digit
 from scripts._cli import ChainCommand, refusal, signer
 from zk.errors import CircuitError
 from zk.manifest import Manifest
@@ -49,7 +49,7 @@ def cli(account: str | None) -> None:
             _outcome(lambda: verify(manifest, proof)),
             _outcome(lambda: verifier.verifyProof.call(*said)),
             _outcome(lambda: verify(good, proof)),
-            _outcome(lambda: clan.join.call(sender.address, *said, sender=sender)),
+            _outcome(lambda: read_digit(clan, sender.address, proof)),
         ]
 
     key = clan.keyOf(sender.address)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def write_whole(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_text(content)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 class Record:
@@ -42,10 +43,8 @@ class Record:
         self.path = folder / "manifest.json"
         self.steps: dict[str, dict[str, Any]] = {}
         self.redone: list[str] = []
-        try:
+        with suppress(FileNotFoundError, ValueError, KeyError):
             self.steps = json.loads(self.path.read_text())["steps"]
-        except (FileNotFoundError, ValueError, KeyError):
-            pass
 
     def step(
         self,
@@ -76,7 +75,7 @@ class Record:
                 for label, partial in partials.items()
             }
             for label, partial in partials.items():
-                os.replace(partial, files[label])
+                partial.replace(files[label])
         finally:
             for partial in partials.values():
                 partial.unlink(missing_ok=True)

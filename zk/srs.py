@@ -13,7 +13,7 @@ Kind = Literal["ceremony", "insecure-dev"]
 
 
 def srs_path(folder: Path, kind: Kind, logrows: int) -> Path:
-    """Where an SRS lives: the two kinds in folders of their own, so neither can overwrite the other."""
+    """Where an SRS lives: each kind in a folder of its own, so that none overwrites the other."""
     return folder / kind / f"k{logrows}.srs"
 
 
@@ -32,7 +32,7 @@ def ensure_srs(folder: Path, kind: Kind, logrows: int) -> Path:
                 ezkl.gen_srs(str(partial), logrows)
         else:
             _fetch(partial, logrows)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return path

