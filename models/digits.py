@@ -113,7 +113,7 @@ def train(
             order, desc=f"{name} {epoch}/{epochs}", leave=False, unit="batch", disable=None
         ):
             images = pixels[chosen].unsqueeze(1) / 255
-            view = _view(name, _jitter(images) if recipe.jitter else images)
+            view = view_of(name, _jitter(images) if recipe.jitter else images)
             loss = F.cross_entropy(network(view), labels[chosen])
             optimiser.zero_grad()
             loss.backward()
@@ -172,7 +172,7 @@ def _forget_sources(path: Path) -> None:
     onnx.save(model, path)
 
 
-def _view(name: str, images: Tensor) -> Tensor:
+def view_of(name: str, images: Tensor) -> Tensor:
     """What `drawing.VIEWS` gives, for a batch of greyscale images on the training device."""
     drawings = (images > 0.5).float()
     if drawing.VIEWS[name] is drawing.block_sums:

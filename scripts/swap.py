@@ -64,7 +64,7 @@ def cli(account: str | None) -> None:
 
 def _reading(manifest: Manifest, x: np.ndarray) -> int:
     """The digit that the quantised model reads."""
-    run = witness(manifest.file("compiled"), manifest.layout, manifest.layout.widest, x)
+    run = witness(manifest.file("compiled"), manifest.layout.widest, x)
     return int(outputs(run).argmax())
 
 

@@ -25,9 +25,9 @@ class KeyLayout:
         return cls(limbs=-(-KEY_BITS // bits), bits=bits)
 
     @property
-    def widest(self) -> int:
-        """The largest key, for measuring: every limb is as large as it gets."""
-        return 2**KEY_BITS - 1
+    def widest(self) -> list[int]:
+        """The limbs of the largest key, for measuring: each is as large as it gets."""
+        return self.split(2**KEY_BITS - 1)
 
     def split(self, key: int) -> list[int]:
         if not 0 <= key < 2**KEY_BITS:

@@ -157,7 +157,7 @@ def build(
         {"compiled": compiled, "samples": samples.digest()},
         [],
         lambda: accuracy(
-            files["model"], files["compiled"], samples, facts["output_scale"], circuit.layout
+            files["model"], files["compiled"], samples, facts["output_scale"], circuit.layout.widest
         ),
     )
     entries = {
@@ -213,7 +213,7 @@ def _calibrate(circuit: Circuit, samples: Samples, bound: Path, settings: Path) 
             ezkl.compile_circuit(str(bound), str(draft), str(settings))
         with sentences(f"run the calibration samples of {circuit.name}"):
             for sample in samples.calibration:
-                run = witness(draft, circuit.layout, circuit.layout.widest, sample)
+                run = witness(draft, circuit.layout.widest, sample)
                 lookups[0] = min(lookups[0], LOOKUP_MARGIN * int(run["min_lookup_inputs"]))
                 lookups[1] = max(lookups[1], LOOKUP_MARGIN * int(run["max_lookup_inputs"]))
         with sentences(f"settle the size of {circuit.name}"):

@@ -63,7 +63,7 @@ def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         run, out = Path(folder, "witness.json"), Path(folder, "proof.json")
         with sentences(f"run the input through {name}"):
-            witness(Path(files["compiled"]), manifest.layout, key, x, run)
+            witness(Path(files["compiled"]), manifest.layout.split(key), x, run)
         with sentences(f"prove {name}"):
             ezkl.prove(str(run), files["compiled"], files["pk"], str(out), files["srs"])
         # `prove` does not check the constraints, `verify` does.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from zk.binding import KeyLayout
 from zk.errors import sentences
 
 if TYPE_CHECKING:
@@ -36,12 +35,16 @@ def signed(instance: int) -> int:
 
 
 def witness(
-    compiled: Path, layout: KeyLayout, key: int, x: np.ndarray, output: Path | None = None
+    compiled: Path, limbs: list[int], x: np.ndarray, output: Path | None = None
 ) -> dict[str, Any]:
-    """Runs one input, which is never written to disk, through the circuit."""
+    """Runs one input, which is never written to disk, through the circuit.
+
+    A circuit without a key has no limbs.
+    """
     import ezkl
 
-    data = [layout.split(key), np.asarray(x, np.float64).reshape(-1).tolist()]
+    values = np.asarray(x, np.float64).reshape(-1).tolist()
+    data = [limbs, values] if limbs else [values]
     return ezkl.gen_witness(
         json.dumps({"input_data": data}), str(compiled), str(output) if output else None
     )
@@ -57,7 +60,7 @@ def accuracy(
     compiled: Path,
     samples: "Samples",
     output_scale: int,
-    layout: KeyLayout,
+    limbs: list[int],
 ) -> dict[str, Any]:
     """Compares the float model with the circuit's witnesses on every test sample.
 
@@ -76,7 +79,7 @@ def accuracy(
     )
 
     def run(x: np.ndarray) -> np.ndarray:
-        return outputs(witness(compiled, layout, layout.widest, x))
+        return outputs(witness(compiled, limbs, x))
 
     with (
         os.fdopen(os.dup(2), "w") as terminal,  # `sentences` holds stderr back

@@ -1,0 +1,1 @@
+"""Real proofs against a real anvil; nothing is mocked."""

@@ -1,0 +1,152 @@
+"""One build, one deployment and one set of real proofs, shared by all tests of a run.
+
+The tests own their chain: a fresh anvil on a free port. On a fork, its upstream is a second anvil,
+which is itself a fork of the real network where FORK_RPC gives one.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from ape.exceptions import CustomError
+
+from scripts import _deployments
+from scripts._circuits import circuit, run_build
+from scripts._clan import deploy_clan, deploy_verifier
+from zk.manifest import Manifest
+from zk.proof import Proof, prove
+
+os.environ["APE_FOUNDRY_HOST"] = "auto"
+UPSTREAM_PORT = 8544  # of node.ethereum.mainnet.uri in ape-config.yaml
+
+# Which of MNIST's test images each test account draws: three 7s, two 1s, two 0s, one 4.
+DRAWINGS = (0, 17, 26, 2, 5, 3, 10, 4)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "-fork" in (config.getoption("network", None) or ""):
+        rpc = os.environ.get("FORK_RPC")
+        origin = ["--fork-url", rpc] if rpc else ["--chain-id", "1"]
+        config.stash[UPSTREAM] = start_anvil(UPSTREAM_PORT, *origin)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if node := config.stash.get(UPSTREAM, None):
+        node.terminate()
+
+
+UPSTREAM = pytest.StashKey[subprocess.Popen]()
+
+
+def start_anvil(port: int, *options: str) -> subprocess.Popen:
+    """An anvil that answers, or a failure that says what it printed."""
+    anvil = shutil.which("anvil")
+    assert anvil, "anvil is not on the PATH: run `make setup` and `source .venv/bin/activate`"
+    node = subprocess.Popen(
+        [anvil, "--port", str(port), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    for _ in range(300):
+        if node.poll() is not None:
+            pytest.exit(f"anvil on port {port} ended: {node.stdout.read().decode()}")  # type: ignore[union-attr]
+        try:
+            urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
+            return node
+        except OSError:
+            time.sleep(0.1)
+    node.terminate()
+    return pytest.exit(f"anvil on port {port} did not answer within 30 s")
+
+
+@contextmanager
+def refusal(name: str, **values: object) -> Iterator[None]:
+    """Expects the contract's own error of that name, with these values."""
+    with pytest.raises(CustomError) as caught:
+        yield
+    assert type(caught.value).__name__ == name
+    assert {key: caught.value.inputs[key] for key in values} == values
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_records(tmp_path_factory) -> None:
+    """Keeps what tests deploy out of the user's deployments/."""
+    _deployments.FOLDER = tmp_path_factory.mktemp("deployments")
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Manifest:
+    return run_build(circuit("clan"))
+
+
+@pytest.fixture(scope="session")
+def bad_manifest() -> Manifest:
+    return run_build(circuit("clan-bad"))
+
+
+@pytest.fixture(scope="session")
+def deployer(accounts):
+    return accounts[9]
+
+
+@pytest.fixture(scope="session")
+def relayer(accounts):
+    return accounts[8]
+
+
+@pytest.fixture(scope="session")
+def clan(manifest, deployer):
+    return deploy_clan(manifest, deployer)
+
+
+@pytest.fixture(scope="session")
+def verifier(project, clan):
+    return project.ClanVerifier.at(clan.verifier())
+
+
+@pytest.fixture(scope="session")
+def bad_verifier(bad_manifest, deployer):
+    return deploy_verifier(bad_manifest, deployer)
+
+
+@pytest.fixture(scope="session")
+def views():
+    """What the circuit sees of MNIST's test images."""
+    from models.data import drawing, mnist
+
+    return drawing.block_sums(mnist.drawings("test"))
+
+
+@pytest.fixture(scope="session")
+def proof_of(manifest, clan, views, accounts) -> Callable[[int], Proof]:
+    """The proof of a test account's drawing, made once."""
+    made: dict[int, Proof] = {}
+
+    def proof_of(number: int) -> Proof:
+        if number not in made:
+            key = clan.keyOf(accounts[number])
+            made[number] = prove(manifest, key, views[DRAWINGS[number]])
+        return made[number]
+
+    return proof_of
+
+
+@pytest.fixture(scope="session")
+def proof(proof_of) -> Proof:
+    """The proof of the first test account, which drew a 7."""
+    return proof_of(0)
+
+
+@pytest.fixture
+def copied(manifest, tmp_path) -> Path:
+    """A copy of the built artifacts that a test may damage."""
+    folder = tmp_path / "artifacts"
+    shutil.copytree(manifest.folder, folder / "clan")
+    shutil.copytree(manifest.folder.parent / "srs", folder / "srs")
+    (tmp_path / "contracts").mkdir()
+    shutil.copytree(manifest.file("verifier").parent, tmp_path / "contracts" / "verifiers")
+    return folder

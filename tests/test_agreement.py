@@ -1,0 +1,106 @@
+"""One computation four times: torch, onnxruntime, the circuit's witness, the instances on chain."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+
+from models import digits
+from models.data import drawing, mnist
+from scripts._circuits import EXPORTS
+from scripts._clan import read_digit
+from tests.conftest import DRAWINGS
+from zk.witness import outputs, witness
+
+# A model's outputs may move by this much when its weights are rounded to 2**-6; logits span 30.
+QUANTISATION = 1.0
+NETWORKS = {"swift": digits.Swift, "lenet": digits.LeNet, "dense": digits.Dense}
+
+
+def load(name: str) -> torch.nn.Module:
+    """The torch network with the weights of its ONNX export."""
+    network = NETWORKS[name]()
+    weights = {
+        tensor.name: torch.tensor(numpy_helper.to_array(tensor))
+        for tensor in onnx.load(EXPORTS / f"{name}.onnx").graph.initializer
+    }
+    network.load_state_dict({key: weights[key] for key in network.state_dict()})
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_torch_is_onnxruntime(name):
+    session = onnxruntime.InferenceSession(EXPORTS / f"{name}.onnx")
+    network = load(name)
+    for x in drawing.VIEWS[name](mnist.drawings("test")[:50]):
+        with torch.no_grad():
+            expected = network(torch.from_numpy(x[None])).numpy()
+        assert np.allclose(session.run(None, {"x": x[None]})[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exports_are_as_accurate_as_their_recipes_demand(name):
+    assert digits.test(name, load(name)) >= digits.RECIPES[name].floor
+
+
+def test_training_sees_what_proving_sees():
+    """The views for torch, on the training device, are those of numpy."""
+    images = torch.tensor(mnist.images("test")[:20]).unsqueeze(1) / 255
+    for name, view in drawing.VIEWS.items():
+        trained_on = digits.view_of(name, images).numpy()
+        assert (trained_on == view(mnist.drawings("test")[:20])).all()
+
+
+def test_onnxruntime_is_the_witness(manifest, views):
+    session = onnxruntime.InferenceSession(manifest.file("model"))
+    for x in views[:50]:
+        floats = session.run(None, {"x": x[None]})[0].reshape(-1)
+        run = witness(manifest.file("compiled"), manifest.layout.widest, x)
+        assert np.abs(outputs(run) / 2.0 ** manifest["output_scale"] - floats).max() < QUANTISATION
+
+
+def test_whole_numbers_stay_exact(manifest, views):
+    """The circuit is integer arithmetic on the rounded weights, to the last unit."""
+    model = {
+        t.name: numpy_helper.to_array(t)
+        for t in onnx.load(manifest.file("model")).graph.initializer
+    }
+    rounded = {name: np.sign(w) * np.floor(np.abs(w) * 64 + 0.5) for name, w in model.items()}
+    x = views[0]
+    windows = np.lib.stride_tricks.sliding_window_view(x[0], (4, 4))[::2, ::2]
+    hidden = np.einsum("ijkl,ckl->cij", windows, rounded["0.weight"][:, 0])
+    hidden = np.maximum(hidden + rounded["0.bias"][:, None, None], 0).reshape(-1)
+    bias = np.sign(model["3.bias"]) * np.floor(np.abs(model["3.bias"]) * 2**12 + 0.5)
+    expected = rounded["3.weight"] @ hidden + bias
+    run = witness(manifest.file("compiled"), manifest.layout.widest, x)
+    assert (outputs(run) == expected).all()
+
+
+def test_the_witness_is_the_instances_on_chain(manifest, clan, proof_of, accounts, views):
+    for number in (0, 3):
+        x, proof = views[DRAWINGS[number]], proof_of(number)
+        key = clan.keyOf(accounts[number])
+        run = witness(manifest.file("compiled"), manifest.layout.split(key), x)
+        assert proof.key(manifest.layout) == key
+        assert proof.outputs(manifest.layout) == outputs(run).tolist()
+        assert read_digit(clan, accounts[number], proof) == outputs(run).argmax()
+        assert clan.digitOf(proof.instances[10:]) == outputs(run).argmax()
+
+
+@pytest.mark.parametrize("key", [0, 1, 2**160 - 1, 2**224 - 1, 0x0123456789ABCDEF << 160 | 0xFACE])
+def test_the_key_passes_through_unchanged(manifest, views, key):
+    from zk.witness import felt
+
+    run = witness(manifest.file("compiled"), manifest.layout.split(key), views[0])
+    assert manifest.layout.join([felt(limb) for limb in run["outputs"][0]]) == key
+
+
+def test_the_constraints_hold(manifest, views, tmp_path):
+    """`prove` does not check constraints; `mock` checks every one of them."""
+    import ezkl
+
+    path = tmp_path / "witness.json"
+    witness(manifest.file("compiled"), manifest.layout.widest, views[0], path)
+    assert ezkl.mock(str(path), str(manifest.file("compiled")))

@@ -1,0 +1,186 @@
+"""`Clan.join`: what it refuses, by name and without a trace, and what it does."""
+
+import ape
+import pytest
+from eth_abi import encode
+from eth_utils import keccak
+
+from scripts._clan import deploy_clan, read_digit
+from tests.conftest import refusal
+from zk.proof import Proof, prove
+from zk.witness import FIELD
+
+LIMBS = 10
+
+
+def changed(proof: Proof, index: int, instance: int) -> list[int]:
+    return [*proof.instances[:index], instance, *proof.instances[index + 1 :]]
+
+
+def key_of(account, chain_id: int, clan) -> int:
+    """The key as the design defines it, independent of the contract."""
+    domain = keccak(encode(["uint256", "address", "uint256"], [chain_id, clan.address, 0]))
+    return int.from_bytes(domain[-8:]) << 160 | int(account.address, 16)
+
+
+@pytest.fixture(autouse=True)
+def nothing_changes(request, clan):
+    """Every refusal leaves all counts as they were."""
+    before = clan.counts()
+    yield
+    if "refuses" in request.node.name:
+        assert clan.counts() == before
+
+
+def test_a_second_join(clan, proof, accounts, relayer):
+    clan.join(accounts[0], proof.proof, proof.instances, sender=accounts[0])
+    for sender in (accounts[0], relayer):
+        with ape.reverts(clan.Clan__AlreadyMember, account=accounts[0], clan=7):
+            clan.join(accounts[0], proof.proof, proof.instances, sender=sender)
+    assert clan.membersOf(7) == 1
+
+
+def test_refuses_the_zero_account(clan, proof, relayer):
+    with ape.reverts(clan.Clan__ZeroAccount):
+        clan.join("0x" + "00" * 20, proof.proof, proof.instances, sender=relayer)
+
+
+def test_refuses_a_proof_of_someone_else(clan, proof, accounts):
+    limbs = [clan.keyOf(accounts[1]) & 0xFFFFFF, clan.keyOf(accounts[0]) & 0xFFFFFF]
+    with ape.reverts(clan.WrongKey, limb=0, expected=limbs[0], actual=limbs[1]):
+        clan.join(accounts[1], proof.proof, proof.instances, sender=accounts[1])
+
+
+def test_refuses_a_changed_key(clan, manifest, proof, accounts):
+    """The thief writes its own key over the limbs: the contract is content, the proof is not."""
+    limbs = manifest.layout.split(clan.keyOf(accounts[1]))
+    with ape.reverts(clan.InvalidProof):
+        clan.join(accounts[1], proof.proof, limbs + proof.instances[LIMBS:], sender=accounts[1])
+
+
+def test_refuses_a_proof_for_another_contract(manifest, proof, accounts, deployer):
+    other = deploy_clan(manifest, deployer)
+    with refusal("WrongKey"):
+        read_digit(other, accounts[0], proof)
+
+
+def test_refuses_a_proof_for_another_chain(clan, manifest, views, accounts, chain):
+    key = key_of(accounts[0], chain.chain_id + 1, clan)
+    with refusal("WrongKey"):
+        read_digit(clan, accounts[0], prove(manifest, key, views[0]))
+
+
+def test_refuses_a_proof_of_another_circuit(clan, bad_manifest, views, accounts):
+    foreign = prove(bad_manifest, clan.keyOf(accounts[0]), views[0])
+    with ape.reverts(clan.InvalidProof):
+        clan.join(accounts[0], foreign.proof, foreign.instances, sender=accounts[0])
+
+
+@pytest.mark.parametrize("index", range(LIMBS, LIMBS + 10))
+def test_refuses_a_changed_output(clan, proof, accounts, index):
+    instances = changed(proof, index, (proof.instances[index] + 1) % FIELD)
+    with refusal("InvalidProof"):
+        read_digit(clan, accounts[0], Proof(proof.circuit, proof.proof, instances))
+
+
+@pytest.mark.parametrize("index", range(LIMBS))
+def test_refuses_a_changed_limb(clan, proof, accounts, index):
+    limb = proof.instances[index]
+    forged = Proof(proof.circuit, proof.proof, changed(proof, index, limb ^ 1))
+    with refusal("WrongKey", limb=index, expected=limb, actual=limb ^ 1):
+        read_digit(clan, accounts[0], forged)
+
+
+@pytest.mark.parametrize("index", range(LIMBS + 10))
+def test_refuses_an_instance_raised_by_the_order_of_the_field(
+    clan, verifier, proof, accounts, index
+):
+    raised = Proof(
+        proof.circuit, proof.proof, changed(proof, index, proof.instances[index] + FIELD)
+    )
+    with refusal("WrongKey" if index < LIMBS else "InvalidProof"):
+        read_digit(clan, accounts[0], raised)
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 19, 21, 40])
+def test_refuses_too_few_or_too_many_instances(clan, proof, accounts, count):
+    instances = (proof.instances * 2)[:count]
+    with refusal("WrongInstanceCount", expected=20, actual=count):
+        read_digit(clan, accounts[0], Proof(proof.circuit, proof.proof, instances))
+
+
+def test_refuses_any_changed_byte(clan, proof, accounts):
+    """One bit in every 32-byte word of the proof, at another place in each."""
+    assert len(proof.proof) % 32 == 0
+    for word in range(len(proof.proof) // 32):
+        spoilt = bytearray(proof.proof)
+        spoilt[32 * word + 31 - word % 32] ^= 1 << (word % 8)
+        with refusal("InvalidProof"):
+            read_digit(clan, accounts[0], Proof(proof.circuit, bytes(spoilt), proof.instances))
+
+
+@pytest.mark.parametrize("change", [b"", b"\x00", None])
+def test_refuses_a_proof_of_the_wrong_length(clan, proof, accounts, change):
+    content = proof.proof[:-1] if change is None else change and proof.proof + change
+    with refusal("InvalidProof"):
+        read_digit(clan, accounts[0], Proof(proof.circuit, content, proof.instances))
+
+
+def test_refuses_even_with_little_gas(clan, proof, accounts, relayer):
+    """A relayer that starves the verifier of gas has paid for a failed transaction, that is all."""
+    receipt = clan.join(
+        accounts[0],
+        proof.proof,
+        proof.instances,
+        sender=relayer,
+        gas_limit=400_000,
+        raise_on_revert=False,
+    )
+    assert receipt.failed
+    assert not clan.isMember(accounts[0])
+
+
+def test_key_names_chain_contract_and_account(clan, accounts, chain):
+    assert clan.keyOf(accounts[0]) == key_of(accounts[0], chain.chain_id, clan)
+
+
+def test_dry_run_reads_the_digit_and_changes_nothing(clan, proof, accounts):
+    assert read_digit(clan, accounts[0], proof) == 7
+    assert not clan.isMember(accounts[0])
+
+
+def test_views_of_what_is_not_there(clan, accounts):
+    assert not clan.isMember(accounts[5])
+    for call, name in (
+        (lambda: clan.clanOf(accounts[5]), "Clan__NotAMember"),
+        (lambda: clan.membersOf(10), "Clan__NoSuchClan"),
+    ):
+        with pytest.raises(ape.exceptions.ContractLogicError) as caught:
+            call()
+        error = next(error for error in clan.contract_type.errors if error.name == name)
+        assert keccak(text=error.selector)[:4].hex() in str(caught.value)
+
+
+def test_clan_zero_is_a_clan(clan, proof_of, accounts):
+    proof = proof_of(5)
+    receipt = clan.join(accounts[5], proof.proof, proof.instances, sender=accounts[5])
+    assert receipt.events == [
+        clan.Joined(account=accounts[5], clan=0),
+        clan.LeaderChanged(clan=0, members=1),
+    ]
+    assert clan.isMember(accounts[5])
+    assert clan.clanOf(accounts[5]) == 0
+    assert tuple(clan.leader()) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("limbs", "bits"), [(10, 0), (9, 24), (1, 254), (0, 24)], ids=["flat", "short", "wide", "none"]
+)
+def test_deployment_refuses_a_bad_key_layout(project, verifier, deployer, limbs, bits):
+    with ape.reverts(project.Clan.BadKeyLayout, limbs=limbs, limbBits=bits):
+        deployer.deploy(project.Clan, verifier, (limbs, bits, 12))
+
+
+def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
+    with ape.reverts(project.Clan.NoVerifier, verifier=accounts[5].address):
+        deployer.deploy(project.Clan, accounts[5], (10, 24, 12))
