@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from zk import srs as setup_string
-from zk import verifier
 from zk.binding import KeyLayout, bind, input_shape
 from zk.errors import CircuitError, sentences
 from zk.manifest import Manifest, Record, sha256
+from zk.srs import Kind, ensure_srs
+from zk.verifier import SOLC, write_verifier
 from zk.witness import accuracy, witness
 
 # Rows that halo2 keeps for blinding and ezkl for padding, rounded up.
@@ -59,13 +59,6 @@ class Samples:
     test: np.ndarray
     labels: np.ndarray | None = None
 
-    def digest(self) -> str:
-        found = hashlib.sha256()
-        for array in (self.calibration, self.test, self.labels):
-            if array is not None:
-                found.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
-        return found.hexdigest()
-
 
 @dataclass(frozen=True)
 class Circuit:
@@ -87,13 +80,11 @@ def build(
     *,
     artifacts: Path,
     verifiers: Path,
-    srs: setup_string.Kind = "insecure-dev",
+    srs: Kind = "insecure-dev",
     report: Callable[[str], None] = lambda step: None,
 ) -> tuple[Manifest, list[str]]:
     """Builds what is not up to date; gives the manifest and the names of the steps it did."""
-    folder = artifacts / circuit.name
-    record = Record(folder)
-    samples = circuit.samples()
+    folder, layout, samples = artifacts / circuit.name, circuit.layout, circuit.samples()
     files = {
         "model": folder / "model.onnx",
         "bound": folder / "bound.onnx",
@@ -103,85 +94,91 @@ def build(
         "pk": folder / "pk.key",
         "verifier": verifiers / f"{circuit.contract}.sol",
     }
+    record = Record(folder, files)
+    path, sha = record.path, record.hash
 
-    def step(name: str, inputs: dict[str, Any], outputs: list[str], make: Callable) -> dict:
+    def step(name: str, inputs: dict[str, Any], labels: list[str], make: Callable) -> dict:
         def announced(**partials: Path) -> dict | None:
             report(name)
             return make(**partials)
 
-        return record.step(name, inputs, {label: files[label] for label in outputs}, announced)
+        return record.step(name, inputs, labels, announced)
 
     def bind_model(model: Path, bound: Path) -> None:
+        bind(circuit.model, layout, bound)
         shutil.copyfile(circuit.model, model)
-        bind(circuit.model, circuit.layout, bound)
 
+    if not circuit.model.is_file():
+        raise CircuitError(f"There is no ONNX file at {circuit.model}.")
     step(
         "bind",
-        {"model": sha256(circuit.model), "layout": asdict(circuit.layout)},
+        {"model": sha256(circuit.model), "layout": asdict(layout)},
         ["model", "bound"],
         bind_model,
     )
-    bound = record.hash("bind", "bound")
-    facts = step(
+    sizes = step(
         "settings",
-        {"bound": bound, "run_args": asdict(circuit.run_args), "samples": samples.digest()},
+        {
+            "bound": sha("bound"),
+            "run_args": asdict(circuit.run_args),
+            "calibration": digest_of(samples.calibration),
+        },
         ["settings"],
-        lambda settings: _calibrate(circuit, samples, files["bound"], settings),
+        lambda settings: _calibrate(circuit, samples, path("bound"), settings),
     )
     step(
         "compile",
-        {"bound": bound, "settings": record.hash("settings", "settings")},
+        {"bound": sha("bound"), "settings": sha("settings")},
         ["compiled"],
-        lambda compiled: _compile(files["bound"], files["settings"], compiled),
+        lambda compiled: _compile(path("bound"), path("settings"), compiled),
     )
-    if not setup_string.srs_path(artifacts / "srs", srs, facts["logrows"]).is_file():
-        report("srs")
-    srs_file = setup_string.ensure_srs(artifacts / "srs", srs, facts["logrows"])
-    files["srs"] = srs_file
-    srs_hash = sha256(srs_file)
-    compiled = record.hash("compile", "compiled")
+    srs_file = ensure_srs(artifacts / "srs", srs, sizes["logrows"], report)
+    srs_facts = {"kind": srs, "sha256": sha256(srs_file)}
     step(
         "setup",
-        {"compiled": compiled, "srs": srs_hash},
+        {"compiled": sha("compiled"), "srs": srs_facts},
         ["vk", "pk"],
-        lambda vk, pk: _setup(files["compiled"], srs_file, vk, pk),
+        lambda vk, pk: _setup(path("compiled"), srs_file, vk, pk),
     )
     code = step(
         "verifier",
-        {"vk": record.hash("setup", "vk"), "srs": srs_hash, "contract": circuit.contract},
+        {"vk": sha("vk"), "srs": srs_facts, "contract": circuit.contract},
         ["verifier"],
-        lambda verifier: _write_verifier(circuit.contract, files, verifier),
+        lambda verifier: write_verifier(
+            circuit.contract, path("vk"), path("settings"), srs_file, verifier
+        ),
     )
     measured = step(
         "accuracy",
-        {"compiled": compiled, "samples": samples.digest()},
+        {"compiled": sha("compiled"), "test": digest_of(samples.test, samples.labels)},
         [],
         lambda: accuracy(
-            files["model"], files["compiled"], samples, facts["output_scale"], circuit.layout.widest
+            path("model"), path("compiled"), samples, sizes["output_scale"], layout.widest
         ),
     )
-    entries = {
-        label: {
-            "path": os.path.relpath(path, folder),
-            "sha256": sha256(path) if label == "srs" else _recorded(record, label)["sha256"],
-            "bytes": path.stat().st_size,
-        }
-        for label, path in files.items()
-    }
     record.finish(
         {
             "circuit": circuit.name,
-            "versions": {**_versions(), "solc": verifier.SOLC},
+            "versions": {name: version(name) for name in ("ezkl", "torch", "onnx")}
+            | {"solc": SOLC},
             "run_args": asdict(circuit.run_args),
-            **facts,
-            "key": asdict(circuit.layout),
-            "srs": {"kind": srs, "sha256": srs_hash},
+            **sizes,
+            "key": asdict(layout),
+            "srs": {**srs_facts, "path": os.path.relpath(srs_file, folder)},
             "verifier": {"contract": circuit.contract, **code},
             "accuracy": measured,
-            "files": entries,
         }
     )
     return Manifest(folder), record.redone
+
+
+def digest_of(*arrays: np.ndarray | None) -> str:
+    """The hash of samples: their shape, their type and every number."""
+    found = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            found.update(f"{array.shape} {array.dtype}".encode() + array.tobytes())
+    return found.hexdigest()
 
 
 def _check(circuit: Circuit, samples: Samples) -> None:
@@ -258,16 +255,3 @@ def _setup(compiled: Path, srs: Path, vk: Path, pk: Path) -> None:
 
     with sentences(f"make the keys of {compiled}"):
         ezkl.setup(str(compiled), str(vk), str(pk), str(srs))
-
-
-def _write_verifier(contract: str, files: dict[str, Path], path: Path) -> dict[str, Any]:
-    verifier.write(contract, files["vk"], files["settings"], files["srs"], path)
-    return verifier.runtime_facts(contract, path)
-
-
-def _recorded(record: Record, label: str) -> dict[str, Any]:
-    return next(s["files"][label] for s in record.steps.values() if label in s["files"])
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("ezkl", "torch", "onnx")}

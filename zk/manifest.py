@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,76 +32,108 @@ def write_whole(path: Path, content: str) -> None:
 
 
 class Record:
-    """The steps of a build as they are done: what went into each, what came out of it.
+    """The steps of a build: what went into each, what came out of it, and where that is now.
 
-    A step is done again unless the same things went in and every file that came out is still
-    what it was. The record is saved after each step, so a build that was killed goes on where
-    it stopped; it holds no `circuit` until the last step is done, and until then nobody reads it.
+    A step is done again unless the same things went in and every file that came out is still what
+    it was. New files wait in a staging folder, so a build that fails or is killed leaves the last
+    finished one as it was, and the next run goes on where this one stopped.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "manifest.json"
-        self.steps: dict[str, dict[str, Any]] = {}
+    def __init__(self, folder: Path, files: dict[str, Path]) -> None:
+        self.files = files
         self.redone: list[str] = []
-        with suppress(FileNotFoundError, ValueError, KeyError):
-            self.steps = json.loads(self.path.read_text())["steps"]
+        self._path = folder / "manifest.json"
+        self._staging = folder / ".staging"
+        self._progress = self._staging / "steps.json"
+        self._finished = _steps(self._path)
+        self._staged = _steps(self._progress)
+        self._steps: dict[str, dict[str, Any]] = {}
+        self._new: dict[str, Path] = {}
 
     def step(
         self,
         name: str,
         inputs: dict[str, Any],
-        files: dict[str, Path],
+        labels: list[str],
         make: Callable[..., dict[str, Any] | None],
     ) -> dict[str, Any]:
-        """Calls `make(**files)` with partial files to fill, unless the step is up to date.
+        """Calls `make` with a path to fill for each label, unless the step is up to date.
 
         Gives the facts that `make` returned, now or back then.
         """
         key = digest([name, version("ezkl"), inputs])
-        known = self.steps.get(name)
-        if known and known["key"] == key and self._intact(known, files):
-            return known["facts"]
+        final = {label: self.files[label] for label in labels}
+        staged = {label: self._staging / path.name for label, path in final.items()}
+        if _intact(self._finished.get(name), key, final):
+            self._steps[name] = self._finished[name]
+            return self._steps[name]["facts"]
 
-        partials = {label: path.with_name(f".{path.name}.partial") for label, path in files.items()}
-        for path in files.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.redone:
-            self._save({"steps": self.steps})
         self.redone.append(name)
-        try:
-            facts = make(**partials) or {}
-            outputs = {
-                label: {"sha256": sha256(partial), "bytes": partial.stat().st_size}
-                for label, partial in partials.items()
-            }
-            for label, partial in partials.items():
-                partial.replace(files[label])
-        finally:
-            for partial in partials.values():
-                partial.unlink(missing_ok=True)
-        self.steps[name] = {"key": key, "files": outputs, "facts": facts}
-        self._save({"steps": self.steps})
-        return facts
+        if not _intact(self._staged.get(name), key, staged):
+            self._staged[name] = self._make(key, staged, make)
+            write_whole(self._progress, json.dumps({"steps": self._staged}))
+        self._steps[name] = self._staged[name]
+        self._new.update(staged)
+        return self._steps[name]["facts"]
 
-    def hash(self, step: str, label: str) -> str:
-        return self.steps[step]["files"][label]["sha256"]
+    def path(self, label: str) -> Path:
+        """Where a file is while the build goes on."""
+        return self._new.get(label, self.files[label])
+
+    def hash(self, label: str) -> str:
+        return self._entry(label)["sha256"]
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Completes the manifest. A build in which nothing was redone leaves it untouched."""
-        if self.redone or not self._complete():
-            self._save({**summary, "steps": self.steps})
+        """Puts new files in their places and writes the manifest, unless nothing was redone."""
+        entries = {
+            label: {"path": os.path.relpath(path, self._path.parent), **self._entry(label)}
+            for label, path in self.files.items()
+        }
+        content = {**summary, "files": entries, "steps": self._steps}
+        if self._path.is_file() and json.loads(self._path.read_text()) == content:
+            return
+        for label, path in self._new.items():
+            self.files[label].parent.mkdir(parents=True, exist_ok=True)
+            path.replace(self.files[label])
+        write_whole(self._path, json.dumps(content, indent=2) + "\n")
+        shutil.rmtree(self._staging, ignore_errors=True)
 
-    def _complete(self) -> bool:
-        return "circuit" in json.loads(self.path.read_text())
+    def _make(self, key: str, staged: dict[str, Path], make: Callable) -> dict[str, Any]:
+        self._staging.mkdir(parents=True, exist_ok=True)
+        partials = {label: path.with_name(f"{path.name}.partial") for label, path in staged.items()}
+        facts = make(**partials) or {}
+        for label, partial in partials.items():
+            partial.replace(staged[label])
+        return {
+            "key": key,
+            "facts": facts,
+            "files": {
+                label: {"sha256": sha256(path), "bytes": path.stat().st_size}
+                for label, path in staged.items()
+            },
+        }
 
-    def _intact(self, known: dict[str, Any], files: dict[str, Path]) -> bool:
-        return known["files"].keys() == files.keys() and all(
-            path.is_file() and sha256(path) == known["files"][label]["sha256"]
+    def _entry(self, label: str) -> dict[str, Any]:
+        return next(s["files"][label] for s in self._steps.values() if label in s["files"])
+
+
+def _steps(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return json.loads(path.read_text())["steps"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return {}
+
+
+def _intact(step: dict[str, Any] | None, key: str, files: dict[str, Path]) -> bool:
+    """Whether a step was done with this key, and its files are still what they were."""
+    return (
+        step is not None
+        and step["key"] == key
+        and all(
+            path.is_file() and sha256(path) == step["files"][label]["sha256"]
             for label, path in files.items()
         )
-
-    def _save(self, content: dict[str, Any]) -> None:
-        write_whole(self.path, json.dumps(content, indent=2) + "\n")
+    )
 
 
 class Manifest:
@@ -117,8 +149,6 @@ class Manifest:
             raise CircuitError(f"The circuit {folder.name} has not been built: {again}.") from None
         except ValueError as error:
             raise CircuitError(f"{path} is damaged ({error}): {again}.") from error
-        if "circuit" not in self.content:
-            raise CircuitError(f"The build of {folder.name} was not finished: {again}.")
         built, installed = self.content["versions"]["ezkl"], version("ezkl")
         if built != installed:
             raise CircuitError(
@@ -135,8 +165,8 @@ class Manifest:
         return KeyLayout(**self["key"])
 
     def file(self, label: str) -> Path:
-        """A file of the build, after its hash was compared with the one on record."""
-        entry = self["files"][label]
+        """A file of the build, or its SRS, after its hash was compared with the one on record."""
+        entry = self["srs"] if label == "srs" else self["files"][label]
         path = self.folder / entry["path"]
         found = sha256(path) if path.is_file() else "no file"
         if found != entry["sha256"]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -17,11 +18,14 @@ def srs_path(folder: Path, kind: Kind, logrows: int) -> Path:
     return folder / kind / f"k{logrows}.srs"
 
 
-def ensure_srs(folder: Path, kind: Kind, logrows: int) -> Path:
+def ensure_srs(
+    folder: Path, kind: Kind, logrows: int, report: Callable[[str], None] = lambda step: None
+) -> Path:
     """The SRS of exactly that size, made or fetched if it is not there yet."""
     path = srs_path(folder, kind, logrows)
     if path.is_file():
         return path
+    report("srs")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     import ezkl

@@ -19,8 +19,10 @@ SETTINGS = {
 }
 
 
-def write(contract: str, vk: Path, settings: Path, srs: Path, path: Path) -> None:
-    """Generates the verifier of a verification key."""
+def write_verifier(
+    contract: str, vk: Path, settings: Path, srs: Path, path: Path
+) -> dict[str, Any]:
+    """Generates the verifier of a verification key; gives the facts of its code."""
     import ezkl
 
     abi = path.with_name(f".{contract}.abi.partial")
@@ -43,14 +45,15 @@ def write(contract: str, vk: Path, settings: Path, srs: Path, path: Path) -> Non
     if not renamed:
         raise CircuitError(f"ezkl's verifier for {contract} is not named Halo2Verifier any more.")
     path.write_text(source)
+    return _runtime(contract, source)
 
 
-def runtime_facts(contract: str, path: Path) -> dict[str, Any]:
+def _runtime(contract: str, source: str) -> dict[str, Any]:
     """The SHA-256 and the size of the verifier's runtime code, metadata apart."""
     import solcx
     from solcx.exceptions import SolcError, SolcNotInstalled
 
-    sources = {f"{contract}.sol": {"content": path.read_text()}}
+    sources = {f"{contract}.sol": {"content": source}}
     try:
         compiled = solcx.compile_standard(
             {"language": "Solidity", "sources": sources, "settings": SETTINGS}, solc_version=SOLC
@@ -58,7 +61,7 @@ def runtime_facts(contract: str, path: Path) -> dict[str, Any]:
     except SolcNotInstalled as error:
         raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.") from error
     except SolcError as error:
-        raise CircuitError(f"solc could not compile {path}: {error.message}") from error
+        raise CircuitError(f"solc could not compile {contract}: {error.message}") from error
     deployed = compiled["contracts"][f"{contract}.sol"][contract]["evm"]["deployedBytecode"]
     code = bytes.fromhex(deployed["object"])
     return {"runtime_sha256": hashlib.sha256(code).hexdigest(), "runtime_bytes": len(code)}
