@@ -191,5 +191,7 @@ def _jitter(images: Tensor) -> Tensor:
     across, down = uniform(1 / drawing.SIDE), uniform(1 / drawing.SIDE)
     cosine, sine = angle.cos() * scale, angle.sin() * scale
     rows = torch.stack([cosine, -sine, across]), torch.stack([sine, cosine, down])
-    grid = F.affine_grid(torch.stack(rows).permute(2, 0, 1), images.shape, align_corners=False)
+    grid = F.affine_grid(
+        torch.stack(rows).permute(2, 0, 1), list(images.shape), align_corners=False
+    )
     return F.grid_sample(images, grid, align_corners=False)

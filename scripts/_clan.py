@@ -85,6 +85,6 @@ def read_digit(clan, account: str, proof: Proof) -> int:
     try:
         answer = networks.provider.web3.eth.call({"to": clan.address, "data": data})
     except ContractCustomError as error:
-        decoded = networks.ethereum.decode_custom_error(HexBytes(error.data), clan.address)
+        decoded = networks.ethereum.decode_custom_error(HexBytes(str(error.data)), clan.address)
         raise decoded or error from error
     return int.from_bytes(answer)

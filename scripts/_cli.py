@@ -4,6 +4,7 @@ import click
 from ape import accounts, networks
 from ape.cli import ConnectedProviderCommand
 from ape.exceptions import ApeException, ContractLogicError
+from ape_foundry.exceptions import FoundryNotInstalledError
 
 from models.data.drawing import DrawingError
 from models.data.mnist import DatasetError
@@ -20,6 +21,10 @@ class Command(click.Command):
             raise click.ClickException(str(error)) from error
         except ContractLogicError as error:
             raise click.ClickException(f"The contract refuses: {refusal(error)}.") from error
+        except FoundryNotInstalledError as error:
+            raise click.ClickException(
+                "There is no anvil on the PATH: run `make setup`, then `source .venv/bin/activate`."
+            ) from error
         except (ApeException, ConnectionError) as error:
             raise click.ClickException(str(error)) from error
 

@@ -6,12 +6,12 @@ which is itself a fork of the real network where FORK_RPC gives one.
 
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 from ape.exceptions import CustomError
@@ -55,7 +55,7 @@ def start_anvil(port: int, *options: str) -> subprocess.Popen:
         if node.poll() is not None:
             pytest.exit(f"anvil on port {port} ended: {node.stdout.read().decode()}")  # type: ignore[union-attr]
         try:
-            urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return node
         except OSError:
             time.sleep(0.1)
@@ -124,7 +124,7 @@ def views():
 @pytest.fixture(scope="session")
 def proof_of(manifest, clan, views, accounts) -> Callable[[int], Proof]:
     """The proof of a test account's drawing, made once."""
-    made: dict[int, Proof] = {}
+    made = {}
 
     def proof_of(number: int) -> Proof:
         if number not in made:

@@ -16,7 +16,7 @@ def crowd(proof_of):
 @given(joins=st.lists(st.integers(0, len(DRAWINGS) - 1), max_size=12))
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_counts_sum_to_members_and_the_leader_is_a_maximum(clan, crowd, accounts, chain, joins):
-    members: dict[int, int] = {}
+    members = {}
     with chain.isolate():
         for number in joins:
             proof = crowd[number]

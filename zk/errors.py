@@ -28,7 +28,7 @@ def sentences(doing: str) -> Iterator[None]:
         # A Rust panic arrives as a PanicException, which is no Exception but a BaseException.
         except BaseException as error:
             panicked = type(error).__name__ == "PanicException"
-            if not panicked and not isinstance(error, RuntimeError):
+            if not panicked and not isinstance(error, RuntimeError | OSError):
                 raise
             sink.seek(0)
             printed = sink.read().decode(errors="replace")

@@ -85,16 +85,16 @@ class Record:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Puts new files in their places and writes the manifest, unless nothing was redone."""
+        if not self.redone:
+            return
         entries = {
             label: {"path": os.path.relpath(path, self._path.parent), **self._entry(label)}
             for label, path in self.files.items()
         }
-        content = {**summary, "files": entries, "steps": self._steps}
-        if self._path.is_file() and json.loads(self._path.read_text()) == content:
-            return
         for label, path in self._new.items():
             self.files[label].parent.mkdir(parents=True, exist_ok=True)
             path.replace(self.files[label])
+        content = {**summary, "files": entries, "steps": self._steps}
         write_whole(self._path, json.dumps(content, indent=2) + "\n")
         shutil.rmtree(self._staging, ignore_errors=True)
 

@@ -1,0 +1,299 @@
+"""Builds: what is redone and what is not, what survives a kill, and what is refused."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from scripts._circuits import ROOT
+from zk.circuit import Circuit, RunArgs, Samples, build
+from zk.errors import CircuitError
+from zk.manifest import Manifest, sha256
+from zk.proof import prove, verify
+from zk.srs import ensure_srs, srs_path
+
+# A table of 1,024 rows keeps these circuits, and their SRS, small.
+TINY_ARGS = RunArgs(decomp_base=1024, decomp_legs=3)
+EVERYTHING = ["bind", "settings", "compile", "setup", "verifier", "accuracy"]
+
+
+def write_model(path: Path, weight: float = 0.5, operator: str = "Relu") -> Path:
+    """A linear layer of 4 by 3, then one operator."""
+    matrix = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    matrix[0, 0] = weight
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["features", "matrix"], ["hidden"]),
+            helper.make_node(operator, ["hidden"], ["scores"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
+        [onnx.numpy_helper.from_array(matrix, "matrix")],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    return path
+
+
+@pytest.fixture
+def samples() -> Samples:
+    numbers = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
+    return Samples(calibration=numbers[:8], test=numbers[8:])
+
+
+@pytest.fixture
+def tiny(tmp_path, samples) -> Circuit:
+    model = write_model(tmp_path / "tiny.onnx")
+    return Circuit("tiny", model, "TinyVerifier", lambda: samples, TINY_ARGS)
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(circuit: Circuit) -> tuple[Manifest, list[str]]:
+        return build(
+            circuit, artifacts=tmp_path / "artifacts", verifiers=tmp_path / "contracts/verifiers"
+        )
+
+    return run
+
+
+def test_second_build_does_nothing(tiny, run):
+    manifest, redone = run(tiny)
+    assert redone == EVERYTHING
+    before = (manifest.folder / "manifest.json").read_bytes()
+    assert run(tiny)[1] == []
+    assert (manifest.folder / "manifest.json").read_bytes() == before
+
+
+def test_built_circuit_proves_and_says_what_it_is(tiny, run, samples):
+    manifest, _ = run(tiny)
+    key = 0x1234 << 160 | 0xFACE
+    proof = prove(manifest, key, samples.test[0])
+    verify(manifest, proof)
+    assert proof.key(manifest.layout) == key
+    assert manifest["srs"]["kind"] == "insecure-dev"
+    assert manifest["accuracy"]["agreement"] >= 0.9
+    assert manifest["logrows"] == 11
+    for label, entry in manifest["files"].items():
+        assert sha256(manifest.file(label)) == entry["sha256"]
+        assert manifest.file(label).stat().st_size == entry["bytes"]
+
+
+def test_changed_weight_rebuilds_everything(tiny, run):
+    run(tiny)
+    write_model(tiny.model, weight=0.75)
+    assert run(tiny)[1] == EVERYTHING
+
+
+def test_changed_run_argument_rebuilds_all_but_the_binding(tiny, run):
+    run(tiny)
+    other = replace(tiny, run_args=replace(TINY_ARGS, num_inner_cols=1))
+    assert run(other)[1] == EVERYTHING[1:]
+
+
+def test_changed_test_samples_only_measure_again(tiny, run, samples):
+    run(tiny)
+    fewer = Samples(samples.calibration, samples.test[1:])
+    manifest, redone = run(replace(tiny, samples=lambda: fewer))
+    assert redone == ["accuracy"]
+    assert manifest["accuracy"]["samples"] == 15
+
+
+def test_changed_contract_name_only_writes_the_verifier(tiny, run):
+    run(tiny)
+    manifest, redone = run(replace(tiny, contract="OtherVerifier"))
+    assert redone == ["verifier"]
+    assert "contract OtherVerifier" in manifest.file("verifier").read_text()
+
+
+@pytest.mark.parametrize(
+    ("label", "step"), [("bound", "bind"), ("compiled", "compile"), ("pk", "setup")]
+)
+@pytest.mark.parametrize("damage", ["missing", "truncated", "foreign"])
+def test_damaged_file_is_refused_and_then_made_again(tiny, run, samples, label, step, damage):
+    manifest, _ = run(tiny)
+    path = manifest.file(label)
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"x" + whole[1:])
+    with pytest.raises(CircuitError, match=rf"{path.name} should have the SHA-256 .*ape run build"):
+        manifest.file(label)
+    manifest, redone = run(tiny)
+    assert redone[0] == step
+    assert run(tiny)[1] == []
+    verify(manifest, prove(manifest, 7, samples.test[0]))
+
+
+@pytest.mark.parametrize("step", EVERYTHING)
+def test_killed_build_leaves_the_finished_one_and_goes_on(tiny, run, samples, tmp_path, step):
+    """A real kill -9, as the step begins."""
+    finished, _ = run(tiny)
+    proof = prove(finished, 7, samples.test[0])
+    np.savez(tmp_path / "samples.npz", calibration=samples.calibration, test=samples.test)
+    write_model(tiny.model, weight=0.75)
+    script = f"""
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from tests.test_build import TINY_ARGS, Circuit, Samples, build
+here = Path({str(tmp_path)!r})
+with np.load(here / "samples.npz") as arrays:
+    samples = Samples(arrays["calibration"], arrays["test"])
+tiny = Circuit("tiny", here / "tiny.onnx", "TinyVerifier", lambda: samples, TINY_ARGS)
+build(
+    tiny, artifacts=here / "artifacts", verifiers=here / "contracts/verifiers",
+    report=lambda step: os.kill(os.getpid(), signal.SIGKILL) if step == {step!r} else None,
+)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+
+    verify(Manifest(finished.folder), proof)  # the old build still serves
+    manifest, redone = run(tiny)
+    assert redone == EVERYTHING
+    verify(manifest, prove(manifest, 7, samples.test[0]))
+    with pytest.raises(CircuitError):
+        verify(manifest, proof)
+    assert run(tiny)[1] == []
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_failed_build_leaves_the_finished_one(tiny, run, samples):
+    finished, _ = run(tiny)
+    write_model(tiny.model, operator="Mish")
+    with pytest.raises(CircuitError, match="the operator Mish is not supported"):
+        run(tiny)
+    verify(Manifest(finished.folder), prove(finished, 7, samples.test[0]))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "reason"),
+    [
+        ([("a", TensorProto.FLOAT, [1, 4]), ("b", TensorProto.FLOAT, [1, 4])], 1, "has 2 inputs"),
+        ([("a", TensorProto.DOUBLE, [1, 4])], 1, r"1 inputs \(0 of them float32\)"),
+        ([("a", TensorProto.FLOAT, [1, 4])], 2, "2 outputs"),
+        ([("a", TensorProto.FLOAT, [1, "width"])], 1, "leaves the sizes width of a open"),
+    ],
+    ids=["inputs", "double", "outputs", "open"],
+)
+def test_model_that_cannot_be_bound(tiny, run, inputs, outputs, reason):
+    values = [helper.make_tensor_value_info(*value) for value in inputs]
+    results = [
+        helper.make_tensor_value_info(f"y{i}", values[0].type.tensor_type.elem_type, inputs[0][2])
+        for i in range(outputs)
+    ]
+    nodes = [helper.make_node("Relu", [inputs[0][0]], [result.name]) for result in results]
+    graph = helper.make_graph(nodes, "unbindable", values, results)
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), tiny.model)
+    with pytest.raises(CircuitError, match=reason):
+        run(tiny)
+
+
+def test_model_whose_tensors_are_called_key(tiny, run, samples):
+    """The graft finds names of its own."""
+    model = onnx.load(tiny.model)
+    model.graph.node[0].output[0] = model.graph.node[1].input[0] = "key"
+    onnx.save(model, tiny.model)
+    manifest, _ = run(tiny)
+    assert prove(manifest, 99, samples.test[0]).key(manifest.layout) == 99
+
+
+def test_file_that_is_no_model(tiny, run):
+    tiny.model.write_bytes(b"not an onnx file")
+    with pytest.raises(CircuitError, match="is not a valid ONNX file"):
+        run(tiny)
+    tiny.model.unlink()
+    with pytest.raises(CircuitError, match="There is no ONNX file"):
+        run(tiny)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [np.zeros((0, 4)), np.zeros((3, 5)), np.full((3, 4), np.nan), np.full((3, 4), np.inf)],
+    ids=["none", "shape", "nan", "infinite"],
+)
+def test_samples_that_the_model_does_not_take(tiny, run, numbers):
+    with pytest.raises(CircuitError, match="takes one or more samples of shape"):
+        run(replace(tiny, samples=lambda: Samples(numbers, numbers)))
+
+
+def test_input_outside_the_range_is_a_sentence(tiny, run):
+    manifest, _ = run(tiny)
+    with pytest.raises(CircuitError, match="a value leaves the circuit's range"):
+        prove(manifest, 7, np.full(4, 1e8))
+    with pytest.raises(CircuitError, match="not finite"):
+        prove(manifest, 7, np.full(4, np.nan))
+
+
+def test_private_input_is_in_no_message(tiny, run):
+    manifest, _ = run(tiny)
+    with pytest.raises(CircuitError) as caught:
+        prove(manifest, 7, np.array([0.123456789, 0.25]))
+    assert "0.12345" not in str(caught.value)
+
+
+def test_key_that_is_no_key(tiny, run, samples):
+    manifest, _ = run(tiny)
+    for key in (-1, 2**224):
+        with pytest.raises(CircuitError, match=r"whole number below 2\*\*224"):
+            prove(manifest, key, samples.test[0])
+
+
+def test_circuit_that_was_not_built(tmp_path):
+    with pytest.raises(CircuitError, match="has not been built: run `ape run build"):
+        Manifest(tmp_path / "nothing")
+
+
+def test_damaged_manifest(tiny, run):
+    manifest, _ = run(tiny)
+    path = manifest.folder / "manifest.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(CircuitError, match="is damaged"):
+        Manifest(manifest.folder)
+    assert run(tiny)[1] == EVERYTHING
+
+
+def test_other_version_of_ezkl(tiny, run):
+    manifest, _ = run(tiny)
+    path = manifest.folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["versions"]["ezkl"] = "22.0.0"
+    path.write_text(json.dumps(content))
+    with pytest.raises(CircuitError, match=r"was built with ezkl 22\.0\.0"):
+        Manifest(manifest.folder)
+
+
+def test_panic_is_a_sentence(tmp_path, capfd):
+    """Asked for 2**40 rows, the Rust code panics; Python sees a BaseException."""
+    with pytest.raises(CircuitError, match=r"could not make a dev SRS of 2\*\*40 rows"):
+        ensure_srs(tmp_path, "insecure-dev", 40)
+    assert "panicked" not in capfd.readouterr().err
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_kinds_of_srs_never_share_a_file(tmp_path):
+    dev, ceremony = (srs_path(tmp_path, kind, 13) for kind in ("insecure-dev", "ceremony"))
+    assert dev.parent != ceremony.parent
+
+
+def test_new_srs_makes_new_keys(tiny, run, tmp_path):
+    manifest, _ = run(tiny)
+    srs_path(tmp_path / "artifacts" / "srs", "insecure-dev", manifest["logrows"]).unlink()
+    assert run(tiny)[1] == ["setup", "verifier"]
+
+
+def test_clan_proves_within_its_figures(manifest):
+    assert manifest["files"]["pk"]["bytes"] <= 80_000_000
+    assert manifest["verifier"]["runtime_bytes"] <= 20_000
+    assert manifest["files"]["model"]["bytes"] < 100_000

@@ -1,0 +1,240 @@
+"""The commands as people type them, against a node of their own."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from scripts import _deployments
+from scripts._circuits import ROOT
+from scripts._clan import deploy_clan
+from tests.conftest import start_anvil
+from zk.errors import CircuitError
+from zk.proof import Proof
+
+CHAIN_ID = 1337  # keeps the record of 31337, which is the user's, as it is
+APE = Path(sys.executable).with_name("ape")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ape(*words: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [APE, "run", *words],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def refused(result: subprocess.CompletedProcess) -> str:
+    """The one sentence of a command that failed in a foreseeable way."""
+    assert result.returncode != 0, result.stdout
+    assert "Traceback" not in result.stderr + result.stdout
+    return result.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def node(manifest):
+    """A node that goes on between commands; its address is in the environment."""
+    port = free_port()
+    process = start_anvil(port, "--chain-id", str(CHAIN_ID))
+    record = ROOT / "deployments" / f"{CHAIN_ID}.json"
+    record.unlink(missing_ok=True)
+    yield {"APE_FOUNDRY_HOST": f"http://127.0.0.1:{port}"}
+    process.terminate()
+    record.unlink(missing_ok=True)
+
+
+def test_deploy_prove_join_clans(node, tmp_path, manifest):
+    # Before anything is deployed, every command says so.
+    for words in (["clans"], ["prove", "--test-image", "0", "--account", "1"]):
+        assert "run `ape run deploy" in refused(ape(*words, **node))
+
+    result = ape("deploy", "--network", "ethereum:local", **node)
+    assert result.returncode == 0, result.stderr
+    entry = json.loads((ROOT / "deployments" / f"{CHAIN_ID}.json").read_text())["clan"]
+    assert entry["contract"] in result.stdout
+    assert entry["srs"]["kind"] == "insecure-dev"
+    assert entry["vk_sha256"] == manifest["files"]["vk"]["sha256"]
+
+    # A second deployment leaves the first as it is.
+    assert "stands on chain 1337 already" in ape("deploy", **node).stdout
+
+    proof = tmp_path / "proof.json"
+    result = ape("prove", "--test-image", "0", "--account", "1", "--out", str(proof), **node)
+    assert "the model reads a 7" in result.stdout
+
+    result = ape("join", str(proof), "--account", "2", **node)
+    assert "joined clan 7, relayed by" in result.stdout, result.stderr
+    assert "is in clan 7 already" in refused(ape("join", str(proof), **node))
+    result = ape("clans", **node)
+    assert "clan 7       1  █" in result.stdout
+    assert "clan 7 leads with 1 member" in result.stdout
+
+    # A proof whose bytes were changed, and one for another contract.
+    content = json.loads(proof.read_text())
+    for name, damage in (
+        ("not a proof file", {"proof": "hello"}),
+        ("not a proof file", {"instances": "hello"}),
+        ("could not accept the proof", {"proof": content["proof"][:-2] + "00"}),
+        ("has 20 instances, this one 19", {"instances": content["instances"][:-1]}),
+        ("has not been built", {"circuit": "nothing"}),
+    ):
+        proof.write_text(json.dumps({**content, **damage}))
+        assert name in refused(ape("join", str(proof), **node))
+    (ROOT / "deployments" / f"{CHAIN_ID}.json").unlink()
+    assert ape("deploy", **node).returncode == 0
+    proof.write_text(json.dumps(content))
+    assert "made for another chain or contract" in refused(ape("join", str(proof), **node))
+
+
+def test_prove_refuses_bad_drawings_and_accounts(node, tmp_path):
+    assert ape("deploy", **node).returncode == 0
+    np.save(tmp_path / "empty.npy", np.zeros((28, 28)))
+    lower = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
+    for reason, words in (
+        ("The drawing is empty", ["--image", str(tmp_path / "empty.npy"), "--account", "1"]),
+        ("There is no drawing", ["--image", str(tmp_path / "nothing.png"), "--account", "1"]),
+        ("Give one of", ["--account", "1"]),
+        ("is not in the range", ["--test-image", "10000", "--account", "1"]),
+        ("no 12", ["--test-image", "1", "--account", "12"]),
+        ("no account 'nobody'", ["--test-image", "1", "--account", "nobody"]),
+        ("valid checksum", ["--test-image", "1", "--account", lower.replace("c5", "C5")]),
+        ("valid checksum", ["--test-image", "1", "--account", "0x1234"]),
+        ("has not been built", ["--test-image", "1", "--account", "1", "--circuit", "nothing"]),
+    ):
+        assert reason in refused(ape("prove", *words, **node))
+
+
+def test_chain_without_the_contract(node):
+    """A record that names addresses of another chain, as when an anvil was started anew."""
+    record = ROOT / "deployments" / f"{CHAIN_ID}.json"
+    entry = {"contract": "0x" + "11" * 20, "verifier": "0x" + "22" * 20, "vk_sha256": ""}
+    record.write_text(json.dumps({"clan": entry}))
+    assert "has no contract at 0x1111" in refused(ape("clans", **node))
+    record.unlink()
+
+
+def test_port_taken_by_something_else():
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"jsonrpc":"2.0","id":0,"result":"other/1.0"}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Other)
+    Thread(target=server.serve_forever, daemon=True).start()
+    host = f"http://127.0.0.1:{server.server_port}"
+    try:
+        message = refused(ape("clans", APE_FOUNDRY_HOST=host))
+    finally:
+        server.shutdown()
+    assert f"Port '{server.server_port}' already in use" in message
+
+
+def test_no_anvil():
+    assert "make setup" in refused(ape("clans", PATH="/nowhere", APE_FOUNDRY_HOST="auto"))
+
+
+def test_no_solc(copied, tmp_path):
+    """The verifier cannot be compiled, and the last build stays as it was."""
+    before = (copied / "clan" / "manifest.json").read_bytes()
+    (copied.parent / "contracts" / "verifiers" / "ClanVerifier.sol").unlink()
+    script = f"""
+from pathlib import Path
+from scripts._circuits import circuit
+from zk.circuit import build
+here = Path({str(copied.parent)!r})
+build(circuit("clan"), artifacts=here / "artifacts", verifiers=here / "contracts" / "verifiers")
+"""
+    (tmp_path / "empty").mkdir()
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "SOLCX_BINARY_PATH": str(tmp_path / "empty")},
+        capture_output=True,
+        text=True,
+    )
+    assert "solc 0.8.30 is not installed: run `make setup`" in result.stderr
+    assert (copied / "clan" / "manifest.json").read_bytes() == before
+
+
+def test_build_says_up_to_date_and_its_figures(manifest):
+    result = ape("build", "--circuit", "clan")
+    assert "clan is up to date" in result.stdout
+    assert f"{manifest['accuracy']['quantised']:.2%} quantised" in result.stdout
+    assert "SRS          insecure-dev" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--onnx", "m.onnx"], "--onnx goes with --data and --name"),
+        (["--name", "mine"], "--data and --name go with --onnx"),
+        (["--onnx", "m.onnx", "--data", "d.npz", "--name", "clan"], "--name 'clan' should be"),
+        (["--onnx", "m.onnx", "--data", "d.npz", "--name", "../up"], "--name '../up' should be"),
+        (["--onnx", "m.onnx", "--data", "d.npz", "--name", "mine"], "should be an .npz file"),
+        (["--circuit", "nothing"], "'nothing' is not one of"),
+    ],
+)
+def test_build_refuses(words, reason):
+    assert reason in refused(ape("build", *words))
+    assert not (ROOT / "artifacts" / "mine").exists()
+
+
+def test_every_command_has_help_with_an_example():
+    for script in (ROOT / "scripts").glob("[a-z]*.py"):
+        result = ape(script.stem, "--help")
+        assert result.returncode == 0
+        assert f"ape run {script.stem}" in result.stdout.split("Example:")[1]
+
+
+def test_live_network_never_gets_a_dev_srs(networks, manifest, accounts):
+    """A node with the chain id of a live network, and the function that every script calls."""
+    port = free_port()
+    process = start_anvil(port, "--chain-id", "11155111")
+    try:
+        with networks.parse_network_choice(f"ethereum:sepolia:http://127.0.0.1:{port}") as provider:
+            assert not provider.network.is_dev
+            with pytest.raises(CircuitError, match="run `ape run build --srs ceremony` first"):
+                deploy_clan(manifest, accounts[0])
+            assert provider.web3.eth.block_number == 0
+            assert not _deployments.path().exists()
+    finally:
+        process.terminate()
+
+
+def test_proof_file_holds_nothing_private(proof: Proof, tmp_path):
+    proof.save(tmp_path / "proof.json")
+    content = json.loads((tmp_path / "proof.json").read_text())
+    assert set(content) == {"circuit", "proof", "instances"}
+    assert Proof.load(tmp_path / "proof.json") == proof
+
+
+def test_generated_and_built_files_are_ignored_by_git():
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.fail("these tests run in a clone")
+    ignored = ["contracts/verifiers/ClanVerifier.sol", "artifacts/clan/pk.key"]
+    ignored += ["deployments/31337.json", "deployments/1.fork.json", "proofs/clan-0x00.json"]
+    result = subprocess.run(["git", "check-ignore", *ignored], cwd=ROOT, capture_output=True)
+    assert result.stdout.decode().split() == ignored
+    live = subprocess.run(["git", "check-ignore", "deployments/11155111.json"], cwd=ROOT)
+    assert live.returncode == 1
