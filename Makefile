@@ -26,7 +26,7 @@ setup: .venv/ready  ## Install everything that is pinned here; a second run does
 
 .venv/ready: requirements.txt package-lock.json
 	@echo "Installing into .venv and node_modules (a few minutes, once)"
-	@$(PYTHON) -m venv .venv
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@npm ci --silent
 	@for tool in anvil forge; do \

@@ -1,8 +1,6 @@
 """Clan from Python: deploying it, and showing what it and its proofs say."""
 
-from ape import networks, project
-from hexbytes import HexBytes
-from web3.exceptions import ContractCustomError
+import ape
 
 from scripts import _deployments
 from zk.errors import CircuitError
@@ -12,7 +10,7 @@ from zk.proof import Proof
 
 def deploy_clan(manifest: Manifest, sender):
     """Deploys the verifier and Clan of a build, and records them. Gives the Clan contract."""
-    network = networks.provider.network
+    network = ape.networks.provider.network
     if not network.is_dev and manifest["srs"]["kind"] != "ceremony":
         raise CircuitError(
             f"{manifest['circuit']} stands on a dev SRS, whose maker can forge any proof, so it is "
@@ -25,7 +23,7 @@ def deploy_clan(manifest: Manifest, sender):
         )
     verifier = deploy_verifier(manifest, sender)
     layout = (manifest["key"]["limbs"], manifest["key"]["bits"], manifest["output_scale"])
-    clan = sender.deploy(project.Clan, verifier.address, layout)
+    clan = sender.deploy(ape.project.Clan, verifier.address, layout)
     _deployments.write(
         manifest["circuit"],
         {
@@ -46,7 +44,7 @@ def deploy_clan(manifest: Manifest, sender):
 def deploy_verifier(manifest: Manifest, sender):
     """Deploys the verifier of a build, once its source is the one that the manifest knows."""
     manifest.file("verifier")
-    return sender.deploy(project.get_contract(manifest["verifier"]["contract"]))
+    return sender.deploy(ape.project.get_contract(manifest["verifier"]["contract"]))
 
 
 def logits(manifest: Manifest, proof: Proof) -> str:
@@ -81,10 +79,13 @@ def read_digit(clan, account: str, proof: Proof) -> int:
 
     The call goes past Ape, which leaves custom errors of view functions undecoded.
     """
+    from hexbytes import HexBytes
+    from web3.exceptions import ContractCustomError
+
     data = clan.readDigit.encode_input(account, proof.proof, proof.instances)
     try:
-        answer = networks.provider.web3.eth.call({"to": clan.address, "data": data})
+        answer = ape.networks.provider.web3.eth.call({"to": clan.address, "data": data})
     except ContractCustomError as error:
-        decoded = networks.ethereum.decode_custom_error(HexBytes(str(error.data)), clan.address)
+        decoded = ape.networks.ethereum.decode_custom_error(HexBytes(str(error.data)), clan.address)
         raise decoded or error from error
     return int.from_bytes(answer)

@@ -1,10 +1,9 @@
 """What the commands share: errors in one sentence, and how people name accounts."""
 
+import ape
 import click
-from ape import accounts, networks
 from ape.cli import ConnectedProviderCommand
 from ape.exceptions import ApeException, ContractLogicError
-from ape_foundry.exceptions import FoundryNotInstalledError
 
 from models.data.drawing import DrawingError
 from models.data.mnist import DatasetError
@@ -21,12 +20,12 @@ class Command(click.Command):
             raise click.ClickException(str(error)) from error
         except ContractLogicError as error:
             raise click.ClickException(f"The contract refuses: {refusal(error)}.") from error
-        except FoundryNotInstalledError as error:
-            raise click.ClickException(
-                "There is no anvil on the PATH: run `make setup`, then `source .venv/bin/activate`."
-            ) from error
         except (ApeException, ConnectionError) as error:
-            raise click.ClickException(str(error)) from error
+            message = str(error)
+            # By name, because importing ape_foundry would slow every command down.
+            if type(error).__name__ == "FoundryNotInstalledError":
+                message = "There is no anvil here: run `make setup`, `source .venv/bin/activate`."
+            raise click.ClickException(message) from error
 
 
 class ChainCommand(Command, ConnectedProviderCommand):
@@ -42,18 +41,18 @@ def refusal(error: ContractLogicError) -> str:
 
 def signer(name: str | None):
     """The account that signs: an alias, or on a dev network also the number of a test account."""
-    dev = networks.provider.network.is_dev
+    dev = ape.networks.provider.network.is_dev
     if name is None and dev:
-        return accounts.test_accounts[0]
+        return ape.accounts.test_accounts[0]
     if name is None:
         raise CircuitError(
-            f"{networks.provider.network.choice} is a live network: say who signs with "
+            f"{ape.networks.provider.network.choice} is a live network: say who signs with "
             f"--account ALIAS (`ape accounts list` shows yours)."
         )
     if name.isdigit() and dev:
         return _test_account(name)
-    if name in accounts.aliases:
-        return accounts.load(name)
+    if name in ape.accounts.aliases:
+        return ape.accounts.load(name)
     raise CircuitError(
         f"There is no account {name!r} to sign with: give an alias of `ape accounts list`"
         + (" or the number of a test account (0 to 9)." if dev else ".")
@@ -74,7 +73,7 @@ def address(name: str) -> str:
 
 
 def _test_account(number: str):
-    known = accounts.test_accounts
+    known = ape.accounts.test_accounts
     if int(number) >= len(known):
         raise CircuitError(f"There are {len(known)} test accounts, numbered from 0, no {number}.")
     return known[int(number)]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ape import networks, project
+import ape
 
 from scripts._circuits import ROOT
 from zk.errors import CircuitError
@@ -15,7 +15,7 @@ FOLDER = ROOT / "deployments"
 
 def path() -> Path:
     """A fork has its upstream's chain id, but a record of its own, which git ignores."""
-    provider = networks.provider
+    provider = ape.networks.provider
     fork = ".fork" if provider.network.is_fork else ""
     return FOLDER / f"{provider.chain_id}{fork}.json"
 
@@ -30,23 +30,23 @@ def write(circuit: str, entry: dict[str, Any]) -> None:
 
 def stands(entry: dict[str, Any]) -> bool:
     """Whether both contracts of an entry have code on the connected chain."""
-    provider = networks.provider
+    provider = ape.networks.provider
     return all(len(provider.get_code(entry[name])) > 0 for name in ("contract", "verifier"))
 
 
 def clan(circuit: str):
     """The Clan contract of a circuit on the connected chain."""
-    network = networks.provider.network.choice
+    network = ape.networks.provider.network.choice
     deploy = f"run `ape run deploy --circuit {circuit} --network {network}`"
     entry = read().get(circuit)
     if entry is None:
         raise CircuitError(f"{path().name} has no deployment of {circuit}: {deploy}.")
     if not stands(entry):
         hint = ""
-        if networks.provider.network.is_local:
+        if ape.networks.provider.network.is_local:
             hint = " (an anvil that a command starts ends with it: keep one running with `anvil`)"
         raise CircuitError(
-            f"Chain {networks.provider.chain_id} has no contract at {entry['contract']}{hint}: "
+            f"Chain {ape.networks.provider.chain_id} has no contract at {entry['contract']}{hint}: "
             f"{deploy}."
         )
-    return project.Clan.at(entry["contract"])
+    return ape.project.Clan.at(entry["contract"])

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import ape
 import click
-from ape import accounts, networks
 
 from scripts._circuits import EXPORTS, ROOT, circuit, digit_samples, run_build
 from scripts._clan import deploy_clan
@@ -28,7 +28,7 @@ def cli() -> None:
     Example:
         ape run bench --network ethereum:local
     """
-    if not networks.provider.network.is_dev:
+    if not ape.networks.provider.network.is_dev:
         raise CircuitError("A benchmark runs on a dev network: give --network ethereum:local.")
     manifest = run_build(circuit("clan"))
     ours = {**_measure_clan(manifest), **_measure_join(manifest)}
@@ -62,9 +62,9 @@ def _measure_clan(manifest: Manifest) -> dict:
 
 def _measure_join(manifest: Manifest) -> dict:
     """The gas of the first join, which fills two empty storage slots, and of a later one."""
-    clan = deploy_clan(manifest, accounts.test_accounts[0])
+    clan = deploy_clan(manifest, ape.accounts.test_accounts[0])
     x, gas = digit_samples("clan", tests=1).test[0], []
-    for member in accounts.test_accounts[:2]:
+    for member in ape.accounts.test_accounts[:2]:
         proof = prove(manifest, clan.keyOf(member), x)
         gas.append(clan.join(member, proof.proof, proof.instances, sender=member).gas_used)
     return {"proof": len(proof.proof), "join_first": gas[0], "join_next": gas[1]}

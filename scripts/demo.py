@@ -1,8 +1,8 @@
 import os
 import time
 
+import ape
 import click
-from ape import accounts, networks
 
 from scripts._circuits import circuit, run_build
 from scripts._clan import deploy_clan, logits, table
@@ -36,11 +36,11 @@ def cli() -> None:
     from models.data import drawing, mnist
 
     step("Start a fresh anvil, and deploy the verifier and Clan")
-    with networks.parse_network_choice("ethereum:local:foundry"):
-        deployer = accounts.test_accounts[0]
+    with ape.networks.parse_network_choice("ethereum:local:foundry"):
+        deployer = ape.accounts.test_accounts[0]
         clan = deploy_clan(manifest, deployer)
         for name, image, owner, sender in STORY:
-            account, relayer = accounts.test_accounts[owner], accounts.test_accounts[sender]
+            account, relayer = ape.accounts.test_accounts[owner], ape.accounts.test_accounts[sender]
             pixels = mnist.drawings("test")[image]
             step(f"{name} draws a {mnist.labels('test')[image]} (test image {image})")
             click.echo(drawing.as_text(pixels[2:26]))

@@ -1,5 +1,5 @@
+import ape
 import click
-from ape import networks
 
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS
@@ -19,7 +19,7 @@ def cli(circuit: str, account: str | None) -> None:
         ape run deploy --network ethereum:local
     """
     manifest = Manifest(ARTIFACTS / circuit)
-    provider = networks.provider
+    provider = ape.networks.provider
     entry = _deployments.read().get(circuit)
     vk = manifest["files"]["vk"]["sha256"]
     if entry and entry["vk_sha256"] == vk and _deployments.stands(entry):

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import click
-from eth_utils import to_checksum_address
 
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS
@@ -22,6 +21,8 @@ def cli(path: Path, account: str | None) -> None:
     Example:
         ape run join proofs/clan-0x7099….json --account 2 --network ethereum:local
     """
+    from eth_utils import to_checksum_address
+
     proof = Proof.load(path)
     manifest = Manifest(ARTIFACTS / proof.circuit)
     clan = _deployments.clan(proof.circuit)

@@ -1,8 +1,8 @@
 from collections.abc import Callable
 
+import ape
 import click
 import numpy as np
-from ape import project
 from ape.exceptions import ContractLogicError
 
 from scripts._circuits import circuit, run_build
@@ -36,7 +36,7 @@ def cli(account: str | None) -> None:
     good, bad = run_build(circuit("clan")), run_build(circuit("clan-bad"))
     sender = signer(account)
     clan, bad_verifier = deploy_clan(good, sender), deploy_verifier(bad, sender)
-    good_verifier = project.ClanVerifier.at(clan.verifier())
+    good_verifier = ape.project.ClanVerifier.at(clan.verifier())
     views = drawing.block_sums(mnist.drawings("test"))
     chosen = next(i for i, x in enumerate(views) if _reading(good, x) != _reading(bad, x))
     click.echo(f"\n{drawing.as_text(mnist.drawings('test')[chosen])}")
