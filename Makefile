@@ -29,8 +29,8 @@ setup: .venv/ready  ## Install everything that is pinned here; a second run does
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@npm ci --silent
-	@for tool in anvil forge; do \
-		ln -sfn "$$(echo $(CURDIR)/node_modules/@foundry-rs/$$tool-*/bin/$$tool)" .venv/bin/$$tool; \
+	@for tool in node_modules/@foundry-rs/*/bin/*; do \
+		if [ -x "$$tool" ]; then ln -sfn "$(CURDIR)/$$tool" .venv/bin/; fi; \
 	done
 	@touch $@
 
