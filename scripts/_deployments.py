@@ -8,7 +8,7 @@ import ape
 
 from scripts._circuits import ROOT
 from zk.errors import CircuitError
-from zk.manifest import write_whole
+from zk.manifest import Manifest, write_whole
 
 FOLDER = ROOT / "deployments"
 
@@ -21,7 +21,10 @@ def path() -> Path:
 
 
 def read() -> dict[str, Any]:
-    return json.loads(path().read_text()) if path().is_file() else {}
+    try:
+        return json.loads(path().read_text()) if path().is_file() else {}
+    except ValueError as error:
+        raise CircuitError(f"{path()} is damaged ({error}): remove it and deploy again.") from error
 
 
 def write(circuit: str, entry: dict[str, Any]) -> None:
@@ -34,8 +37,8 @@ def stands(entry: dict[str, Any]) -> bool:
     return all(len(provider.get_code(entry[name])) > 0 for name in ("contract", "verifier"))
 
 
-def clan(circuit: str):
-    """The Clan contract of a circuit on the connected chain."""
+def clan(circuit: str, manifest: Manifest | None = None):
+    """The Clan contract of a circuit on the connected chain, deployed from this build if given."""
     network = ape.networks.provider.network.choice
     deploy = f"run `ape run deploy --circuit {circuit} --network {network}`"
     entry = read().get(circuit)
@@ -48,5 +51,10 @@ def clan(circuit: str):
         raise CircuitError(
             f"Chain {ape.networks.provider.chain_id} has no contract at {entry['contract']}{hint}: "
             f"{deploy}."
+        )
+    if manifest and entry["vk_sha256"] != manifest["files"]["vk"]["sha256"]:
+        raise CircuitError(
+            f"The contract at {entry['contract']} was deployed from another build of {circuit} "
+            f"and refuses the proofs of this one: {deploy}."
         )
     return ape.project.Clan.at(entry["contract"])

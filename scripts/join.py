@@ -25,7 +25,7 @@ def cli(path: Path, account: str | None) -> None:
 
     proof = Proof.load(path)
     manifest = Manifest(ARTIFACTS / proof.circuit)
-    clan = _deployments.clan(proof.circuit)
+    clan = _deployments.clan(proof.circuit, manifest)
     verify(manifest, proof)
     key = proof.key(manifest.layout)
     member = to_checksum_address(f"0x{key & (2**160 - 1):040x}")

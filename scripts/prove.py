@@ -37,7 +37,7 @@ def cli(circuit, image, test_image, tensor, account, out) -> None:
     manifest = Manifest(ARTIFACTS / circuit)
     x = _input(circuit, image, test_image, tensor)
     owner = address(account)
-    key = _deployments.clan(circuit).keyOf(owner)
+    key = _deployments.clan(circuit, manifest).keyOf(owner)
     proof = prove(manifest, key, x)
     out = out or ROOT / "proofs" / f"{circuit}-{owner}.json"
     proof.save(out)

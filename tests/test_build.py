@@ -1,6 +1,7 @@
 """Builds: what is redone and what is not, what survives a kill, and what is refused."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,34 +44,47 @@ def write_model(path: Path, weight: float = 0.5, operator: str = "Relu") -> Path
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def samples() -> Samples:
     numbers = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
     return Samples(calibration=numbers[:8], test=numbers[8:])
 
 
+def tiny_in(folder: Path, samples: Samples) -> Circuit:
+    return Circuit("tiny", folder / "tiny.onnx", "TinyVerifier", lambda: samples, TINY_ARGS)
+
+
+def run_in(folder: Path, circuit: Circuit) -> tuple[Manifest, list[str]]:
+    return build(circuit, artifacts=folder / "artifacts", verifiers=folder / "contracts/verifiers")
+
+
+@pytest.fixture(scope="session")
+def first_build(tmp_path_factory, samples) -> tuple[Path, list[str]]:
+    """A folder with a finished build, and the steps that it took."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_model(folder / "tiny.onnx")
+    return folder, run_in(folder, tiny_in(folder, samples))[1]
+
+
 @pytest.fixture
-def tiny(tmp_path, samples) -> Circuit:
-    model = write_model(tmp_path / "tiny.onnx")
-    return Circuit("tiny", model, "TinyVerifier", lambda: samples, TINY_ARGS)
+def tiny(tmp_path, samples, first_build) -> Circuit:
+    """The same model and its finished build, in a folder that a test may damage."""
+    shutil.copytree(first_build[0], tmp_path, dirs_exist_ok=True)
+    return tiny_in(tmp_path, samples)
 
 
 @pytest.fixture
 def run(tmp_path):
-    def run(circuit: Circuit) -> tuple[Manifest, list[str]]:
-        return build(
-            circuit, artifacts=tmp_path / "artifacts", verifiers=tmp_path / "contracts/verifiers"
-        )
-
-    return run
+    return lambda circuit: run_in(tmp_path, circuit)
 
 
-def test_second_build_does_nothing(tiny, run):
-    manifest, redone = run(tiny)
-    assert redone == EVERYTHING
+def test_second_build_does_nothing(tiny, run, first_build):
+    assert first_build[1] == EVERYTHING
+    manifest = Manifest(first_build[0] / "artifacts" / "tiny")
     before = (manifest.folder / "manifest.json").read_bytes()
     assert run(tiny)[1] == []
-    assert (manifest.folder / "manifest.json").read_bytes() == before
+    after = run(tiny)[0].folder / "manifest.json"
+    assert after.read_bytes() == before
 
 
 def test_built_circuit_proves_and_says_what_it_is(tiny, run, samples):
@@ -88,19 +102,16 @@ def test_built_circuit_proves_and_says_what_it_is(tiny, run, samples):
 
 
 def test_changed_weight_rebuilds_everything(tiny, run):
-    run(tiny)
     write_model(tiny.model, weight=0.75)
     assert run(tiny)[1] == EVERYTHING
 
 
 def test_changed_run_argument_rebuilds_all_but_the_binding(tiny, run):
-    run(tiny)
     other = replace(tiny, run_args=replace(TINY_ARGS, num_inner_cols=1))
     assert run(other)[1] == EVERYTHING[1:]
 
 
 def test_changed_test_samples_only_measure_again(tiny, run, samples):
-    run(tiny)
     fewer = Samples(samples.calibration, samples.test[1:])
     manifest, redone = run(replace(tiny, samples=lambda: fewer))
     assert redone == ["accuracy"]
@@ -108,7 +119,6 @@ def test_changed_test_samples_only_measure_again(tiny, run, samples):
 
 
 def test_changed_contract_name_only_writes_the_verifier(tiny, run):
-    run(tiny)
     manifest, redone = run(replace(tiny, contract="OtherVerifier"))
     assert redone == ["verifier"]
     assert "contract OtherVerifier" in manifest.file("verifier").read_text()

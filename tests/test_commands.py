@@ -1,17 +1,20 @@
 """The commands as people type them, against a node of their own."""
 
+import importlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from scripts import _deployments
 from scripts._circuits import ROOT
@@ -97,7 +100,13 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
     ):
         proof.write_text(json.dumps({**content, **damage}))
         assert name in refused(ape("join", str(proof), **node))
-    (ROOT / "deployments" / f"{CHAIN_ID}.json").unlink()
+    record = ROOT / "deployments" / f"{CHAIN_ID}.json"
+    record.write_text(json.dumps({"clan": {**entry, "vk_sha256": "other"}}))
+    proof.write_text(json.dumps(content))
+    assert "deployed from another build of clan" in refused(ape("join", str(proof), **node))
+    record.write_text("{")
+    assert "is damaged" in refused(ape("clans", **node))
+    record.unlink()
     assert ape("deploy", **node).returncode == 0
     proof.write_text(json.dumps(content))
     assert "made for another chain or contract" in refused(ape("join", str(proof), **node))
@@ -107,7 +116,7 @@ def test_prove_refuses_bad_drawings_and_accounts(node, tmp_path):
     assert ape("deploy", **node).returncode == 0
     np.save(tmp_path / "empty.npy", np.zeros((28, 28)))
     lower = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
-    for reason, words in (
+    cases = (
         ("The drawing is empty", ["--image", str(tmp_path / "empty.npy"), "--account", "1"]),
         ("There is no drawing", ["--image", str(tmp_path / "nothing.png"), "--account", "1"]),
         ("Give one of", ["--account", "1"]),
@@ -117,8 +126,11 @@ def test_prove_refuses_bad_drawings_and_accounts(node, tmp_path):
         ("valid checksum", ["--test-image", "1", "--account", lower.replace("c5", "C5")]),
         ("valid checksum", ["--test-image", "1", "--account", "0x1234"]),
         ("has not been built", ["--test-image", "1", "--account", "1", "--circuit", "nothing"]),
-    ):
-        assert reason in refused(ape("prove", *words, **node))
+    )
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda case: refused(ape("prove", *case[1], **node)), cases)
+        for (reason, _), message in zip(cases, results, strict=True):
+            assert reason in message
 
 
 def test_chain_without_the_contract(node):
@@ -200,11 +212,12 @@ def test_build_refuses(words, reason):
     assert not (ROOT / "artifacts" / "mine").exists()
 
 
-def test_every_command_has_help_with_an_example():
-    for script in (ROOT / "scripts").glob("[a-z]*.py"):
-        result = ape(script.stem, "--help")
-        assert result.returncode == 0
-        assert f"ape run {script.stem}" in result.stdout.split("Example:")[1]
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "scripts").glob("[a-z]*.py")))
+def test_every_command_has_help_with_an_example(name):
+    command = importlib.import_module(f"scripts.{name}").cli
+    result = CliRunner().invoke(command, ["--help"])
+    assert result.exit_code == 0
+    assert f"ape run {name}" in result.output.split("Example:")[1]
 
 
 def test_live_network_never_gets_a_dev_srs(networks, manifest, accounts):
