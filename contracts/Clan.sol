@@ -43,6 +43,7 @@ contract Clan is IClan {
 
         uint256 clan = readDigit(account, proof, instances);
         uint24[CLANS] memory members = _counts;
+        if (members[clan] == type(uint24).max) revert Clan__Full(clan);
         (uint256 leading, uint256 most) = _leader(members);
 
         _memberships[account] = Membership({joined: true, clan: uint8(clan)});

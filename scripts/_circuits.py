@@ -24,13 +24,20 @@ READS = {"clan": "swift", "clan-bad": "swift", "clan-lenet": "lenet", "clan-dens
 # rescaled: the only decompositions left are inputs, ReLUs and outputs. 4096 bounds k from below
 # by 13, which is also what the rows need.
 SWIFT_ARGS = RunArgs(
-    input_scale=0, param_scale=6, scale_rebase_multiplier=10, num_inner_cols=2, decomp_base=4096
+    input_scale=0,
+    param_scale=6,
+    scale_rebase_multiplier=10,
+    num_inner_cols=2,
+    decomp_base=4096,
+    decomp_legs=2,
 )
+# Circuits with so many rows that a large table costs nothing and saves a leg.
+LARGE_ARGS = RunArgs(decomp_base=16384, decomp_legs=2)
 CIRCUITS = {
     "clan": ("swift.onnx", "ClanVerifier", SWIFT_ARGS),
     "clan-bad": ("swift-bad.onnx", "ClanBadVerifier", SWIFT_ARGS),
-    "clan-lenet": ("lenet.onnx", "ClanLenetVerifier", RunArgs()),
-    "clan-dense": ("dense.onnx", "ClanDenseVerifier", RunArgs()),
+    "clan-lenet": ("lenet.onnx", "ClanLenetVerifier", LARGE_ARGS),
+    "clan-dense": ("dense.onnx", "ClanDenseVerifier", LARGE_ARGS),
 }
 
 
@@ -63,25 +70,21 @@ def own_circuit(name: str, model: Path, data: Path) -> Circuit:
     return Circuit(
         name=name,
         model=model,
-        contract="".join(part.capitalize() for part in name.split("-")) + "Verifier",
+        contract=f"{name.capitalize()}Verifier",
         samples=lambda: _own_samples(data),
     )
 
 
 def _own_samples(data: Path) -> Samples:
-    import numpy as np
+    """Half of the samples, at most 32, calibrate; the rest measure accuracy."""
+    from models.data import DatasetError, arrays
 
-    from zk.errors import CircuitError
-
-    try:
-        with np.load(data, allow_pickle=False) as arrays:
-            x = arrays["x"]
-            labels = arrays.get("labels")
-    except (OSError, ValueError, KeyError) as error:
-        raise CircuitError(
-            f"{data} should be an .npz file with an array `x` of samples (and `labels`): {error}"
-        ) from error
-    return Samples(calibration=x[:CALIBRATION_SAMPLES], test=x, labels=labels)
+    content = arrays.read(data)
+    x, labels = content.get("x"), content.get("labels")
+    if x is None or len(x) < 2:
+        raise DatasetError(f"{data} should have an array `x` of two or more samples.")
+    split = min(CALIBRATION_SAMPLES, len(x) // 2)
+    return Samples(x[:split], x[split:], None if labels is None else labels[split:])
 
 
 def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:

@@ -5,8 +5,7 @@ import click
 from ape.cli import ConnectedProviderCommand
 from ape.exceptions import ApeException, ContractLogicError
 
-from models.data.drawing import DrawingError
-from models.data.mnist import DatasetError
+from models.data import DatasetError
 from zk.errors import CircuitError
 
 
@@ -16,11 +15,11 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context):
         try:
             return super().invoke(ctx)
-        except (CircuitError, DatasetError, DrawingError) as error:
+        except (CircuitError, DatasetError) as error:
             raise click.ClickException(str(error)) from error
         except ContractLogicError as error:
             raise click.ClickException(f"The contract refuses: {refusal(error)}.") from error
-        except (ApeException, ConnectionError) as error:
+        except (ApeException, OSError) as error:
             message = str(error)
             # By name, because importing ape_foundry would slow every command down.
             if type(error).__name__ == "FoundryNotInstalledError":
@@ -39,9 +38,16 @@ def refusal(error: ContractLogicError) -> str:
     return f"{name}({', '.join(f'{k}={v}' for k, v in values.items())})" if values else name
 
 
+def is_dev() -> bool:
+    """Whether this is a chain of no value: local or a fork, and truly an anvil."""
+    provider = ape.networks.provider
+    anvil = provider.web3.client_version.lower().startswith("anvil")
+    return provider.network.is_dev and anvil
+
+
 def signer(name: str | None):
     """The account that signs: an alias, or on a dev network also the number of a test account."""
-    dev = ape.networks.provider.network.is_dev
+    dev = is_dev()
     if name is None and dev:
         return ape.accounts.test_accounts[0]
     if name is None:

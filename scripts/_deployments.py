@@ -7,6 +7,7 @@ from typing import Any
 import ape
 
 from scripts._circuits import ROOT
+from scripts._clan import runtime_sha256
 from zk.errors import CircuitError
 from zk.manifest import Manifest, write_whole
 
@@ -27,14 +28,32 @@ def read() -> dict[str, Any]:
         raise CircuitError(f"{path()} is damaged ({error}): remove it and deploy again.") from error
 
 
-def write(circuit: str, entry: dict[str, Any]) -> None:
-    write_whole(path(), json.dumps({**read(), circuit: entry}, indent=2) + "\n")
+def write(manifest: Manifest, clan) -> None:
+    """Notes where a build's contracts stand on the connected chain."""
+    entry = {
+        "contract": clan.address,
+        "verifier": clan.verifier(),
+        "limbs": manifest["key"]["limbs"],
+        "limb_bits": manifest["key"]["bits"],
+        "output_scale": manifest["output_scale"],
+        "srs": {name: manifest["srs"][name] for name in ("kind", "sha256")},
+        "vk_sha256": manifest["files"]["vk"]["sha256"],
+        "onnx_sha256": manifest["files"]["model"]["sha256"],
+        "verifier_runtime_sha256": manifest["verifier"]["runtime_sha256"],
+    }
+    content = {**read(), manifest["circuit"]: entry}
+    write_whole(path(), json.dumps(content, indent=2) + "\n")
 
 
 def stands(entry: dict[str, Any]) -> bool:
-    """Whether both contracts of an entry have code on the connected chain."""
-    provider = ape.networks.provider
-    return all(len(provider.get_code(entry[name])) > 0 for name in ("contract", "verifier"))
+    """Whether the connected chain has the contract of an entry, and the verifier that was built."""
+    if len(ape.networks.provider.get_code(entry["contract"])) == 0:
+        return False
+    verifier = ape.project.Clan.at(entry["contract"]).verifier()
+    return (
+        verifier == entry["verifier"]
+        and runtime_sha256(verifier) == entry["verifier_runtime_sha256"]
+    )
 
 
 def clan(circuit: str, manifest: Manifest | None = None):
@@ -49,8 +68,8 @@ def clan(circuit: str, manifest: Manifest | None = None):
         if ape.networks.provider.network.is_local:
             hint = " (an anvil that a command starts ends with it: keep one running with `anvil`)"
         raise CircuitError(
-            f"Chain {ape.networks.provider.chain_id} has no contract at {entry['contract']}{hint}: "
-            f"{deploy}."
+            f"Chain {ape.networks.provider.chain_id} has not this contract at {entry['contract']}"
+            f"{hint}: {deploy}."
         )
     if manifest and entry["vk_sha256"] != manifest["files"]["vk"]["sha256"]:
         raise CircuitError(

@@ -10,7 +10,7 @@ import click
 
 from scripts._circuits import EXPORTS, ROOT, circuit, digit_samples, run_build
 from scripts._clan import deploy_clan
-from scripts._cli import ChainCommand
+from scripts._cli import ChainCommand, is_dev
 from zk.errors import CircuitError, sentences
 from zk.manifest import Manifest, write_whole
 from zk.proof import prove
@@ -28,7 +28,7 @@ def cli() -> None:
     Example:
         ape run bench --network ethereum:local
     """
-    if not ape.networks.provider.network.is_dev:
+    if not is_dev():
         raise CircuitError("A benchmark runs on a dev network: give --network ethereum:local.")
     manifest = run_build(circuit("clan"))
     ours = {**_measure_clan(manifest), **_measure_join(manifest)}

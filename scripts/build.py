@@ -38,9 +38,9 @@ def _chosen(name: str | None, onnx: Path | None, data: Path | None, own: str | N
         return circuit(name or "clan")
     if name or not data or not own:
         raise click.UsageError("--onnx goes with --data and --name, and without --circuit.")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", own) or own in CIRCUITS or own == "srs":
+    if not re.fullmatch(r"[a-z][a-z0-9]+", own) or own in CIRCUITS or own == "srs":
         raise click.UsageError(
-            f"--name {own!r} should be lower-case words joined by hyphens, and none of "
-            f"{', '.join(CIRCUITS)} or srs."
+            f"--name {own!r} should be two or more small letters and digits, a letter first, "
+            f"and neither clan nor srs."
         )
     return own_circuit(own, onnx, data)

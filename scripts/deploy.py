@@ -26,6 +26,7 @@ def cli(circuit: str, account: str | None) -> None:
         click.echo(f"{circuit} stands on chain {provider.chain_id} already: {entry['contract']}")
         return
     clan = deploy_clan(manifest, signer(account))
+    _deployments.write(manifest, clan)
     click.echo(f"Clan of {circuit} on chain {provider.chain_id}: {clan.address}")
     click.echo(f"noted in {_deployments.path().relative_to(_deployments.FOLDER.parent)}")
     if getattr(provider, "process", None) is not None:

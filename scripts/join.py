@@ -3,12 +3,11 @@ from pathlib import Path
 import click
 
 from scripts import _deployments
-from scripts._circuits import ARTIFACTS
 from scripts._clan import read_digit
 from scripts._cli import ChainCommand, signer
+from zk.binding import KeyLayout
 from zk.errors import CircuitError
-from zk.manifest import Manifest
-from zk.proof import Proof, verify
+from zk.proof import Proof
 
 
 @click.command(cls=ChainCommand)
@@ -24,11 +23,9 @@ def cli(path: Path, account: str | None) -> None:
     from eth_utils import to_checksum_address
 
     proof = Proof.load(path)
-    manifest = Manifest(ARTIFACTS / proof.circuit)
-    clan = _deployments.clan(proof.circuit, manifest)
-    verify(manifest, proof)
-    key = proof.key(manifest.layout)
-    member = to_checksum_address(f"0x{key & (2**160 - 1):040x}")
+    clan = _deployments.clan(proof.circuit)
+    key = proof.key(KeyLayout(limbs=clan.limbs(), bits=clan.limbBits()))
+    member = to_checksum_address(f"0x{key % 2**160:040x}")
     if clan.keyOf(member) != key:
         raise CircuitError(
             f"{path} was made for another chain or contract than {clan.address} on chain "
@@ -36,7 +33,7 @@ def cli(path: Path, account: str | None) -> None:
         )
     if clan.isMember(member):
         raise CircuitError(f"{member} is in clan {clan.clanOf(member)} already, for good.")
-    read_digit(clan, member, proof)
+    read_digit(clan, member, proof)  # refuses now what would be refused after paying for gas
     sender = signer(account)
     receipt = clan.join(member, proof.proof, proof.instances, sender=sender)
     relayed = "" if sender.address == member else f", relayed by {sender.address}"

@@ -1,13 +1,11 @@
 from pathlib import Path
 
 import click
-import numpy as np
 
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS, READS, ROOT
 from scripts._clan import logits
 from scripts._cli import ChainCommand, address
-from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import prove
 
@@ -47,16 +45,13 @@ def cli(circuit, image, test_image, tensor, account, out) -> None:
 
 def _input(circuit: str, image: Path | None, test_image: int | None, tensor: Path | None):
     """The circuit's input from the one source that was given."""
-    from models.data import drawing, mnist
+    from models.data import arrays, drawing, mnist
 
     given = [source for source in (image, test_image, tensor) if source is not None]
     if len(given) != 1:
         raise click.UsageError("Give one of --image, --test-image and --input.")
     if tensor is not None:
-        try:
-            return np.load(tensor, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise CircuitError(f"{tensor} is not a .npy array: {error}") from error
+        return arrays.read(tensor)["x"]
     if circuit not in READS:
         raise click.UsageError(
             f"{circuit} is no digit reader of this project: give --input FILE.npy."

@@ -18,6 +18,8 @@ def cli(name: str, epochs: int | None, seed: int, bad: bool) -> None:
         ape run train swift
         ape run train swift --bad
     """
+    if bad and epochs:
+        raise click.UsageError("--bad means one epoch: leave --epochs out.")
     from models import digits
 
     def report(epoch: int, accuracy: float) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from ape.exceptions import CustomError
 
-from scripts import _deployments
 from scripts._circuits import circuit, run_build
 from scripts._clan import deploy_clan, deploy_verifier
 from zk.manifest import Manifest
@@ -49,11 +48,12 @@ def start_anvil(port: int, *options: str) -> subprocess.Popen:
     anvil = shutil.which("anvil")
     assert anvil, "anvil is not on the PATH: run `make setup` and `source .venv/bin/activate`"
     node = subprocess.Popen(
-        [anvil, "--port", str(port), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [anvil, "--silent", "--port", str(port), *options], stderr=subprocess.PIPE
     )
+    time.sleep(0.2)
     for _ in range(300):
         if node.poll() is not None:
-            pytest.exit(f"anvil on port {port} ended: {node.stdout.read().decode()}")  # type: ignore[union-attr]
+            pytest.exit(f"anvil on port {port} ended: {node.stderr.read().decode()}")  # type: ignore[union-attr]
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return node
@@ -70,12 +70,6 @@ def refusal(name: str, **values: object) -> Iterator[None]:
         yield
     assert type(caught.value).__name__ == name
     assert {key: caught.value.inputs[key] for key in values} == values
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_records(tmp_path_factory) -> None:
-    """Keeps what tests deploy out of the user's deployments/."""
-    _deployments.FOLDER = tmp_path_factory.mktemp("deployments")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from scripts._circuits import ROOT
 from zk.circuit import Circuit, RunArgs, Samples, build
 from zk.errors import CircuitError
-from zk.manifest import Manifest, sha256
+from zk.manifest import Manifest, locked, sha256
 from zk.proof import prove, verify
 from zk.srs import ensure_srs, srs_path
 
@@ -178,6 +178,55 @@ build(
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_kill_while_files_move(tiny, run, samples, tmp_path):
+    """The manifest and one file are still in the staging folder, the others in their places."""
+    write_model(tiny.model, weight=0.75)
+    manifest, _ = run(tiny)
+    proof = prove(manifest, 7, samples.test[0])
+    staging = manifest.folder / ".staging"
+    staging.mkdir()
+    for name in ("manifest.json", "pk.key"):
+        (manifest.folder / name).replace(staging / name)
+    manifest, redone = run(tiny)
+    assert redone == []
+    verify(manifest, proof)
+    prove(manifest, 7, samples.test[0])
+    assert not staging.exists()
+
+
+def test_two_builds_at_once(tiny, run):
+    with (
+        locked(Path(tiny.model).parent / "artifacts" / "tiny"),
+        pytest.raises(CircuitError, match="Another build of tiny is under way"),
+    ):
+        run(tiny)
+    assert run(tiny)[1] == []
+
+
+def test_model_with_external_weights(tiny, run, samples):
+    """What torch exports by default: the weights in a file beside the graph."""
+    run(tiny)
+    model = onnx.load(tiny.model)
+    for raw in model.graph.initializer:
+        raw.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(raw) / 2, raw.name))
+    onnx.save(
+        model, tiny.model, save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    manifest, redone = run(tiny)
+    assert redone == EVERYTHING
+    verify(manifest, prove(manifest, 7, samples.test[0]))
+    tiny.model.with_name("weights.bin").unlink()
+    with pytest.raises(CircuitError, match=r"weights\.bin"):
+        run(tiny)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(3), np.zeros((16, 10))], ids=["few", "one-hot"])
+def test_labels_that_do_not_fit(tiny, run, samples, labels):
+    labelled = Samples(samples.calibration, samples.test, labels)
+    with pytest.raises(CircuitError, match="one number for each of the 16 test samples"):
+        run(replace(tiny, samples=lambda: labelled))
+
+
 def test_failed_build_leaves_the_finished_one(tiny, run, samples):
     finished, _ = run(tiny)
     write_model(tiny.model, operator="Mish")
@@ -242,15 +291,16 @@ def test_input_outside_the_range_is_a_sentence(tiny, run):
     manifest, _ = run(tiny)
     with pytest.raises(CircuitError, match="a value leaves the circuit's range"):
         prove(manifest, 7, np.full(4, 1e8))
-    with pytest.raises(CircuitError, match="not finite"):
+    with pytest.raises(CircuitError, match="more than finite numbers"):
         prove(manifest, 7, np.full(4, np.nan))
 
 
 def test_private_input_is_in_no_message(tiny, run):
     manifest, _ = run(tiny)
-    with pytest.raises(CircuitError) as caught:
-        prove(manifest, 7, np.array([0.123456789, 0.25]))
-    assert "0.12345" not in str(caught.value)
+    for private in (np.array([0.123456789, 0.25]), np.full(4, 12345678.9)):
+        with pytest.raises(CircuitError) as caught:
+            prove(manifest, 7, private)
+        assert "12345" not in str(caught.value)
 
 
 def test_key_that_is_no_key(tiny, run, samples):
@@ -261,7 +311,7 @@ def test_key_that_is_no_key(tiny, run, samples):
 
 
 def test_circuit_that_was_not_built(tmp_path):
-    with pytest.raises(CircuitError, match="has not been built: run `ape run build"):
+    with pytest.raises(CircuitError, match="has not been built: build nothing again"):
         Manifest(tmp_path / "nothing")
 
 
@@ -290,6 +340,16 @@ def test_panic_is_a_sentence(tmp_path, capfd):
         ensure_srs(tmp_path, "insecure-dev", 40)
     assert "panicked" not in capfd.readouterr().err
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_dev_srs_does_not_pass_for_the_ceremony(tmp_path):
+    """A file in the ceremony's folder is compared with the public hash, and not kept."""
+    forged = srs_path(tmp_path, "ceremony", 4)
+    forged.parent.mkdir()
+    ensure_srs(tmp_path, "insecure-dev", 4).replace(forged)
+    with pytest.raises(CircuitError, match="ceremony"):
+        ensure_srs(tmp_path, "ceremony", 4)
+    assert not forged.exists()
 
 
 def test_kinds_of_srs_never_share_a_file(tmp_path):

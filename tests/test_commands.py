@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,12 +17,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scripts import _deployments
 from scripts._circuits import ROOT
-from scripts._clan import deploy_clan
+from scripts._clan import deploy_clan, runtime_sha256
 from tests.conftest import start_anvil
+from tests.test_build import write_model
 from zk.errors import CircuitError
-from zk.proof import Proof
+from zk.manifest import Manifest
+from zk.proof import Proof, prove, verify
 
 CHAIN_ID = 1337  # keeps the record of 31337, which is the user's, as it is
 APE = Path(sys.executable).with_name("ape")
@@ -57,10 +59,13 @@ def node(manifest):
     port = free_port()
     process = start_anvil(port, "--chain-id", str(CHAIN_ID))
     record = ROOT / "deployments" / f"{CHAIN_ID}.json"
+    before = record.read_bytes() if record.is_file() else None
     record.unlink(missing_ok=True)
     yield {"APE_FOUNDRY_HOST": f"http://127.0.0.1:{port}"}
     process.terminate()
     record.unlink(missing_ok=True)
+    if before is not None:
+        record.write_bytes(before)
 
 
 def test_deploy_prove_join_clans(node, tmp_path, manifest):
@@ -82,6 +87,21 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
     result = ape("prove", "--test-image", "0", "--account", "1", "--out", str(proof), **node)
     assert "the model reads a 7" in result.stdout
 
+    # The failures come first, while the account is still free to join.
+    content = json.loads(proof.read_text())
+    for name, damage in (
+        ("not a proof file", {"proof": "hello"}),
+        ("not a proof file", {"instances": "hello"}),
+        ("not a proof file", {"circuit": "../../elsewhere"}),
+        ("not a proof file", {"circuit": 5}),
+        ("refuses: InvalidProof", {"proof": content["proof"][:-2] + "00"}),
+        ("refuses: WrongInstanceCount", {"instances": content["instances"][:-1]}),
+        ("has no deployment of nothing", {"circuit": "nothing"}),
+    ):
+        proof.write_text(json.dumps({**content, **damage}))
+        assert name in refused(ape("join", str(proof), **node))
+    proof.write_text(json.dumps(content))
+
     result = ape("join", str(proof), "--account", "2", **node)
     assert "joined clan 7, relayed by" in result.stdout, result.stderr
     assert "is in clan 7 already" in refused(ape("join", str(proof), **node))
@@ -89,21 +109,11 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
     assert "clan 7       1  █" in result.stdout
     assert "clan 7 leads with 1 member" in result.stdout
 
-    # A proof whose bytes were changed, and one for another contract.
-    content = json.loads(proof.read_text())
-    for name, damage in (
-        ("not a proof file", {"proof": "hello"}),
-        ("not a proof file", {"instances": "hello"}),
-        ("could not accept the proof", {"proof": content["proof"][:-2] + "00"}),
-        ("has 20 instances, this one 19", {"instances": content["instances"][:-1]}),
-        ("has not been built", {"circuit": "nothing"}),
-    ):
-        proof.write_text(json.dumps({**content, **damage}))
-        assert name in refused(ape("join", str(proof), **node))
+    # A contract of another build, a damaged record, and another contract.
     record = ROOT / "deployments" / f"{CHAIN_ID}.json"
     record.write_text(json.dumps({"clan": {**entry, "vk_sha256": "other"}}))
-    proof.write_text(json.dumps(content))
-    assert "deployed from another build of clan" in refused(ape("join", str(proof), **node))
+    stale = ["prove", "--test-image", "0", "--account", "1"]
+    assert "deployed from another build of clan" in refused(ape(*stale, **node))
     record.write_text("{")
     assert "is damaged" in refused(ape("clans", **node))
     record.unlink()
@@ -138,7 +148,7 @@ def test_chain_without_the_contract(node):
     record = ROOT / "deployments" / f"{CHAIN_ID}.json"
     entry = {"contract": "0x" + "11" * 20, "verifier": "0x" + "22" * 20, "vk_sha256": ""}
     record.write_text(json.dumps({"clan": entry}))
-    assert "has no contract at 0x1111" in refused(ape("clans", **node))
+    assert "has not this contract at 0x1111" in refused(ape("clans", **node))
     record.unlink()
 
 
@@ -203,7 +213,8 @@ def test_build_says_up_to_date_and_its_figures(manifest):
         (["--name", "mine"], "--data and --name go with --onnx"),
         (["--onnx", "m.onnx", "--data", "d.npz", "--name", "clan"], "--name 'clan' should be"),
         (["--onnx", "m.onnx", "--data", "d.npz", "--name", "../up"], "--name '../up' should be"),
-        (["--onnx", "m.onnx", "--data", "d.npz", "--name", "mine"], "should be an .npz file"),
+        (["--onnx", "m.onnx", "--data", "d.npz", "--name", "i"], "--name 'i' should be"),
+        (["--onnx", "m.onnx", "--data", "d.npz", "--name", "mine"], "There is no file at d.npz"),
         (["--circuit", "nothing"], "'nothing' is not one of"),
     ],
 )
@@ -230,9 +241,41 @@ def test_live_network_never_gets_a_dev_srs(networks, manifest, accounts):
             with pytest.raises(CircuitError, match="run `ape run build --srs ceremony` first"):
                 deploy_clan(manifest, accounts[0])
             assert provider.web3.eth.block_number == 0
-            assert not _deployments.path().exists()
     finally:
         process.terminate()
+
+
+def test_deployed_code_is_the_built_code(manifest, clan, bad_manifest, bad_verifier):
+    assert runtime_sha256(clan.verifier()) == manifest["verifier"]["runtime_sha256"]
+    assert runtime_sha256(bad_verifier.address) == bad_manifest["verifier"]["runtime_sha256"]
+    assert runtime_sha256(clan.verifier()) != bad_manifest["verifier"]["runtime_sha256"]
+
+
+def test_own_model_is_built_and_proved(tmp_path):
+    """A model of the user's, from ONNX to a proof under its own key."""
+    write_model(tmp_path / "own.onnx", operator="Sigmoid")
+    numbers = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
+    np.savez(tmp_path / "own.npz", x=numbers)
+    try:
+        model = ["--onnx", str(tmp_path / "own.onnx"), "--data", str(tmp_path / "own.npz")]
+        result = ape("build", *model, "--name", "ownmodel")
+        assert "ownmodel built in" in result.stdout, result.stderr
+        assert "agrees with the float model" in result.stdout
+        assert "ownmodel is up to date" in ape("build", *model, "--name", "ownmodel").stdout
+        manifest = Manifest(ROOT / "artifacts" / "ownmodel")
+        verify(manifest, prove(manifest, 5, numbers[0]))
+    finally:
+        shutil.rmtree(ROOT / "artifacts" / "ownmodel", ignore_errors=True)
+        (ROOT / "contracts" / "verifiers" / "OwnmodelVerifier.sol").unlink(missing_ok=True)
+
+
+def test_spec_names_tests_that_exist():
+    tests = {path.name: path.read_text() for path in (ROOT / "tests").glob("test_*.py")}
+    rules, file = (ROOT / "docs" / "spec.md").read_text(), ""
+    for named, test in re.findall(r"`(test_\w+\.py)?(?:::(\w+))?\*?`", rules):
+        file = named or file
+        assert file in tests
+        assert f"def {test}" in tests[file], f"{file} has no {test}"
 
 
 def test_proof_file_holds_nothing_private(proof: Proof, tmp_path):

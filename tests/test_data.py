@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from models import digits
-from models.data import drawing, mnist
+from models.data import DatasetError, arrays, drawing, mnist
 
 
 def test_mnist_is_whole():
@@ -32,7 +32,7 @@ def test_damaged_mnist(tmp_path, damage):
         content = bytearray(path.read_bytes())
         content[5000] ^= 1
         path.write_bytes(content if damage == "flipped" else content[:5000])
-    with pytest.raises(mnist.DatasetError) as caught:
+    with pytest.raises(DatasetError) as caught:
         mnist.labels("test", tmp_path)
     assert str(path) in str(caught.value)
     assert mnist.MD5[name] in str(caught.value)
@@ -64,14 +64,14 @@ def test_drawing_from_a_picture_and_from_an_array(tmp_path):
         (np.full((28, 28), -0.1), "one of these is -0.1"),
         (np.full((28, 28), np.nan), "one of these is nan"),
         (np.full((28, 28), 255), "one of these is 255"),
-        (np.full((28, 28), "a"), "numbers from 0 to 1"),
+        (np.full((28, 28), "a"), "not numbers"),
         (np.zeros((28, 28)), "The drawing is empty"),
         (np.full((28, 28), 0.5), "The drawing is empty"),
     ],
 )
 def test_what_is_no_drawing(tmp_path, pixels, reason):
     np.save(tmp_path / "drawing.npy", pixels)
-    with pytest.raises(drawing.DrawingError, match=reason):
+    with pytest.raises(DatasetError, match=reason):
         drawing.read(tmp_path / "drawing.npy")
 
 
@@ -80,8 +80,21 @@ def test_what_is_no_picture(tmp_path):
         drawing.read(tmp_path / "nothing.png")
     for name in ("text.png", "text.npy"):
         (tmp_path / name).write_text("hello")
-        with pytest.raises(drawing.DrawingError, match="neither a picture nor"):
+        with pytest.raises(DatasetError, match=r"is no picture|is neither an \.npy nor"):
             drawing.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", b"hello"])
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_what_is_no_array(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=r"is neither an \.npy nor an \.npz file"):
+        arrays.read(tmp_path / name)
+    np.save(tmp_path / "words.npy", np.array(["hello"]))
+    with pytest.raises(DatasetError, match="holds <U5, not numbers"):
+        arrays.read(tmp_path / "words.npy")
+    with pytest.raises(DatasetError, match="There is no file"):
+        arrays.read(tmp_path / "nothing.npy")
 
 
 def test_training_below_the_floor_exports_nothing(tmp_path):

@@ -28,7 +28,7 @@ def nothing_changes(request, clan):
     """Every refusal leaves all counts as they were."""
     before = clan.counts()
     yield
-    if "refuses" in request.node.name:
+    if "refuses" in request.node.name and "overfill" not in request.node.name:
         assert clan.counts() == before
 
 
@@ -38,6 +38,18 @@ def test_a_second_join(clan, proof, accounts, relayer):
         with ape.reverts(clan.Clan__AlreadyMember, account=accounts[0], clan=7):
             clan.join(accounts[0], proof.proof, proof.instances, sender=sender)
     assert clan.membersOf(7) == 1
+
+
+def test_refuses_to_overfill_a_clan(clan, proof, accounts, chain):
+    """The ten counts of 24 bits share one slot, the second of the contract's storage."""
+    full = (2**24 - 1) << (24 * 7)
+    chain.provider.make_request(
+        "anvil_setStorageAt", [clan.address, "0x" + f"{1:064x}", "0x" + f"{full:064x}"]
+    )
+    assert clan.membersOf(7) == 2**24 - 1
+    with ape.reverts(clan.Clan__Full, clan=7):
+        clan.join(accounts[0], proof.proof, proof.instances, sender=accounts[0])
+    assert not clan.isMember(accounts[0])
 
 
 def test_refuses_the_zero_account(clan, proof, relayer):

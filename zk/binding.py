@@ -1,9 +1,14 @@
 """The binding: a key that passes through the circuit unchanged, so that a proof names its owner."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zk.errors import CircuitError
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto
 
 KEY_BITS = 224  # 64 bits of domain above the 160 bits of an account
 MAX_LIMB_BITS = 24
@@ -38,20 +43,38 @@ class KeyLayout:
         return sum(limb << (i * self.bits) for i, limb in enumerate(limbs))
 
 
-def bind(model_path: Path, layout: KeyLayout, bound_path: Path) -> None:
-    """Grafts the key onto an ONNX model: an integer input, an Identity, an output before `y`."""
+@dataclass(frozen=True)
+class Model:
+    """An ONNX model with one float32 input and one output, its weights inside."""
+
+    path: Path
+    proto: "ModelProto"
+    input_shape: tuple[int, ...]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.proto.SerializeToString(deterministic=True)).hexdigest()
+
+    @property
+    def operators(self) -> str:
+        return ", ".join(sorted({node.op_type for node in self.proto.graph.node}))
+
+
+def bind(model: Model, layout: KeyLayout, model_path: Path, bound_path: Path) -> None:
+    """Grafts the key onto a model: an integer input, an Identity, an output before `y`.
+
+    Writes the model as it was, too, with external weights taken in.
+    """
     import onnx
     from onnx import TensorProto, helper
 
-    model = _read(model_path)
-    graph = model.graph
-    _check_shape(model, model_path)
+    onnx.save(model.proto, model_path)
+    proto = onnx.load(model_path)
+    graph = proto.graph
     del graph.value_info[:]
     for node in graph.node:
-        if node.op_type == "Conv" and not any(a.name == "strides" for a in node.attribute):
-            # ONNX lets a Conv leave its strides out, ezkl does not.
-            kernel = next(t for t in graph.initializer if t.name == node.input[1])
-            node.attribute.append(helper.make_attribute("strides", [1] * (len(kernel.dims) - 2)))
+        if node.op_type == "Conv":
+            _spell_out_strides(node, graph, model.path)
 
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     key = next(n for n in ("key", "verdict_key") if n not in taken)
@@ -60,16 +83,31 @@ def bind(model_path: Path, layout: KeyLayout, bound_path: Path) -> None:
     graph.input.insert(0, helper.make_tensor_value_info(key, TensorProto.INT64, shape))
     graph.output.insert(0, helper.make_tensor_value_info(passed, TensorProto.INT64, shape))
     graph.node.insert(0, helper.make_node("Identity", [key], [passed], name="pass_key"))
-    onnx.checker.check_model(model)
-    onnx.save(model, bound_path)
+    onnx.checker.check_model(proto)
+    onnx.save(proto, bound_path)
 
 
-def input_shape(model_path: Path) -> tuple[int, ...]:
-    """The shape of the one sample that the model takes."""
-    return _check_shape(_read(model_path), model_path)
+def _spell_out_strides(conv: "NodeProto", graph: "GraphProto", path: Path) -> None:
+    """ONNX lets a Conv leave its strides out, ezkl does not."""
+    from onnx import helper
+
+    given = {attribute.name: attribute for attribute in conv.attribute}
+    kernels = [tensor for tensor in graph.initializer if tensor.name == conv.input[1]]
+    if "strides" in given:
+        return
+    if "kernel_shape" in given:
+        dimensions = len(given["kernel_shape"].ints)
+    elif kernels:
+        dimensions = len(kernels[0].dims) - 2
+    else:
+        raise CircuitError(
+            f"The Conv {conv.name!r} of {path} has neither strides nor a kernel shape."
+        )
+    conv.attribute.append(helper.make_attribute("strides", [1] * dimensions))
 
 
-def _read(path: Path):
+def read_model(path: Path) -> Model:
+    """Reads an ONNX file, and refuses what cannot be a circuit."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -77,14 +115,15 @@ def _read(path: Path):
         model = onnx.load(path)
         onnx.checker.check_model(model)
     except FileNotFoundError as error:
-        raise CircuitError(f"There is no ONNX file at {path}.") from error
+        missing = error.filename or path
+        raise CircuitError(f"There is no ONNX file (or weights of one) at {missing}.") from error
     except (DecodeError, onnx.checker.ValidationError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CircuitError(f"{path} is not a valid ONNX file: {reason}.") from error
-    return model
+    return Model(path, model, _check_shape(model, path))
 
 
-def _check_shape(model, path: Path) -> tuple[int, ...]:
+def _check_shape(model: "ModelProto", path: Path) -> tuple[int, ...]:
     """The shape of the model's input, its open batch dimension set to 1."""
     from onnx import TensorProto
 

@@ -6,7 +6,6 @@ bind -> settings (calibrated on real samples) -> compile -> SRS -> setup -> veri
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -16,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from zk.binding import KeyLayout, bind, input_shape
+from zk.binding import KeyLayout, Model, bind, read_model
 from zk.errors import CircuitError, sentences
-from zk.manifest import Manifest, Record, sha256
+from zk.manifest import Manifest, Record, locked, sha256
 from zk.srs import Kind, ensure_srs
-from zk.verifier import SOLC, write_verifier
+from zk.verifier import SETTINGS, SOLC, write_verifier
 from zk.witness import accuracy, witness
 
 # Rows that halo2 keeps for blinding and ezkl for padding, rounded up.
@@ -37,8 +36,8 @@ class RunArgs:
     param_scale: int = 7
     scale_rebase_multiplier: int = 1
     num_inner_cols: int = 2
-    decomp_base: int = 16384
-    decomp_legs: int = 2
+    decomp_base: int = 1024  # with three legs, a range of 2**30 without a large table
+    decomp_legs: int = 3
 
     def to_ezkl(self, **more: Any):
         import ezkl
@@ -84,7 +83,23 @@ def build(
     report: Callable[[str], None] = lambda step: None,
 ) -> tuple[Manifest, list[str]]:
     """Builds what is not up to date; gives the manifest and the names of the steps it did."""
-    folder, layout, samples = artifacts / circuit.name, circuit.layout, circuit.samples()
+    samples, model = circuit.samples(), read_model(circuit.model)
+    _check(circuit.name, samples, model)
+    folder = artifacts / circuit.name
+    with locked(folder):
+        return _build(circuit, model, samples, folder, verifiers, srs, report)
+
+
+def _build(
+    circuit: Circuit,
+    original: Model,
+    samples: Samples,
+    folder: Path,
+    verifiers: Path,
+    srs: Kind,
+    report: Callable[[str], None],
+) -> tuple[Manifest, list[str]]:
+    layout = circuit.layout
     files = {
         "model": folder / "model.onnx",
         "bound": folder / "bound.onnx",
@@ -104,17 +119,11 @@ def build(
 
         return record.step(name, inputs, labels, announced)
 
-    def bind_model(model: Path, bound: Path) -> None:
-        bind(circuit.model, layout, bound)
-        shutil.copyfile(circuit.model, model)
-
-    if not circuit.model.is_file():
-        raise CircuitError(f"There is no ONNX file at {circuit.model}.")
     step(
         "bind",
-        {"model": sha256(circuit.model), "layout": asdict(layout)},
+        {"model": original.digest, "layout": asdict(layout)},
         ["model", "bound"],
-        bind_model,
+        lambda model, bound: bind(original, layout, model, bound),
     )
     sizes = step(
         "settings",
@@ -122,9 +131,10 @@ def build(
             "bound": sha("bound"),
             "run_args": asdict(circuit.run_args),
             "calibration": digest_of(samples.calibration),
+            "margins": [LOOKUP_MARGIN, RESERVED_ROWS],
         },
         ["settings"],
-        lambda settings: _calibrate(circuit, samples, path("bound"), settings),
+        lambda settings: _calibrate(circuit, original, samples, path("bound"), settings),
     )
     step(
         "compile",
@@ -132,7 +142,7 @@ def build(
         ["compiled"],
         lambda compiled: _compile(path("bound"), path("settings"), compiled),
     )
-    srs_file = ensure_srs(artifacts / "srs", srs, sizes["logrows"], report)
+    srs_file = ensure_srs(folder.parent / "srs", srs, sizes["logrows"], report)
     srs_facts = {"kind": srs, "sha256": sha256(srs_file)}
     step(
         "setup",
@@ -142,7 +152,12 @@ def build(
     )
     code = step(
         "verifier",
-        {"vk": sha("vk"), "srs": srs_facts, "contract": circuit.contract},
+        {
+            "vk": sha("vk"),
+            "srs": srs_facts,
+            "contract": circuit.contract,
+            "solc": [SOLC, SETTINGS],
+        },
         ["verifier"],
         lambda verifier: write_verifier(
             circuit.contract, path("vk"), path("settings"), srs_file, verifier
@@ -150,7 +165,11 @@ def build(
     )
     measured = step(
         "accuracy",
-        {"compiled": sha("compiled"), "test": digest_of(samples.test, samples.labels)},
+        {
+            "model": sha("model"),
+            "compiled": sha("compiled"),
+            "test": digest_of(samples.test, samples.labels),
+        },
         [],
         lambda: accuracy(
             path("model"), path("compiled"), samples, sizes["output_scale"], layout.widest
@@ -181,52 +200,50 @@ def digest_of(*arrays: np.ndarray | None) -> str:
     return found.hexdigest()
 
 
-def _check(circuit: Circuit, samples: Samples) -> None:
+def _check(name: str, samples: Samples, model: Model) -> None:
     """Refuses samples that have not the model's shape, or numbers that are not finite."""
-    shape = input_shape(circuit.model)
-    for name, array in (("calibration", samples.calibration), ("test", samples.test)):
-        if len(array) == 0 or array[0].size != np.prod(shape) or not np.isfinite(array).all():
+    for kind, array in (("calibration", samples.calibration), ("test", samples.test)):
+        fits = len(array) > 0 and array[0].size == np.prod(model.input_shape)
+        if not fits or not np.isfinite(array).all():
             raise CircuitError(
-                f"The {name} samples of {circuit.name} have shape {array.shape}: {circuit.model} "
-                f"takes one or more samples of shape {shape}, of finite numbers."
+                f"The {kind} samples of {name} have shape {array.shape}: {model.path} takes one or "
+                f"more samples of shape {model.input_shape}, of finite numbers."
             )
-    if samples.labels is not None and len(samples.labels) != len(samples.test):
+    labels = samples.labels
+    if labels is not None and labels.shape != samples.test.shape[:1]:
         raise CircuitError(
-            f"{circuit.name} has {len(samples.labels)} labels for {len(samples.test)} test samples."
+            f"The labels of {name} have shape {labels.shape}: there is one number for each of the "
+            f"{len(samples.test)} test samples."
         )
 
 
-def _calibrate(circuit: Circuit, samples: Samples, bound: Path, settings: Path) -> dict[str, Any]:
+def _calibrate(
+    circuit: Circuit, model: Model, samples: Samples, bound: Path, settings: Path
+) -> dict[str, Any]:
     """Settings with the lookup range that real samples need and the fewest rows that fit."""
     import ezkl
 
-    _check(circuit, samples)
     lookups = [-1, 1]
-    draft = settings.with_name(".draft.compiled")
-    operators = ", ".join(_operators(circuit.model))
-    try:
-        with sentences(f"translate {circuit.model} (operators: {operators})"):
-            ezkl.gen_settings(str(bound), str(settings), py_run_args=circuit.run_args.to_ezkl())
-            ezkl.compile_circuit(str(bound), str(draft), str(settings))
-        with sentences(f"run the calibration samples of {circuit.name}"):
-            for sample in samples.calibration:
-                run = witness(draft, circuit.layout.widest, sample)
-                lookups[0] = min(lookups[0], LOOKUP_MARGIN * int(run["min_lookup_inputs"]))
-                lookups[1] = max(lookups[1], LOOKUP_MARGIN * int(run["max_lookup_inputs"]))
-        with sentences(f"settle the size of {circuit.name}"):
-            args = {"lookup_range": (lookups[0], lookups[1])}
-            ezkl.gen_settings(
-                str(bound), str(settings), py_run_args=circuit.run_args.to_ezkl(**args)
-            )
-            rows = json.loads(settings.read_text())["num_rows"]
-            needed = max(rows, circuit.run_args.decomp_base) + RESERVED_ROWS
-            args["logrows"] = (needed - 1).bit_length()
-            ezkl.gen_settings(
-                str(bound), str(settings), py_run_args=circuit.run_args.to_ezkl(**args)
-            )
-    finally:
-        draft.unlink(missing_ok=True)
-    content = json.loads(settings.read_text())
+    draft = settings.with_name("draft.compiled")
+
+    def generate(**args: Any) -> dict[str, Any]:
+        run_args = circuit.run_args.to_ezkl(**args)
+        ezkl.gen_settings(str(bound), str(settings), py_run_args=run_args)
+        return json.loads(settings.read_text())
+
+    with sentences(f"translate {model.path} (operators: {model.operators})"):
+        generate()
+        ezkl.compile_circuit(str(bound), str(draft), str(settings))
+    with sentences(f"run the calibration samples of {circuit.name}"):
+        for sample in samples.calibration:
+            run = witness(draft, circuit.layout.widest, sample)
+            lookups[0] = min(lookups[0], LOOKUP_MARGIN * int(run["min_lookup_inputs"]))
+            lookups[1] = max(lookups[1], LOOKUP_MARGIN * int(run["max_lookup_inputs"]))
+    with sentences(f"settle the size of {circuit.name}"):
+        rows = generate(lookup_range=tuple(lookups))["num_rows"]
+        needed = max(rows, circuit.run_args.decomp_base) + RESERVED_ROWS
+        content = generate(lookup_range=tuple(lookups), logrows=(needed - 1).bit_length())
+    draft.unlink()
     return {
         "logrows": content["run_args"]["logrows"],
         "rows": content["num_rows"],
@@ -235,12 +252,6 @@ def _calibrate(circuit: Circuit, samples: Samples, bound: Path, settings: Path) 
         "outputs": int(np.prod(content["model_instance_shapes"][-1])),
         "output_scale": content["model_output_scales"][-1],
     }
-
-
-def _operators(model: Path) -> list[str]:
-    import onnx
-
-    return sorted({node.op_type for node in onnx.load(model).graph.node})
 
 
 def _compile(bound: Path, settings: Path, compiled: Path) -> None:

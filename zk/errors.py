@@ -16,8 +16,12 @@ class CircuitError(Exception):
     """A step of the pipeline could not be done; the message says what was wrong and the way on."""
 
 
+class InvalidProofError(CircuitError):
+    """A proof that the verification key does not accept."""
+
+
 @contextmanager
-def sentences(doing: str) -> Iterator[None]:
+def sentences(doing: str, kind: type[CircuitError] = CircuitError) -> Iterator[None]:
     """Turns an ezkl error, or a panic of the Rust code under it, into one `CircuitError`.
 
     What ezkl prints meanwhile is held back. Not for several threads at once.
@@ -32,17 +36,16 @@ def sentences(doing: str) -> Iterator[None]:
                 raise
             sink.seek(0)
             printed = sink.read().decode(errors="replace")
-            raise CircuitError(
-                f"ezkl could not {doing}: {_reason(str(error), printed)}."
-            ) from error
+            raise kind(f"ezkl could not {doing}: {_reason(str(error), printed)}.") from error
 
 
 def _reason(message: str, printed: str) -> str:
     unsupported = UNSUPPORTED.search(printed) or UNSUPPORTED.search(message)
     if unsupported:
         return f"the operator {unsupported.group(1)} is not supported"
-    if too_large := re.search(r"integer (-?\d+) is too large.*", printed):
-        return f"a value leaves the circuit's range ({too_large.group(0).strip()})"
+    if limit := re.search(r"too large to be represented by (base \d+ and n \d+)", printed):
+        # The value itself may be private.
+        return f"a value leaves the circuit's range, {limit.group(1)}"
     return re.sub(r"\s+", " ", re.sub(r"^Failed to [\w ]+: ", "", message)).strip(" .")
 
 

@@ -1,10 +1,12 @@
 """The manifest: the one record of a build, and what decides whether a build can be reused."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,11 @@ def write_whole(path: Path, content: str) -> None:
     """Writes a file beside its place and renames it, so that nobody ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(content)
-    partial.replace(path)
+    try:
+        partial.write_text(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class Record:
@@ -45,8 +50,9 @@ class Record:
         self._path = folder / "manifest.json"
         self._staging = folder / ".staging"
         self._progress = self._staging / "steps.json"
-        self._finished = _steps(self._path)
-        self._staged = _steps(self._progress)
+        self._settle()
+        self._finished = _read(self._path).get("steps", {})
+        self._staged = _read(self._progress).get("steps", {})
         self._steps: dict[str, dict[str, Any]] = {}
         self._new: dict[str, Path] = {}
 
@@ -84,19 +90,28 @@ class Record:
         return self._entry(label)["sha256"]
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Puts new files in their places and writes the manifest, unless nothing was redone."""
-        if not self.redone:
-            return
+        """Puts new files in their places and the manifest beside them, if anything changed."""
         entries = {
             label: {"path": os.path.relpath(path, self._path.parent), **self._entry(label)}
             for label, path in self.files.items()
         }
-        for label, path in self._new.items():
-            self.files[label].parent.mkdir(parents=True, exist_ok=True)
-            path.replace(self.files[label])
         content = {**summary, "files": entries, "steps": self._steps}
-        write_whole(self._path, json.dumps(content, indent=2) + "\n")
-        shutil.rmtree(self._staging, ignore_errors=True)
+        if self._new or content != _read(self._path):
+            write_whole(self._staging / self._path.name, json.dumps(content, indent=2) + "\n")
+            self._settle()
+
+    def _settle(self) -> None:
+        """Moves a complete build out of staging; what a kill interrupts, the next run finishes."""
+        manifest = self._staging / self._path.name
+        for entry in _read(manifest).get("files", {}).values():
+            final = self._path.parent / entry["path"]
+            staged = self._staging / final.name
+            if staged.is_file() and sha256(staged) == entry["sha256"]:
+                final.parent.mkdir(parents=True, exist_ok=True)
+                staged.replace(final)
+        if manifest.is_file():
+            manifest.replace(self._path)
+            shutil.rmtree(self._staging)
 
     def _make(self, key: str, staged: dict[str, Path], make: Callable) -> dict[str, Any]:
         self._staging.mkdir(parents=True, exist_ok=True)
@@ -117,11 +132,27 @@ class Record:
         return next(s["files"][label] for s in self._steps.values() if label in s["files"])
 
 
-def _steps(path: Path) -> dict[str, dict[str, Any]]:
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps two builds of one circuit apart."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CircuitError(
+                f"Another build of {folder.name} is under way: wait for it, then build again."
+            ) from error
+        yield
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A record, or nothing where there is none or it is damaged."""
     try:
-        return json.loads(path.read_text())["steps"]
-    except (FileNotFoundError, ValueError, KeyError):
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
         return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _intact(step: dict[str, Any] | None, key: str, files: dict[str, Path]) -> bool:
@@ -142,20 +173,18 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         path = folder / "manifest.json"
-        again = f"run `ape run build --circuit {folder.name}`"
-        try:
-            self.content = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise CircuitError(f"The circuit {folder.name} has not been built: {again}.") from None
-        except ValueError as error:
-            raise CircuitError(f"{path} is damaged ({error}): {again}.") from error
+        self.again = f"build {folder.name} again with `ape run build`"
+        if not path.is_file():
+            raise CircuitError(f"The circuit {folder.name} has not been built: {self.again}.")
+        self.content = _read(path)
+        if self.content.get("circuit") != folder.name or "versions" not in self.content:
+            raise CircuitError(f"{path} is damaged, or not that of {folder.name}: {self.again}.")
         built, installed = self.content["versions"]["ezkl"], version("ezkl")
         if built != installed:
             raise CircuitError(
                 f"The circuit {folder.name} was built with ezkl {built}, but {installed} is "
-                f"installed: {again}."
+                f"installed: {self.again}."
             )
-        self.again = again
 
     def __getitem__(self, name: str) -> Any:
         return self.content[name]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from zk.binding import KeyLayout
-from zk.errors import CircuitError, sentences
+from zk.errors import CircuitError, InvalidProofError, sentences
 from zk.manifest import Manifest, write_whole
 from zk.witness import FIELD, felt, signed, witness
 
@@ -42,6 +43,8 @@ class Proof:
     def load(cls, path: Path) -> "Proof":
         try:
             content = json.loads(path.read_text())
+            if not re.fullmatch(r"[a-z0-9-]+", content["circuit"]):
+                raise ValueError("its circuit has no proper name")
             return cls(
                 circuit=content["circuit"],
                 proof=bytes.fromhex(content["proof"].removeprefix("0x")),
@@ -58,8 +61,8 @@ def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
     import ezkl
 
     name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
-    if not np.isfinite(x).all():
-        raise CircuitError(f"The input of {name} holds numbers that are not finite.")
+    if not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
+        raise CircuitError(f"The input of {name} holds more than finite numbers.")
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         run, out = Path(folder, "witness.json"), Path(folder, "proof.json")
         with sentences(f"run the input through {name}"):
@@ -94,9 +97,9 @@ def verify(manifest: Manifest, proof: Proof) -> None:
 def _verify(path: Path, files: dict[str, str], name: str) -> None:
     import ezkl
 
-    with sentences(f"accept the proof under the key of {name}"):
+    with sentences(f"accept the proof under the key of {name}", InvalidProofError):
         if not ezkl.verify(str(path), files["settings"], files["vk"], files["srs"]):
-            raise CircuitError(f"The proof is not valid under the key of {name}.")
+            raise InvalidProofError(f"The proof is not valid under the key of {name}.")
 
 
 def _files(manifest: Manifest, *labels: str) -> dict[str, str]:

