@@ -22,6 +22,7 @@ lint: setup
 	@$(ACTIVATE) forge fmt --check contracts/Clan.sol contracts/interfaces contracts/libraries
 
 setup: .venv/ready node_modules/.package-lock.json  ## Install what is pinned here, once.
+	@case "$$(readlink $(SOLC))" in */toolchain/solc.js) rm $(SOLC);; esac
 	@test -e $(SOLC) || { mkdir -p $(dir $(SOLC)) && ln -sfn "$(CURDIR)/toolchain/solc.js" $(SOLC); }
 
 .venv/ready: requirements.txt

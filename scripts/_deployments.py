@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import ape
+from ape.exceptions import ApeException
 
 from scripts._circuits import ROOT
 from scripts._clan import runtime_sha256
@@ -49,7 +50,10 @@ def stands(entry: dict[str, Any]) -> bool:
     """Whether the connected chain has the contract of an entry, and the verifier that was built."""
     if len(ape.networks.provider.get_code(entry["contract"])) == 0:
         return False
-    verifier = ape.project.Clan.at(entry["contract"]).verifier()
+    try:
+        verifier = ape.project.Clan.at(entry["contract"]).verifier()
+    except ApeException:  # some other contract
+        return False
     return (
         verifier == entry["verifier"]
         and runtime_sha256(verifier) == entry["verifier_runtime_sha256"]

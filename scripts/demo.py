@@ -3,6 +3,7 @@ import time
 
 import ape
 import click
+from ape.logging import logger
 
 from scripts._circuits import circuit, run_build
 from scripts._clan import deploy_clan, logits, table
@@ -22,6 +23,7 @@ def cli() -> None:
         ape run demo
     """
     os.environ["APE_FOUNDRY_HOST"] = "auto"  # a fresh anvil, whatever runs on port 8545
+    logger.set_level("WARNING")
     started = time.monotonic()
     number = 0
 

@@ -4,6 +4,7 @@ import ape
 import click
 import numpy as np
 from ape.exceptions import ContractLogicError
+from ape.logging import logger
 
 from scripts._circuits import circuit, run_build
 from scripts._clan import deploy_clan, deploy_verifier, read_digit
@@ -33,6 +34,7 @@ def cli(account: str | None) -> None:
     """
     from models.data import drawing, mnist
 
+    logger.set_level("WARNING")
     good, bad = run_build(circuit("clan")), run_build(circuit("clan-bad"))
     sender = signer(account)
     clan, bad_verifier = deploy_clan(good, sender), deploy_verifier(bad, sender)
