@@ -59,8 +59,8 @@ def digit_samples(name: str, tests: int = TEST_SAMPLES) -> Samples:
 
     view = drawing.VIEWS[READS[name]]
     return Samples(
-        calibration=view(mnist.drawings("train")[:CALIBRATION_SAMPLES]),
-        test=view(mnist.drawings("test")[:tests]),
+        calibration=view(mnist.drawings("train", CALIBRATION_SAMPLES)),
+        test=view(mnist.drawings("test", tests)),
         labels=mnist.labels("test")[:tests],
     )
 

@@ -35,9 +35,9 @@ def labels(split: Split, folder: Path = FOLDER) -> np.ndarray:
     return _read_idx(folder / f"{PREFIX[split]}-labels-idx1-ubyte")
 
 
-def drawings(split: Split, folder: Path = FOLDER) -> np.ndarray:
-    """The images as a canvas would give them: every pixel rounded to 0 or 1, uint8 [N, 28, 28]."""
-    return (images(split, folder) > 127).astype(np.uint8)
+def drawings(split: Split, first: int | None = None) -> np.ndarray:
+    """The first images, or all, as a canvas gives them: pixels of 0 or 1, uint8 [N, 28, 28]."""
+    return (images(split)[:first] > 127).astype(np.uint8)
 
 
 def _read_idx(path: Path) -> np.ndarray:
