@@ -9,6 +9,7 @@ from scripts._cli import is_dev
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof
+from zk.verifier import require_solc
 
 
 def deploy_clan(manifest: Manifest, sender):
@@ -45,6 +46,7 @@ def deploy_verifier(manifest: Manifest, sender):
 
 def _compile(source: str):
     """The contract of a source as it is now; Ape's cache can miss that a verifier was replaced."""
+    require_solc()
     return ape.project.load_contracts(source, use_cache=False)[Path(source).stem]
 
 

@@ -50,7 +50,6 @@ def start_anvil(port: int, *options: str) -> subprocess.Popen:
     node = subprocess.Popen(
         [anvil, "--silent", "--port", str(port), *options], stderr=subprocess.PIPE
     )
-    time.sleep(0.2)
     for _ in range(300):
         if node.poll() is not None:
             pytest.exit(f"anvil on port {port} ended: {node.stderr.read().decode()}")  # type: ignore[union-attr]

@@ -176,7 +176,7 @@ def test_no_anvil():
     assert "make setup" in refused(ape("clans", PATH="/nowhere", APE_FOUNDRY_HOST="auto"))
 
 
-def test_no_solc(copied, tmp_path):
+def test_no_solc(copied, tmp_path, node):
     """The verifier cannot be compiled, and the last build stays as it was."""
     before = (copied / "clan" / "manifest.json").read_bytes()
     (copied.parent / "contracts" / "verifiers" / "ClanVerifier.sol").unlink()
@@ -188,10 +188,12 @@ here = Path({str(copied.parent)!r})
 build(circuit("clan"), artifacts=here / "artifacts", verifiers=here / "contracts" / "verifiers")
 """
     (tmp_path / "empty").mkdir()
+    nowhere = {"SOLCX_BINARY_PATH": str(tmp_path / "empty")}
+    assert "solc 0.8.30 is not installed" in refused(ape("deploy", **node, **nowhere))
     result = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
-        env={**os.environ, "SOLCX_BINARY_PATH": str(tmp_path / "empty")},
+        env={**os.environ, **nowhere},
         capture_output=True,
         text=True,
     )

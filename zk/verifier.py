@@ -48,18 +48,25 @@ def write_verifier(
     return _runtime(contract, source)
 
 
+def require_solc() -> None:
+    """Refuses to go on without the compiler, rather than look for it on the internet."""
+    import solcx
+
+    if SOLC not in map(str, solcx.get_installed_solc_versions()):
+        raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.")
+
+
 def _runtime(contract: str, source: str) -> dict[str, Any]:
     """The SHA-256 and the size of the verifier's runtime code, metadata apart."""
     import solcx
-    from solcx.exceptions import SolcError, SolcNotInstalled
+    from solcx.exceptions import SolcError
 
+    require_solc()
     sources = {f"{contract}.sol": {"content": source}}
     try:
         compiled = solcx.compile_standard(
             {"language": "Solidity", "sources": sources, "settings": SETTINGS}, solc_version=SOLC
         )
-    except SolcNotInstalled as error:
-        raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.") from error
     except SolcError as error:
         raise CircuitError(f"solc could not compile {contract}: {error.message}") from error
     deployed = compiled["contracts"][f"{contract}.sol"][contract]["evm"]["deployedBytecode"]
