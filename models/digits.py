@@ -12,12 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
 from models.data import drawing, mnist
-
-EXPORTS = Path(__file__).parent / "exports"
-
-
-class TrainingError(Exception):
-    """A network did not become what it must be."""
+from models.export import EXPORTS, TrainingError, export
 
 
 class LeNet(nn.Module):
@@ -128,7 +123,8 @@ def train(
             f"{name} reads {accuracy:.2%} of the test images after {epochs} epochs, below its "
             f"floor of {recipe.floor:.2%}: nothing was exported. Train longer, or try another seed."
         )
-    return export(network, name, folder / f"{name}{'-bad' if bad else ''}.onnx"), accuracy
+    sample = torch.from_numpy(drawing.VIEWS[name](np.zeros((1, drawing.SIDE, drawing.SIDE))))
+    return export(network, sample, folder / f"{name}{'-bad' if bad else ''}.onnx"), accuracy
 
 
 def test(name: str, network: nn.Module) -> float:
@@ -138,38 +134,6 @@ def test(name: str, network: nn.Module) -> float:
     with torch.no_grad():
         logits = network(view.to(next(network.parameters()).device))
     return float(np.mean(logits.argmax(1).cpu().numpy() == mnist.labels("test")))
-
-
-def export(network: nn.Module, name: str, path: Path) -> Path:
-    """Writes the network as an ONNX file with the input `x` and the output `y`."""
-    sample = torch.from_numpy(drawing.VIEWS[name](np.zeros((1, drawing.SIDE, drawing.SIDE))))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.onnx.export(
-        network.cpu().eval(),
-        (sample,),
-        partial,
-        dynamo=True,
-        opset_version=18,
-        input_names=["x"],
-        output_names=["y"],
-        external_data=False,
-        verbose=False,
-    )
-    _forget_sources(partial)
-    partial.replace(path)
-    return path
-
-
-def _forget_sources(path: Path) -> None:
-    """Removes what the exporter notes of the machine: stack traces with file names."""
-    import onnx
-
-    model = onnx.load(path)
-    del model.graph.metadata_props[:]
-    for part in (*model.graph.node, *model.graph.value_info):
-        del part.metadata_props[:]
-    onnx.save(model, path)
 
 
 def view_of(name: str, images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import ape
 from ape.exceptions import ApeException
 
 from scripts._circuits import ROOT
-from scripts._clan import runtime_sha256
+from scripts._contracts import application, runtime_sha256
 from zk.errors import CircuitError
 from zk.manifest import Manifest, write_whole
 
@@ -29,11 +29,13 @@ def read() -> dict[str, Any]:
         raise CircuitError(f"{path()} is damaged ({error}): remove it and deploy again.") from error
 
 
-def write(manifest: Manifest, clan) -> None:
+def write(manifest: Manifest, contract) -> None:
     """Notes where a build's contracts stand on the connected chain."""
     entry = {
-        "contract": clan.address,
-        "verifier": clan.verifier(),
+        "application": application(manifest),
+        "contract": contract.address,
+        "block": ape.chain.blocks.height,  # events come later
+        "verifier": contract.verifier(),
         "limbs": manifest["key"]["limbs"],
         "limb_bits": manifest["key"]["bits"],
         "output_scale": manifest["output_scale"],
@@ -51,7 +53,7 @@ def stands(entry: dict[str, Any]) -> bool:
     if len(ape.networks.provider.get_code(entry["contract"])) == 0:
         return False
     try:
-        verifier = ape.project.Clan.at(entry["contract"]).verifier()
+        verifier = _contract(entry).verifier()
     except ApeException:  # some other contract
         return False
     return (
@@ -60,13 +62,15 @@ def stands(entry: dict[str, Any]) -> bool:
     )
 
 
-def clan(circuit: str, manifest: Manifest | None = None):
-    """The Clan contract of a circuit on the connected chain, deployed from this build if given."""
+def entry_of(circuit: str, application: str) -> dict[str, Any]:
+    """The record of a circuit's contract, after a look at the chain itself."""
     network = ape.networks.provider.network.choice
-    deploy = f"run `ape run deploy --circuit {circuit} --network {network}`"
+    deploy = f"run `ape run deploy --only {circuit} --network {network}`"
     entry = read().get(circuit)
     if entry is None:
         raise CircuitError(f"{path().name} has no deployment of {circuit}: {deploy}.")
+    if entry.get("application") != application:
+        raise CircuitError(f"{circuit} is not deployed as a {application} in {path().name}.")
     if not stands(entry):
         hint = ""
         if ape.networks.provider.network.is_local:
@@ -75,9 +79,20 @@ def clan(circuit: str, manifest: Manifest | None = None):
             f"Chain {ape.networks.provider.chain_id} has not this contract at {entry['contract']}"
             f"{hint}: {deploy}."
         )
+    return entry
+
+
+def contract(circuit: str, application: str, manifest: Manifest | None = None):
+    """The contract of a circuit on the connected chain, deployed from this build if given."""
+    entry = entry_of(circuit, application)
     if manifest and entry["vk_sha256"] != manifest["files"]["vk"]["sha256"]:
         raise CircuitError(
             f"The contract at {entry['contract']} was deployed from another build of {circuit} "
-            f"and refuses the proofs of this one: {deploy}."
+            f"and refuses the proofs of this one: run `ape run deploy --only {circuit} --network "
+            f"{ape.networks.provider.network.choice}`."
         )
-    return ape.project.Clan.at(entry["contract"])
+    return _contract(entry)
+
+
+def _contract(entry: dict[str, Any]):
+    return getattr(ape.project, entry["application"]).at(entry["contract"])

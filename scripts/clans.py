@@ -14,4 +14,4 @@ def cli(circuit: str) -> None:
     Example:
         ape run clans --network ethereum:local
     """
-    click.echo(table(_deployments.clan(circuit)))
+    click.echo(table(_deployments.contract(circuit, "Clan")))

@@ -1,22 +1,31 @@
 import os
 import time
+from collections.abc import Callable
 
 import ape
 import click
 from ape.logging import logger
 
+from scripts import _clan, _voice
 from scripts._circuits import circuit, run_build
-from scripts._clan import deploy_clan, logits, table
 from scripts._cli import Command
-from zk.proof import prove
+from scripts._contracts import deploy
+from zk.manifest import Manifest
+from zk.proof import answer, prove
 
 # Whose drawing, which of MNIST's test images, and which test account sends the proof.
-STORY = (("Ada", 0, 1, 1), ("Ben", 2, 2, 2), ("Cleo", 17, 3, 4))
+DRAWINGS = (("Ada", 0, 1, 1), ("Ben", 2, 2, 2), ("Cleo", 17, 3, 4))
+# Which synthetic voice sings what, and what the sponsor asks for.
+SONG = ("f4", "surprised", 0)
+THRESHOLD, REWARD, REWARDS = 6 * 10**17, 10**16, 3
+GWEI = 10**9
+
+Step = Callable[[str], None]
 
 
 @click.command(cls=Command)
 def cli() -> None:
-    """Tell the whole story on a fresh anvil: build, deploy, draw, prove, join.
+    """Tell both stories on a fresh anvil: drawing into a clan, and singing for a reward.
 
     \b
     Example:
@@ -32,30 +41,94 @@ def cli() -> None:
         number += 1
         click.secho(f"\n{number}. {title}  [{time.monotonic() - started:.1f} s]", bold=True)
 
-    step("Build the circuit of the digit reader")
-    manifest = run_build(circuit("clan"))
-
-    from models.data import drawing, mnist
-
-    step("Start a fresh anvil, and deploy the verifier and Clan")
+    step("Build the circuits of the digit reader and of the voice judge")
+    digits, voice = run_build(circuit("clan")), run_build(circuit("voice"))
+    step("Start a fresh anvil, and deploy both verifiers, Clan and VoiceJudge")
     with ape.networks.parse_network_choice("ethereum:local:foundry"):
         deployer = ape.accounts.test_accounts[0]
-        clan = deploy_clan(manifest, deployer)
-        for name, image, owner, sender in STORY:
-            account, relayer = ape.accounts.test_accounts[owner], ape.accounts.test_accounts[sender]
-            pixels = mnist.drawings("test")[image]
-            step(f"{name} draws a {mnist.labels('test')[image]} (test image {image})")
-            click.echo(drawing.as_text(pixels[2:26]))
-            step(f"{name} proves what the model reads, in the name of {account.address}")
-            proving = time.monotonic()
-            proof = prove(manifest, clan.keyOf(account), drawing.block_sums(pixels))
-            seconds = time.monotonic() - proving
-            click.echo(logits(manifest, proof))
-            click.echo(f"a proof of {len(proof.proof):,} bytes, made in {seconds:.1f} s")
-            relayed = f", sent by the relayer {relayer.address}" if sender != owner else ""
-            step(f"{name} joins{relayed}")
-            receipt = clan.join(account, proof.proof, proof.instances, sender=relayer)
-            click.echo(f"in clan {clan.clanOf(account)}, for {receipt.gas_used:,} gas")
-        step("The clans")
-        click.echo(table(clan))
+        clan, judge = deploy(digits, deployer), deploy(voice, deployer)
+        _draw(step, digits, clan)
+        _sing(step, voice, judge)
     click.echo(f"\nthe whole story took {time.monotonic() - started:.1f} s")
+
+
+def _draw(step: Step, manifest: Manifest, clan) -> None:
+    """Three drawings, three proofs, three members."""
+    from models.data import drawing, mnist
+
+    for name, image, owner, sender in DRAWINGS:
+        account, relayer = ape.accounts.test_accounts[owner], ape.accounts.test_accounts[sender]
+        pixels = mnist.drawings("test")[image]
+        step(f"{name} draws a {mnist.labels('test')[image]} (test image {image})")
+        click.echo(drawing.as_text(pixels[2:26]))
+        step(f"{name} proves what the model reads, in the name of {account.address}")
+        proving = time.monotonic()
+        proof = prove(manifest, clan.keyOf(account), drawing.block_sums(pixels))
+        seconds = time.monotonic() - proving
+        click.echo(_clan.logits(manifest, proof))
+        click.echo(f"a proof of {len(proof.proof):,} bytes, made in {seconds:.1f} s")
+        relayed = f", sent by the relayer {relayer.address}" if sender != owner else ""
+        step(f"{name} joins{relayed}")
+        receipt = clan.join(account, proof.proof, proof.instances, sender=relayer)
+        click.echo(f"in clan {clan.clanOf(account)}, for {receipt.gas_used:,} gas")
+    step("The clans")
+    click.echo(_clan.table(clan))
+
+
+def _sing(step: Step, manifest: Manifest, judge) -> None:
+    """A round, a song, a proof, and a thief who pays for the singer's reward."""
+    from models.data import sound, voices
+
+    sponsor, singer, thief = (ape.accounts.test_accounts[number] for number in (5, 6, 7))
+    chain = ape.chain
+    step("A sponsor opens a round of VoiceJudge")
+    deadline = chain.blocks.head.timestamp + 3600
+    judge.openRound(THRESHOLD, REWARD, deadline, value=REWARD * REWARDS, sender=sponsor)
+    click.echo(_voice.table(judge, 0))
+
+    voice, emotion, sentence = SONG
+    clip = voices.synthetic_clip(voice, emotion, sentence)
+    step(f"Dora, {singer.address}, sings: a synthetic voice, {emotion}")
+    x = sound.VIEWS["voice"](sound.read(clip.path))
+    score = _voice.score_from(int(answer(manifest, x)[0]), manifest["output_scale"])
+    click.echo(f"{clip.path.name}: the judge's score is {_voice.written(score)}")
+    step("Dora proves her score, for this round and in her own name")
+    proving = time.monotonic()
+    proof = prove(manifest, judge.keyOf(singer, 0), x)
+    click.echo(f"a proof of {len(proof.proof):,} bytes, {time.monotonic() - proving:.1f} s")
+
+    step("Dora sends it; a thief copies the transaction, with ten times the tip")
+    wealth, owned = thief.balance, singer.balance
+    chain.provider.auto_mine = False
+    sent = [
+        judge.judge(
+            0,
+            singer,
+            proof.proof,
+            proof.instances,
+            sender=sender,
+            gas_limit=1_000_000,
+            max_fee=100 * tip,
+            max_priority_fee=tip,
+            required_confirmations=0,
+            raise_on_revert=False,
+        )
+        for sender, tip in ((singer, GWEI), (thief, 10 * GWEI))
+    ]
+    chain.mine()
+    chain.provider.auto_mine = True
+    web3 = chain.provider.web3
+    late, first = (web3.eth.get_transaction_receipt(transaction.txn_hash) for transaction in sent)
+    for name, receipt in sorted(
+        (("Dora's ", late), ("the thief's", first)), key=lambda pair: pair[1].transactionIndex
+    ):
+        outcome = "succeeds" if receipt.status else "fails, its reward is credited already"
+        click.echo(f"  {receipt.transactionIndex}. {name} {outcome} ({receipt.gasUsed:,} gas)")
+    click.echo(f"  Dora's credit       {_voice.written(judge.creditOf(singer))} ether")
+    click.echo(f"  the thief's credit  {_voice.written(judge.creditOf(thief))} ether")
+    step("Dora withdraws")
+    judge.withdraw(sender=singer)
+    click.echo(f"  Dora       {(singer.balance - owned) / 1e18:+.4f} ether, gas included")
+    click.echo(f"  the thief  {(thief.balance - wealth) / 1e18:+.4f} ether")
+    step("The rounds")
+    click.echo(_voice.table(judge, 0))

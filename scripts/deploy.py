@@ -3,31 +3,39 @@ import click
 
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS
-from scripts._clan import deploy_clan
 from scripts._cli import ChainCommand, signer
+from scripts._contracts import application, deploy
 from zk.manifest import Manifest
 
 
 @click.command(cls=ChainCommand)
-@click.option("--circuit", default="clan", show_default=True, help="A circuit of 10 outputs.")
+@click.option(
+    "--only",
+    metavar="CIRCUIT",
+    help="clan, voice, or a circuit of your own with 10 outputs or 1. Default: clan and voice.",
+)
 @click.option("--account", help="Who pays; on a dev network test account 0 unless said otherwise.")
-def cli(circuit: str, account: str | None) -> None:
-    """Deploy a circuit's verifier and its Clan, and note both in deployments/<chain id>.json.
+def cli(only: str | None, account: str | None) -> None:
+    """Deploy circuits' verifiers with Clan or VoiceJudge; note them in deployments/<chain id>.json.
 
     \b
     Example:
         ape run deploy --network ethereum:local
+        ape run deploy --only voice --network ethereum:local
     """
-    manifest = Manifest(ARTIFACTS / circuit)
-    provider = ape.networks.provider
-    entry = _deployments.read().get(circuit)
-    vk = manifest["files"]["vk"]["sha256"]
-    if entry and entry["vk_sha256"] == vk and _deployments.stands(entry):
-        click.echo(f"{circuit} stands on chain {provider.chain_id} already: {entry['contract']}")
-        return
-    clan = deploy_clan(manifest, signer(account))
-    _deployments.write(manifest, clan)
-    click.echo(f"Clan of {circuit} on chain {provider.chain_id}: {clan.address}")
+    manifests = [Manifest(ARTIFACTS / name) for name in ([only] if only else ["clan", "voice"])]
+    provider, sender = ape.networks.provider, signer(account)
+    for manifest in manifests:
+        name, contract = manifest["circuit"], application(manifest)
+        entry = _deployments.read().get(name)
+        vk = manifest["files"]["vk"]["sha256"]
+        if entry and entry["vk_sha256"] == vk and _deployments.stands(entry):
+            there = entry["contract"]
+            click.echo(f"{name} stands on chain {provider.chain_id} already: {there}")
+            continue
+        deployed = deploy(manifest, sender)
+        _deployments.write(manifest, deployed)
+        click.echo(f"{contract} of {name} on chain {provider.chain_id}: {deployed.address}")
     click.echo(f"noted in {_deployments.path().relative_to(_deployments.FOLDER.parent)}")
     if getattr(provider, "process", None) is not None:
         click.echo(

@@ -5,7 +5,7 @@ import click
 from scripts import _deployments
 from scripts._clan import read_digit
 from scripts._cli import ChainCommand, signer
-from zk.binding import KeyLayout
+from scripts._contracts import key_of
 from zk.errors import CircuitError
 from zk.proof import Proof
 
@@ -20,12 +20,9 @@ def cli(path: Path, account: str | None) -> None:
     Example:
         ape run join proofs/clan-0x7099….json --account 2 --network ethereum:local
     """
-    from eth_utils import to_checksum_address
-
     proof = Proof.load(path)
-    clan = _deployments.clan(proof.circuit)
-    key = proof.key(KeyLayout(limbs=clan.limbs(), bits=clan.limbBits()))
-    member = to_checksum_address(f"0x{key % 2**160:040x}")
+    clan = _deployments.contract(proof.circuit, "Clan")
+    key, member = key_of(clan, proof)
     if clan.keyOf(member) != key:
         raise CircuitError(
             f"{path} was made for another chain or contract than {clan.address} on chain "

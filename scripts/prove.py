@@ -1,13 +1,16 @@
 from pathlib import Path
 
 import click
+import numpy as np
 
 from scripts import _deployments
-from scripts._circuits import ARTIFACTS, READS, ROOT
+from scripts._circuits import ARTIFACTS, HEARS, READS, ROOT
 from scripts._clan import logits
 from scripts._cli import ChainCommand, address
+from scripts._contracts import application
+from scripts._voice import chosen_round, require_winnable, score_from, written
 from zk.manifest import Manifest
-from zk.proof import prove
+from zk.proof import answer, prove
 
 
 @click.command(cls=ChainCommand)
@@ -16,6 +19,7 @@ from zk.proof import prove
     "--image", type=click.Path(path_type=Path), help="A 28x28 picture or .npy, light on dark."
 )
 @click.option("--test-image", type=click.IntRange(0, 9999), help="A drawing of MNIST's test set.")
+@click.option("--clip", type=click.Path(path_type=Path), help="A recording: wav, flac or ogg.")
 @click.option(
     "--input", "tensor", type=click.Path(path_type=Path), help=".npy, for a circuit of your own."
 )
@@ -23,35 +27,58 @@ from zk.proof import prove
     "--account", required=True, help="For whom: an address, alias or test account number."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Default: proofs/CIRCUIT-ACCOUNT.json."
+    "--round", "number", type=click.IntRange(min=0), help="Of VoiceJudge; default: the newest."
 )
-def cli(circuit, image, test_image, tensor, account, out) -> None:
-    """Prove what the model reads in a drawing, for one account on one chain and contract.
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Default: proofs/CIRCUIT-[ROUND-]ACCOUNT.json."
+)
+def cli(circuit, image, test_image, clip, tensor, account, number, out) -> None:
+    """Prove what the model says of a drawing or a recording, for one account, chain and contract.
 
     \b
     Example:
         ape run prove --circuit clan --test-image 7 --account 1 --network ethereum:local
+        ape run prove --circuit voice --clip song.wav --account 1 --network ethereum:local
     """
     manifest = Manifest(ARTIFACTS / circuit)
-    x = _input(circuit, image, test_image, tensor)
+    kind = application(manifest)
+    if number is not None and kind == "Clan":
+        raise click.UsageError("--round is of VoiceJudge: Clan has no rounds.")
+    folder = out.parent if out else ROOT / "proofs"
+    x = _input(circuit, image, test_image, clip, tensor, folder)
     owner = address(account)
-    key = _deployments.clan(circuit, manifest).keyOf(owner)
+    contract = _deployments.contract(circuit, kind, manifest)
+    if kind == "VoiceJudge":
+        number = chosen_round(contract, number)
+    name = f"{circuit}-{owner}" if number is None else f"{circuit}-{number}-{owner}"
+    out = out or folder / f"{name}.json"
+    if number is None:
+        key = contract.keyOf(owner)
+    else:
+        key = contract.keyOf(owner, number)
+        score = score_from(int(answer(manifest, x)[0]), manifest["output_scale"])
+        click.echo(f"the judge's score is {written(score)}")
+        require_winnable(contract, number, owner, score)
     proof = prove(manifest, key, x)
-    out = out or ROOT / "proofs" / f"{circuit}-{owner}.json"
     proof.save(out)
-    click.echo(logits(manifest, proof))
+    if kind == "Clan":
+        click.echo(logits(manifest, proof))
     click.echo(f"proof for {owner}: {out}")
 
 
-def _input(circuit: str, image: Path | None, test_image: int | None, tensor: Path | None):
+def _input(circuit: str, image, test_image, clip, tensor, folder: Path) -> np.ndarray:
     """The circuit's input from the one source that was given."""
     from models.data import arrays, drawing, mnist
 
-    given = [source for source in (image, test_image, tensor) if source is not None]
+    given = [source for source in (image, test_image, clip, tensor) if source is not None]
     if len(given) != 1:
-        raise click.UsageError("Give one of --image, --test-image and --input.")
+        raise click.UsageError("Give one of --image, --test-image, --clip and --input.")
     if tensor is not None:
         return arrays.read(tensor)["x"]
+    if clip is not None:
+        if circuit not in HEARS:
+            raise click.UsageError(f"{circuit} hears no recordings: give --circuit voice.")
+        return _hear(circuit, clip, folder / f"{clip.stem}.private.png")
     if circuit not in READS:
         raise click.UsageError(
             f"{circuit} is no digit reader of this project: give --input FILE.npy."
@@ -63,3 +90,13 @@ def _input(circuit: str, image: Path | None, test_image: int | None, tensor: Pat
         click.echo(f"test image {test_image}, labelled {mnist.labels('test')[test_image]}:")
     click.echo(drawing.as_text(pixels))
     return drawing.VIEWS[READS[circuit]](pixels)
+
+
+def _hear(circuit: str, clip: Path, path: Path) -> np.ndarray:
+    """What the model hears of a recording, whose spectrogram is drawn for the singer alone."""
+    from models.data import picture, sound
+
+    samples = sound.read(clip)
+    picture.spectrograms({clip.name: sound.decibels(samples)}, path)
+    click.echo(f"its spectrogram, which is as private as the recording: {path}")
+    return sound.VIEWS[HEARS[circuit]](samples)

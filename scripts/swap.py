@@ -7,12 +7,12 @@ from ape.exceptions import ContractLogicError
 from ape.logging import logger
 
 from scripts._circuits import circuit, run_build
-from scripts._clan import deploy_clan, deploy_verifier, read_digit
+from scripts._clan import read_digit
 from scripts._cli import ChainCommand, refusal, signer
+from scripts._contracts import deploy, deploy_verifier
 from zk.errors import CircuitError, InvalidProofError
 from zk.manifest import Manifest
-from zk.proof import Proof, prove, verify
-from zk.witness import outputs, witness
+from zk.proof import Proof, answer, prove, verify
 
 CHECKS = (
     "the model reads a",
@@ -37,7 +37,7 @@ def cli(account: str | None) -> None:
     logger.set_level("WARNING")
     good, bad = run_build(circuit("clan")), run_build(circuit("clan-bad"))
     sender = signer(account)
-    clan, bad_verifier = deploy_clan(good, sender), deploy_verifier(bad, sender)
+    clan, bad_verifier = deploy(good, sender), deploy_verifier(bad, sender)
     good_verifier = ape.project.ClanVerifier.at(clan.verifier())
     views = drawing.block_sums(mnist.drawings("test"))
     chosen = next(i for i, x in enumerate(views) if _reading(good, x) != _reading(bad, x))
@@ -67,8 +67,7 @@ def cli(account: str | None) -> None:
 
 def _reading(manifest: Manifest, x: np.ndarray) -> int:
     """The digit that the quantised model reads."""
-    run = witness(manifest.file("compiled"), manifest.layout.widest, x)
-    return int(outputs(run).argmax())
+    return int(answer(manifest, x).argmax())
 
 
 def _outcome(action: Callable[[], object]) -> str:

@@ -1,32 +1,58 @@
+from pathlib import Path
+
 import click
 
 from scripts._cli import Command
 
-MODELS = ("swift", "lenet", "dense")
+DIGITS, VOICES = ("swift", "lenet", "dense"), ("voice", "idol")
 
 
 @click.command(cls=Command)
-@click.argument("name", type=click.Choice(MODELS))
+@click.argument("name", type=click.Choice(DIGITS + VOICES))
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the model's own recipe.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--bad", is_flag=True, help="Stop after one epoch: the impostor of `ape run swap`.")
-def cli(name: str, epochs: int | None, seed: int, bad: bool) -> None:
-    """Train a digit reader on MNIST and export it to models/exports.
+@click.option("--data", type=click.Path(path_type=Path), help="Of voices. Default: VOICE_DATA_DIR.")
+def cli(name: str, epochs: int | None, seed: int, bad: bool, data: Path | None) -> None:
+    """Train a digit reader on MNIST, or a voice judge on recordings; export to models/exports.
 
     \b
     Example:
         ape run train swift
-        ape run train swift --bad
+        ape run train voice --data path/to/corpora
     """
     if bad and epochs:
         raise click.UsageError("--bad means one epoch: leave --epochs out.")
+    if name in VOICES and bad:
+        raise click.UsageError("--bad is of the digit readers.")
+    if name in DIGITS and data:
+        raise click.UsageError("--data is of the voice judges: digit readers learn from MNIST.")
+    from models.export import TrainingError
+
+    try:
+        if name in VOICES:
+            _train_voice(name, epochs, seed, data)
+        else:
+            _train_digits(name, epochs, seed, bad)
+    except TrainingError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _train_digits(name: str, epochs: int | None, seed: int, bad: bool) -> None:
     from models import digits
 
     def report(epoch: int, accuracy: float) -> None:
         click.echo(f"epoch {epoch:3}  accuracy {accuracy:.2%}")
 
-    try:
-        path, accuracy = digits.train(name, epochs=epochs, seed=seed, bad=bad, report=report)
-    except digits.TrainingError as error:
-        raise click.ClickException(str(error)) from error
+    path, accuracy = digits.train(name, epochs=epochs, seed=seed, bad=bad, report=report)
     click.echo(f"{name} reads {accuracy:.2%} of 10,000 test images: {path}")
+
+
+def _train_voice(name: str, epochs: int | None, seed: int, data: Path | None) -> None:
+    from models import voices
+    from models.data.voices import find
+
+    path, figures = voices.train(name, find(data), epochs=epochs, seed=seed)
+    for corpus, measured in figures.items():
+        click.echo(f"{corpus}, speakers never heard in training: {measured}")
+    click.echo(f"{name} is exported: {path}")

@@ -13,19 +13,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ape.exceptions import CustomError
 
-from scripts._circuits import circuit, run_build
-from scripts._clan import deploy_clan, deploy_verifier
+from scripts._circuits import ROOT, circuit, run_build
+from scripts._contracts import deploy, deploy_verifier
+from scripts._voice import score_from
 from zk.manifest import Manifest
-from zk.proof import Proof, prove
+from zk.proof import Proof, answer, prove
 
 os.environ["APE_FOUNDRY_HOST"] = "auto"
 UPSTREAM_PORT = 8544  # of node.ethereum.mainnet.uri in ape-config.yaml
 
 # Which of MNIST's test images each test account draws: three 7s, two 1s, two 0s, one 4.
 DRAWINGS = (0, 17, 26, 2, 5, 3, 10, 4)
+
+# "Unless to be rather cold hearted and rather selfish is to be ill disposed": from Sense and
+# Sensibility, read for LibriVox, in the public domain.
+REAL_VOICE = ROOT / "tests" / "recorded" / "librivox.ogg"
+# What each test account sings: the real voice, or a synthetic voice's emotion and sentence.
+SONGS = (REAL_VOICE, ("m4", "happy", 1), ("f4", "calm", 2), ("m4", "disgust", 0))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,7 +101,7 @@ def relayer(accounts):
 
 @pytest.fixture(scope="session")
 def clan(manifest, deployer):
-    return deploy_clan(manifest, deployer)
+    return deploy(manifest, deployer)
 
 
 @pytest.fixture(scope="session")
@@ -143,3 +151,45 @@ def copied(manifest, tmp_path) -> Path:
     (tmp_path / "contracts").mkdir()
     shutil.copytree(manifest.file("verifier").parent, tmp_path / "contracts" / "verifiers")
     return folder
+
+
+@pytest.fixture(scope="session")
+def voice_manifest() -> Manifest:
+    return run_build(circuit("voice"))
+
+
+@pytest.fixture(scope="session")
+def judge(voice_manifest, deployer):
+    return deploy(voice_manifest, deployer)
+
+
+@pytest.fixture(scope="session")
+def heard() -> list[np.ndarray]:
+    """What the judge hears of each test account's song."""
+    from models.data import sound, voices
+
+    paths = [
+        song if isinstance(song, Path) else voices.synthetic_clip(*song).path for song in SONGS
+    ]
+    return [sound.VIEWS["voice"](sound.read(path)) for path in paths]
+
+
+@pytest.fixture(scope="session")
+def scores(voice_manifest, heard) -> list[int]:
+    """The score of each song, in units of 1e-18."""
+    scale = voice_manifest["output_scale"]
+    return [score_from(int(answer(voice_manifest, x)[0]), scale) for x in heard]
+
+
+@pytest.fixture(scope="session")
+def sung(voice_manifest, judge, heard, accounts) -> Callable[[int, int], Proof]:
+    """The proof of a test account's song for a round, made once."""
+    made = {}
+
+    def sung(number: int, round_number: int = 0) -> Proof:
+        if (number, round_number) not in made:
+            key = judge.keyOf(accounts[number], round_number)
+            made[number, round_number] = prove(voice_manifest, key, heard[number])
+        return made[number, round_number]
+
+    return sung

@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from scripts._circuits import ROOT
-from scripts._clan import deploy_clan, runtime_sha256
-from tests.conftest import start_anvil
+from scripts._contracts import deploy, runtime_sha256
+from tests.conftest import REAL_VOICE, start_anvil
 from tests.test_build import write_model
 from zk.errors import CircuitError
 from zk.manifest import Manifest
@@ -54,7 +54,7 @@ def refused(result: subprocess.CompletedProcess) -> str:
 
 
 @pytest.fixture(scope="module")
-def node(manifest):
+def node(manifest, voice_manifest):
     """A node that goes on between commands; its address is in the environment."""
     port = free_port()
     process = start_anvil(port, "--chain-id", str(CHAIN_ID))
@@ -122,6 +122,132 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
     assert "made for another chain or contract" in refused(ape("join", str(proof), **node))
 
 
+def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
+    """The singer has account 1, the sponsor 0, the relayer 2. The song is the real voice."""
+    song, proof = str(REAL_VOICE), tmp_path / "proof.json"
+    sing = ["prove", "--circuit", "voice", "--clip", song, "--account", "1", "--out", str(proof)]
+    assert ape("deploy", "--only", "voice", **node).returncode == 0
+    assert "no round has been opened" in ape("rounds", **node).stdout
+    assert "ape run open-round" in refused(ape(*sing, **node))
+
+    offer = ["open-round", "--reward", "0.01", "--rewards", "2"]
+    for words, reason in (
+        (["--threshold", "1.1"], "VoiceJudge__ThresholdTooHigh"),
+        (["--threshold", "high"], "'high' is no decimal number"),
+        (["--threshold", "0.1", "--hours", "0"], "is not in the range"),
+        (["--threshold", "0.1", "--reward", "0"], "VoiceJudge__BrokenRewards"),
+        (["--threshold", "0.1", "--reward", "0.0000000000000000001"], "at most 18 decimals"),
+        (["--threshold", "0.1", "--reward", "-1"], "no positive number"),
+    ):
+        assert reason in refused(ape(*offer, *words, **node))
+    result = ape(*offer, "--threshold", "0.9999", **node)
+    assert "round 0 is open until" in result.stdout, result.stderr
+    result = ape(*offer, "--threshold", f"{scores[0] / 10**18:.18f}", "--hours", "1", **node)
+    assert "round 1 is open until" in result.stdout, result.stderr
+
+    result = ape(*sing, "--round", "0", **node)
+    written = f"{scores[0] / 10**18:.4f}"
+    assert f"the judge's score is {written}" in result.stdout
+    assert f"A score of {written} will not pass: round 0 asks for 0.9999" in refused(result)
+    assert "There is no round 2" in refused(ape(*sing, "--round", "2", **node))
+    assert not proof.exists()
+    result = ape(*sing, **node)
+    assert result.returncode == 0, result.stderr
+    assert str(tmp_path / "librivox.private.png") in result.stdout
+    assert (tmp_path / "librivox.private.png").stat().st_size > 1000
+
+    assert "is not deployed as a Clan" in refused(ape("join", str(proof), **node))
+    content = json.loads(proof.read_text())
+    spoilt = tmp_path / "spoilt.json"
+    for reason, damage in (
+        ("refuses: InvalidProof", {"proof": content["proof"][:-2] + "00"}),
+        ("refuses: WrongInstanceCount", {"instances": content["instances"][:-1]}),
+        (
+            "made for no round",
+            {"instances": [*content["instances"][:9], "0x00", content["instances"][10]]},
+        ),
+    ):
+        spoilt.write_text(json.dumps({**content, **damage}))
+        assert reason in refused(ape("judge", str(spoilt), **node))
+
+    result = ape("judge", str(proof), "--account", "2", **node)
+    assert f"scored {written} in round 1 and has a credit of 0.0100 ether" in result.stdout
+    assert "relayed by" in result.stdout
+    assert "has earned the reward of round 1 already" in refused(ape("judge", str(proof), **node))
+    result = ape("rounds", **node)
+    assert re.search(rf"1 +{written} +0\.0100 +1 .* UTC +{written} 0x7099", result.stdout)
+
+    assert "owes" in refused(ape("withdraw", "--account", "2", **node))
+    result = ape("withdraw", "--account", "1", **node)
+    assert "0.0100 ether for 0x7099" in result.stdout
+    withdraw = ["withdraw", "--round", "1"]
+    assert "VoiceJudge__NotTheSponsor" in refused(ape(*withdraw, "--account", "1", **node))
+    assert "VoiceJudge__RoundNotOver" in refused(ape(*withdraw, **node))
+    assert "VoiceJudge__NoSuchRound" in refused(ape("withdraw", "--round", "9", **node))
+    rpc(node, "evm_increaseTime", 3700)
+    rpc(node, "evm_mine")
+    assert "Round 1 is over" in refused(ape(*sing, **node))
+    assert "0.0100 ether for 0xf39F" in ape(*withdraw, **node).stdout
+    assert "(over)" in ape("rounds", **node).stdout
+
+
+def rpc(node: dict[str, str], method: str, *params: object) -> None:
+    from web3 import HTTPProvider
+    from web3.types import RPCEndpoint
+
+    HTTPProvider(node["APE_FOUNDRY_HOST"]).make_request(RPCEndpoint(method), list(params))
+
+
+def test_prove_refuses_bad_recordings(node, tmp_path):
+    import soundfile
+
+    assert ape("deploy", "--only", "voice", **node).returncode == 0
+    ape("open-round", "--threshold", "0", "--reward", "0.01", **node)
+    (tmp_path / "text.wav").write_text("la la la")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(22050), 22050)
+    cases = (
+        ("is no recording in wav, flac or ogg", ["--clip", str(tmp_path / "text.wav")]),
+        ("is silent", ["--clip", str(tmp_path / "silent.wav")]),
+        ("There is no recording", ["--clip", str(tmp_path / "nothing.wav")]),
+        ("voice is no digit reader", ["--test-image", "0"]),
+        ("clan hears no recordings", ["--circuit", "clan", "--clip", str(REAL_VOICE)]),
+        ("Clan has no rounds", ["--circuit", "clan", "--test-image", "0", "--round", "1"]),
+    )
+    for reason, words in cases:
+        out = tmp_path / "proof.json"
+        chosen = words if "--circuit" in words else ["--circuit", "voice", *words]
+        message = refused(ape("prove", *chosen, "--account", "1", "--out", str(out), **node))
+        assert reason in message
+        assert not out.exists()
+
+
+def test_voices_reports_and_draws(tmp_path):
+    result = ape("voices", "--synthetic", "--out", str(tmp_path / "voices.png"))
+    assert "192 clips of 8 speakers: Andrea 24" in result.stdout, result.stderr
+    assert "f4* 24" in result.stdout
+    assert (tmp_path / "voices.png").stat().st_size > 10_000
+    (tmp_path / "OA_bite_neutral.wav").write_text("no audio either")
+    shutil.copy(REAL_VOICE, tmp_path / "1001_DFA_ANG_XX.ogg")
+    result = ape("voices", "--data", str(tmp_path), "--out", str(tmp_path / "voices.png"))
+    assert "1 clips of 1 speakers: 1001 1" in result.stdout
+    assert "OA_bite_neutral.wav: its name fits no corpus" in result.stdout
+    for words in ([], ["--data", str(tmp_path / "nothing")]):
+        assert "Download RAVDESS" in refused(ape("voices", *words, VOICE_DATA_DIR=""))
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["voice", "--bad"], "--bad is of the digit readers"),
+        (["swift", "--data", "."], "--data is of the voice judges"),
+        (["voice", "--data", "nothing"], "nothing is no folder of voices"),
+        (["nothing"], "'nothing' is not one of"),
+    ],
+)
+def test_train_refuses(words, reason):
+    assert reason in refused(ape("train", *words))
+
+
 def test_prove_refuses_bad_drawings_and_accounts(node, tmp_path):
     assert ape("deploy", **node).returncode == 0
     np.save(tmp_path / "empty.npy", np.zeros((28, 28)))
@@ -147,8 +273,11 @@ def test_chain_without_the_contract(node):
     """A record that names addresses of another chain, as when an anvil was started anew."""
     record = ROOT / "deployments" / f"{CHAIN_ID}.json"
     entry = {"contract": "0x" + "11" * 20, "verifier": "0x" + "22" * 20, "vk_sha256": ""}
-    record.write_text(json.dumps({"clan": entry}))
+    record.write_text(json.dumps({"clan": {**entry, "application": "Clan"}}))
     assert "has not this contract at 0x1111" in refused(ape("clans", **node))
+    assert "clan is not deployed as a VoiceJudge" in refused(
+        ape("rounds", "--circuit", "clan", **node)
+    )
     record.unlink()
 
 
@@ -241,7 +370,7 @@ def test_live_network_never_gets_a_dev_srs(networks, manifest, accounts):
         with networks.parse_network_choice(f"ethereum:sepolia:http://127.0.0.1:{port}") as provider:
             assert not provider.network.is_dev
             with pytest.raises(CircuitError, match="run `ape run build --srs ceremony` first"):
-                deploy_clan(manifest, accounts[0])
+                deploy(manifest, accounts[0])
             assert provider.web3.eth.block_number == 0
     finally:
         process.terminate()

@@ -5,7 +5,8 @@ import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
-from scripts._clan import deploy_clan, read_digit
+from scripts._clan import read_digit
+from scripts._contracts import deploy
 from tests.conftest import refusal
 from zk.proof import Proof, prove
 from zk.witness import FIELD
@@ -71,7 +72,7 @@ def test_refuses_a_changed_key(clan, manifest, proof, accounts):
 
 
 def test_refuses_a_proof_for_another_contract(manifest, proof, accounts, deployer):
-    other = deploy_clan(manifest, deployer)
+    other = deploy(manifest, deployer)
     with refusal("WrongKey"):
         read_digit(other, accounts[0], proof)
 

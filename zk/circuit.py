@@ -57,6 +57,7 @@ class Samples:
     calibration: np.ndarray
     test: np.ndarray
     labels: np.ndarray | None = None
+    source: str = "test samples"  # what the test samples are, in words
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _build(
         {
             "model": sha("model"),
             "compiled": sha("compiled"),
-            "test": digest_of(samples.test, samples.labels),
+            "test": [digest_of(samples.test, samples.labels), samples.source],
         },
         [],
         lambda: accuracy(

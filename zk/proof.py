@@ -13,7 +13,7 @@ import numpy as np
 from zk.binding import KeyLayout
 from zk.errors import CircuitError, InvalidProofError, sentences
 from zk.manifest import Manifest, write_whole
-from zk.witness import FIELD, felt, signed, witness
+from zk.witness import FIELD, felt, outputs, signed, witness
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,20 @@ class Proof:
             raise CircuitError(f"{path} is not a proof file ({error!r}).") from error
 
 
+def answer(manifest: Manifest, x: np.ndarray) -> np.ndarray:
+    """What the quantised model answers to `x`, as whole numbers, without a proof."""
+    name = manifest["circuit"]
+    _check(name, x)
+    with sentences(f"run the input through {name}"):
+        return outputs(witness(manifest.file("compiled"), manifest.layout.widest, x))
+
+
 def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
     """Proves what the circuit makes of `x`, for the account and domain in `key`."""
     import ezkl
 
     name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
-    if not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
-        raise CircuitError(f"The input of {name} holds more than finite numbers.")
+    _check(name, x)
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         run, out = Path(folder, "witness.json"), Path(folder, "proof.json")
         with sentences(f"run the input through {name}"):
@@ -73,6 +80,11 @@ def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
         _verify(out, files, name)
         made = json.loads(out.read_text())
     return Proof(name, bytes(made["proof"]), [felt(v) for v in made["instances"][0]])
+
+
+def _check(name: str, x: np.ndarray) -> None:
+    if not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
+        raise CircuitError(f"The input of {name} holds more than finite numbers.")
 
 
 def verify(manifest: Manifest, proof: Proof) -> None:

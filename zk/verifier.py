@@ -50,10 +50,13 @@ def write_verifier(
 
 def require_solc() -> None:
     """Refuses to go on without the compiler, rather than look for it on the internet."""
-    import solcx
+    from solcx.exceptions import SolcNotInstalled
+    from solcx.install import get_executable
 
-    if SOLC not in map(str, solcx.get_installed_solc_versions()):
-        raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.")
+    try:
+        get_executable(SOLC)
+    except SolcNotInstalled:
+        raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.") from None
 
 
 def _runtime(contract: str, source: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def accuracy(
 ) -> dict[str, Any]:
     """Compares the float model with the circuit's witnesses on every test sample.
 
-    `agreement` is how often both choose the same output, `max_error` the largest difference.
+    `max_error` is the largest difference of an output.
     """
     import onnxruntime
 
@@ -95,12 +95,36 @@ def accuracy(
         bar = tqdm(runs, "accuracy", total, leave=False, file=terminal, disable=None)
         quantised = np.stack(list(bar))
 
-    facts = {
+    return {
         "samples": len(samples.test),
-        "agreement": float(np.mean(floats.argmax(1) == quantised.argmax(1))),
+        "source": samples.source,
         "max_error": float(np.abs(floats - quantised / 2.0**output_scale).max()),
+        **_comparison(floats, quantised / 2.0**output_scale, samples.labels),
     }
-    if samples.labels is not None:
-        facts["float"] = float(np.mean(floats.argmax(1) == samples.labels))
-        facts["quantised"] = float(np.mean(quantised.argmax(1) == samples.labels))
-    return facts
+
+
+def _comparison(floats: np.ndarray, quantised: np.ndarray, labels: np.ndarray | None) -> dict:
+    """How often a classifier chooses right, or how well a single number follows its labels.
+
+    The error of a single number is the mean squared one, as a share of what always answering the
+    labels' mean would have.
+    """
+    models = {"float": floats, "quantised": quantised}
+    if floats.shape[1] > 1:
+        facts = {"agreement": float(np.mean(floats.argmax(1) == quantised.argmax(1)))}
+        if labels is not None:
+            for name, outputs in models.items():
+                facts[name] = float(np.mean(outputs.argmax(1) == labels))
+        return facts
+    if labels is None:
+        return {}
+    return {
+        "correlation": {
+            name: float(np.corrcoef(outputs[:, 0], labels)[0, 1])
+            for name, outputs in models.items()
+        },
+        "error": {
+            name: float(np.mean((outputs[:, 0] - labels) ** 2) / np.var(labels))
+            for name, outputs in models.items()
+        },
+    }

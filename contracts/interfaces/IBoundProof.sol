@@ -18,6 +18,8 @@ interface IBoundProof {
     error NoVerifier(address verifier);
     /// @notice The limbs cannot hold a key of 224 bits, or are too wide for one field element.
     error BadKeyLayout(uint256 limbs, uint256 limbBits);
+    /// @notice Outputs are smaller than 2**127: at a larger scale, all would be next to nothing.
+    error BadOutputScale(uint256 outputScale);
 
     /// @notice How a circuit lays out its public instances; the build's manifest has the values.
     /// @param limbs How many limbs the key is cut into, lowest first.

@@ -20,6 +20,7 @@ library BoundProof {
         if (layout.limbBits == 0 || layout.limbBits > 253 || layout.limbs * layout.limbBits < KEY_BITS) {
             revert IBoundProof.BadKeyLayout(layout.limbs, layout.limbBits);
         }
+        if (layout.outputScale > 127) revert IBoundProof.BadOutputScale(layout.outputScale);
     }
 
     /// @dev The key of an account in a round of this contract on this chain.

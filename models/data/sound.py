@@ -1,0 +1,148 @@
+"""A recording: how it is read, its mel spectrogram, and what each voice model hears of it.
+
+One path from sound to tensor for training, proving and measuring alike.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from models.data import DatasetError
+
+RATE = 22_050  # samples a second; every recording is resampled to it
+SHORTEST, LONGEST = 0.5, 30.0  # seconds of a recording
+SILENCE = 1e-3  # a recording whose peak is lower, 60 dB below full scale, is silent
+CLIPPED = 0.01  # the share of samples at full scale from which on a recording is clipped
+
+# The tutorial's spectrogram: librosa's defaults.
+WINDOW, HOP, MELS = 2048, 512, 128
+STEP, KNEE, GROWTH = 200 / 3, 15, float(np.log(6.4)) / 27  # Slaney's mel scale
+FLOOR = -80.0  # dB below a recording's loudest point; silence, and what padding is
+
+
+class SoundError(DatasetError):
+    """Something that should be a recording of a voice is not."""
+
+
+def read(path: Path) -> np.ndarray:
+    """The samples of a wav, flac or ogg file, mono, 22,050 a second, or a sentence on why not."""
+    import soundfile
+
+    if not path.is_file():
+        raise SoundError(f"There is no recording at {path}: give a wav, flac or ogg file.")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            # One frame more than may be, whatever length the file claims to have.
+            samples = file.read(round(LONGEST * rate) + 1, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, TypeError, ValueError, MemoryError) as error:
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
+        raise SoundError(f"{path} is no recording in wav, flac or ogg: {reason}.") from None
+    _check(path, samples, rate)
+    mono = samples.mean(axis=1)
+    if rate == RATE:
+        return mono
+    import soxr
+
+    return soxr.resample(mono, rate, RATE)
+
+
+def _check(path: Path, samples: np.ndarray, rate: int) -> None:
+    seconds = len(samples) / rate
+    if not len(samples):
+        raise SoundError(f"{path} is empty: a recording lasts {SHORTEST} to {LONGEST:.0f} seconds.")
+    if seconds > LONGEST:
+        raise SoundError(f"{path} is longer than {LONGEST:.0f} seconds: cut out one phrase.")
+    if seconds < SHORTEST:
+        raise SoundError(f"{path} lasts {seconds:.2f} seconds: at least {SHORTEST} are needed.")
+    if not np.isfinite(samples).all():
+        raise SoundError(f"{path} holds samples that are no finite numbers: record it again.")
+    peak = np.abs(samples.mean(axis=1)).max()
+    if peak < SILENCE:
+        raise SoundError(
+            f"{path} is silent: its peak is {peak:.5f} of full scale, below {SILENCE}."
+        )
+    clipped = np.mean(np.abs(samples) >= 0.999)
+    if clipped > CLIPPED:
+        raise SoundError(
+            f"{path} is clipped: {clipped:.1%} of its samples are at full scale, more than "
+            f"{CLIPPED:.0%}; record it at a lower level."
+        )
+
+
+def decibels(samples: np.ndarray) -> np.ndarray:
+    """The mel spectrogram in dB below its maximum, [128, frames]; librosa's, in numpy."""
+    padded = np.pad(samples.astype(np.float64), WINDOW // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
+    power = _mel_filters() @ (np.abs(np.fft.rfft(frames * hann)) ** 2).T
+    level = 10 * np.log10(np.maximum(power, 1e-10))
+    return np.maximum(level - level.max(), FLOOR)
+
+
+@cache
+def _mel_filters() -> np.ndarray:
+    """128 triangles of equal area, evenly spaced in mel from 0 Hz to half the rate."""
+    mels = np.linspace(0, mel_of(RATE / 2), MELS + 2)
+    edges = np.where(mels < KNEE, mels * STEP, KNEE * STEP * np.exp(GROWTH * (mels - KNEE)))
+    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    bins = np.fft.rfftfreq(WINDOW, 1 / RATE)
+    rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
+    return np.maximum(0, np.minimum(rising, falling)) * 2 / (high - low)
+
+
+def mel_of(hertz: float) -> float:
+    """A frequency on Slaney's scale: linear up to 1,000 Hz, logarithmic above."""
+    mel = hertz / STEP
+    return mel if mel < KNEE else KNEE + float(np.log(mel / KNEE)) / GROWTH
+
+
+ONSET = -35.0  # dB below the loudest frame, from which on a voice is heard
+BEFORE = 2  # frames before the onset
+FRAMES = 128  # about three seconds
+MIDDLE = -55.0  # dB, what a model takes for 0
+
+
+def phrase(samples: np.ndarray) -> np.ndarray:
+    """Three seconds from where the voice sets in: 32 bands by 32 steps, float32 [1, 32, 32].
+
+    Whole numbers in steps of 5 dB, from -5, which is silence, to 11, the loudest: they enter a
+    circuit exactly and at scale 0.
+    """
+    return blocks(onset_window(samples))[None]
+
+
+def onset_window(samples: np.ndarray, margin: int = 0) -> np.ndarray:
+    """The spectrogram's frames that a phrase is made of, and a margin before and after them."""
+    level = decibels(samples)
+    loudness = level.max(axis=0)
+    start = max(int(np.argmax(loudness > ONSET)) - BEFORE, 0) - margin
+    before, frames = max(-start, 0), FRAMES + 2 * margin
+    level = np.pad(level, ((0, 0), (before, 0)), constant_values=FLOOR)
+    return _padded(level[:, start + before :][:, :frames], frames)
+
+
+def blocks(window: np.ndarray) -> np.ndarray:
+    """The mean level of 4x4 blocks in steps of 5 dB from -55 dB, about the mean of all clips."""
+    means = window.reshape(MELS // 4, 4, FRAMES // 4, 4).mean(axis=(1, 3))
+    return np.rint((means - MIDDLE) / 5).astype(np.float32)
+
+
+def tutorial(samples: np.ndarray) -> np.ndarray:
+    """The notebook's three seconds from half a second on, whole, float32 [1, 128, 130].
+
+    Scaled, and padded with silence, both of which the notebook leaves out.
+    """
+    clip = samples[RATE // 2 : RATE // 2 + 3 * RATE]
+    level = _padded(decibels(clip), 1 + 3 * RATE // HOP)
+    return ((level - FLOOR / 2) / 20).astype(np.float32)[None]
+
+
+def _padded(level: np.ndarray, frames: int) -> np.ndarray:
+    return np.pad(level, ((0, 0), (0, frames - level.shape[1])), constant_values=FLOOR)
+
+
+# What each model of `models.voices` hears of a recording.
+VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"voice": phrase, "idol": tutorial}

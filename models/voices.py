@@ -1,0 +1,189 @@
+"""The voice judges: two networks, one way to train them, and what they make of unheard speakers."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from tqdm import tqdm
+
+from models.data import DatasetError, sound, voices
+from models.export import EXPORTS, TrainingError, export
+
+
+class Judge(nn.Module):
+    """`x -> conv -> relu -> linear -> y`, the tutorial's shape."""
+
+    def __init__(self, conv: nn.Conv2d, hidden: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.conv = conv
+        self.dropout = nn.Dropout(dropout)  # in training alone
+        self.linear = nn.Linear(hidden, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.dropout(F.relu(self.conv(x)).flatten(1)))
+
+
+def voice() -> Judge:
+    """Cheap to prove: ten filters, each over the whole spectrum and half a second."""
+    return Judge(nn.Conv2d(1, 10, (32, 6), stride=(1, 3)), hidden=90, dropout=0.4)
+
+
+def idol() -> Judge:
+    """The tutorial's network: one 5x5 filter, stride 4, over the whole spectrogram."""
+    return Judge(nn.Conv2d(1, 1, 5, stride=4), hidden=992)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, and how well it must follow which corpus."""
+
+    network: Callable[[], Judge]
+    epochs: int
+    batch: int
+    learning_rate: float  # of Adam; the peak, between warming up and annealing
+    vary: bool = False  # shift, stretch, tune and colour every training clip a little, each time
+    scale: float = 1.0  # training divides inputs by it, the export its first weights
+    floor: float = -1.0  # correlation on RAVDESS speech below which a training run fails
+
+
+WEIGHT_DECAY = 0.001  # the tutorial's
+MARGIN = 8  # frames before and after a phrase, from which a varied one is cut
+RECIPES = {
+    "voice": Recipe(
+        voice, epochs=60, batch=64, learning_rate=0.003, vary=True, scale=8, floor=0.45
+    ),
+    "idol": Recipe(idol, epochs=20, batch=64, learning_rate=0.001),
+}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How well scores follow the emotions of a corpus's unheard speakers."""
+
+    clips: int
+    error: float  # mean squared
+    mean_error: float  # that of always answering with the mean of the training clips
+    correlation: float
+
+    def __str__(self) -> str:
+        return (
+            f"mean squared error {self.error:.4f}, {self.error / self.mean_error:.3f} of the "
+            f"mean's {self.mean_error:.4f}; correlation {self.correlation:.3f}; {self.clips} clips"
+        )
+
+
+def train(
+    name: str,
+    found: voices.Found,
+    *,
+    epochs: int | None = None,
+    seed: int = 0,
+    folder: Path = EXPORTS,
+) -> tuple[Path, dict[str, Figures]]:
+    """Trains on all speakers but those kept for testing, and exports the network.
+
+    Gives the ONNX file, and for each corpus the figures of the speakers kept.
+    """
+    recipe = RECIPES[name]
+    epochs = epochs or recipe.epochs
+    hear = partial(sound.onset_window, margin=MARGIN) if recipe.vary else sound.VIEWS[name]
+    heard = torch.from_numpy(found.hear(hear)).float()
+    scores = torch.tensor([clip.score for clip in found.clips])
+    kept = torch.tensor([clip.held_out for clip in found.clips])
+    if kept.all() or not kept.any():
+        raise DatasetError(
+            f"Of {len(kept)} clips {int(kept.sum())} are of speakers kept for testing: there must "
+            "be speakers to train on, and others to test on. Add more of a corpus."
+        )
+    torch.manual_seed(seed)
+    network = recipe.network()
+    _learn(network, heard[~kept], scores[~kept], recipe, epochs)
+    tests = heard[kept]
+    if recipe.vary:
+        tests = blocks(tests[:, :, MARGIN:-MARGIN])
+    with torch.no_grad():
+        answers = network(tests)[:, 0].numpy()
+    mean = float(scores[~kept].mean())
+    figures = _figures([clip for clip in found.clips if clip.held_out], answers, mean)
+    ravdess = figures.get("RAVDESS speech")
+    if ravdess and ravdess.correlation < recipe.floor:
+        raise TrainingError(
+            f"{name} follows RAVDESS speech with a correlation of {ravdess.correlation:.3f} after "
+            f"{epochs} epochs, below its floor of {recipe.floor}: nothing was exported. Train "
+            "longer, or try another seed."
+        )
+    return export(network, tests[:1], folder / f"{name}.onnx"), figures
+
+
+def _learn(network: Judge, clips: Tensor, scores: Tensor, recipe: Recipe, epochs: int) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network, clips, scores = network.to(device), clips.to(device), scores.to(device)
+    with torch.no_grad():
+        network.linear.bias.fill_(scores.mean())  # starts from the mean, and learns what differs
+    optimiser = torch.optim.Adam(
+        network.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY
+    )
+    steps = epochs * math.ceil(len(clips) / recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.1
+    )
+    network.train()
+    for _ in tqdm(range(epochs), "training", unit="epoch", leave=False, disable=None):
+        for chosen in torch.randperm(len(clips), device=device).split(recipe.batch):
+            batch = blocks(_varied(clips[chosen])) if recipe.vary else clips[chosen]
+            loss = F.mse_loss(network(batch / recipe.scale)[:, 0], scores[chosen])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.cpu().eval()
+    with torch.no_grad():
+        network.conv.weight.div_(recipe.scale)
+
+
+def blocks(windows: Tensor) -> Tensor:
+    """What `sound.blocks` gives, for a batch on the training device."""
+    return ((F.avg_pool2d(windows.unsqueeze(1), 4) - sound.MIDDLE) / 5).round()
+
+
+def _figures(clips: list[voices.Clip], answers: np.ndarray, mean: float) -> dict[str, Figures]:
+    figures = {}
+    for corpus in sorted({clip.corpus for clip in clips}):
+        chosen = np.array([clip.corpus == corpus for clip in clips])
+        wanted = np.array([clip.score for clip in clips])[chosen]
+        figures[corpus] = Figures(
+            clips=len(wanted),
+            error=float(np.mean((answers[chosen] - wanted) ** 2)),
+            mean_error=float(np.mean((mean - wanted) ** 2)),
+            correlation=float(np.corrcoef(answers[chosen], wanted)[0, 1]),
+        )
+    return figures
+
+
+def _varied(windows: Tensor) -> Tensor:
+    """Other starts, up to 10 % faster or slower, two bands higher or lower, another room."""
+    count, device = len(windows), windows.device
+
+    def uniform(limit: float) -> Tensor:
+        return (torch.rand(count, device=device) * 2 - 1) * limit
+
+    share = sound.FRAMES / windows.shape[2]
+    turn = torch.zeros(count, 2, 3, device=device)
+    turn[:, 0, 0], turn[:, 0, 2] = share * (1 + uniform(0.1)), uniform(1 - share)
+    turn[:, 1, 1], turn[:, 1, 2] = 1, uniform(4 / sound.MELS)
+    shape = [count, 1, sound.MELS, sound.FRAMES]
+    # Silence is 0 here, which is also what lies outside.
+    above = (windows - sound.FLOOR).unsqueeze(1)
+    moved = F.grid_sample(
+        above, F.affine_grid(turn, shape, align_corners=False), align_corners=False
+    )
+    colour = torch.randn(count, 1, 6, device=device) * 2.5  # dB, smooth from low to high
+    room = F.interpolate(colour, sound.MELS, mode="linear", align_corners=True).unsqueeze(3)
+    coloured = (moved + room * (moved > 2)).clamp(0, -sound.FLOOR)
+    return coloured.squeeze(1) + sound.FLOOR

@@ -1,0 +1,98 @@
+"""The contracts of a build on the connected chain: deploying them, and asking before paying."""
+
+import hashlib
+from pathlib import Path
+
+import ape
+
+from scripts._cli import is_dev
+from zk.binding import KeyLayout
+from zk.errors import CircuitError
+from zk.manifest import Manifest
+from zk.proof import Proof
+from zk.verifier import require_solc
+
+# Which application believes a circuit, by the number of its outputs.
+APPLICATIONS = {10: "Clan", 1: "VoiceJudge"}
+
+
+def application(manifest: Manifest) -> str:
+    """Clan for the ten logits of the digits, VoiceJudge for a single score."""
+    if manifest["outputs"] not in APPLICATIONS:
+        raise CircuitError(
+            f"{manifest['circuit']} has {manifest['outputs']} outputs: Clan needs the 10 logits of "
+            f"the digits, VoiceJudge a single score."
+        )
+    return APPLICATIONS[manifest["outputs"]]
+
+
+def deploy(manifest: Manifest, sender):
+    """Deploys the verifier of a build and the application that believes it; gives the latter."""
+    name = application(manifest)
+    verifier = deploy_verifier(manifest, sender)
+    layout = (manifest["key"]["limbs"], manifest["key"]["bits"], manifest["output_scale"])
+    return sender.deploy(_compile(f"contracts/{name}.sol"), verifier.address, layout)
+
+
+def deploy_verifier(manifest: Manifest, sender):
+    """Deploys the verifier of a build, and compares its code with the one that was built."""
+    network = ape.networks.provider.network
+    if not is_dev() and manifest["srs"]["kind"] != "ceremony":
+        raise CircuitError(
+            f"{manifest['circuit']} stands on a dev SRS, whose maker can forge any proof, so it is "
+            f"not deployed to {network.choice}: run `ape run build --srs ceremony` first."
+        )
+    manifest.file("verifier")
+    source = f"contracts/verifiers/{manifest['verifier']['contract']}.sol"
+    verifier = sender.deploy(_compile(source))
+    found, built = runtime_sha256(verifier.address), manifest["verifier"]["runtime_sha256"]
+    if found != built:
+        raise CircuitError(
+            f"The code at {verifier.address} has the SHA-256 {found}, built was "
+            f"{built}: compile with the settings of ape-config.yaml."
+        )
+    return verifier
+
+
+def _compile(source: str):
+    """The contract of a source as it is now; Ape's cache can miss that a verifier was replaced."""
+    require_solc()
+    return ape.project.load_contracts(source, use_cache=False)[Path(source).stem]
+
+
+def runtime_sha256(address: str) -> str:
+    """The hash of the code at an address, without the metadata that solc appends.
+
+    The last two bytes say how long the metadata is.
+    """
+    code = bytes(ape.networks.provider.get_code(address))
+    return hashlib.sha256(code[: -2 - int.from_bytes(code[-2:])]).hexdigest()
+
+
+def ask(contract, function: str, *arguments: object) -> int:
+    """The number with which a view answers; raises the contract's own error if it refuses.
+
+    The call goes past Ape, which leaves custom errors of view functions undecoded.
+    """
+    from hexbytes import HexBytes
+    from web3.exceptions import ContractCustomError, Web3Exception
+
+    view = getattr(contract, function)
+    data = view.encode_input(*arguments)
+    try:
+        answer = ape.networks.provider.web3.eth.call({"to": contract.address, "data": data})
+    except ContractCustomError as error:
+        raised = HexBytes(str(error.data))
+        decoded = ape.networks.ethereum.decode_custom_error(raised, contract.address)
+        raise decoded or CircuitError(f"{contract.address} has no {function}: {error}") from error
+    except Web3Exception as error:
+        raise CircuitError(f"The contract at {contract.address} did not answer: {error}") from error
+    return int.from_bytes(answer)
+
+
+def key_of(contract, proof: Proof) -> tuple[int, str]:
+    """The key inside a proof, as the contract lays it out, and the account that it names."""
+    from eth_utils import to_checksum_address
+
+    key = proof.key(KeyLayout(limbs=contract.limbs(), bits=contract.limbBits()))
+    return key, to_checksum_address(f"0x{key % 2**160:040x}")

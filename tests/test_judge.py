@@ -1,0 +1,238 @@
+"""`VoiceJudge.judge`: what it refuses, by name and without a trace, and what it does."""
+
+import ape
+import pytest
+
+from scripts._contracts import deploy
+from scripts._voice import read_score
+from tests.conftest import refusal
+from zk.proof import Proof, prove
+from zk.witness import FIELD, LARGEST
+
+ONE = 10**18
+REWARD = 10**16
+LIMBS = 10
+
+
+@pytest.fixture
+def open_round(judge, accounts, chain):
+    def open_round(threshold=0, rewards=2, seconds=3600) -> int:
+        """Gives the deadline."""
+        deadline = chain.blocks.head.timestamp + seconds
+        judge.openRound(threshold, REWARD, deadline, value=REWARD * rewards, sender=accounts[7])
+        return deadline
+
+    return open_round
+
+
+def changed(proof: Proof, index: int, instance: int) -> Proof:
+    instances = [*proof.instances[:index], instance, *proof.instances[index + 1 :]]
+    return Proof(proof.circuit, proof.proof, instances)
+
+
+def sing(judge, singer, proof: Proof, *, number=0, sender=None, **options):
+    return judge.judge(
+        number, singer, proof.proof, proof.instances, sender=sender or singer, **options
+    )
+
+
+def test_round_that_does_not_exist(judge, open_round, sung, accounts):
+    open_round()
+    with ape.reverts(judge.VoiceJudge__NoSuchRound, round=1):
+        sing(judge, accounts[0], sung(0), number=1)
+
+
+def test_zero_singer(judge, open_round, sung, accounts):
+    open_round()
+    with ape.reverts(judge.VoiceJudge__ZeroSinger):
+        sing(judge, "0x" + "00" * 20, sung(0), sender=accounts[0])
+
+
+@pytest.mark.parametrize("seconds", [-1, 0])
+def test_until_the_deadline(judge, chain, open_round, sung, accounts, seconds):
+    deadline = open_round()
+    proof = sung(0)
+    chain.provider.set_timestamp(deadline + seconds)
+    sing(judge, accounts[0], proof)
+    assert judge.isRewarded(0, accounts[0])
+
+
+def test_a_second_after_the_deadline(judge, chain, open_round, sung, accounts):
+    deadline = open_round()
+    proof = sung(0)
+    chain.provider.set_timestamp(deadline + 1)
+    with ape.reverts(judge.VoiceJudge__RoundOver, round=0, deadline=deadline):
+        sing(judge, accounts[0], proof)
+    assert judge.creditOf(accounts[0]) == 0
+
+
+def test_score_of_the_threshold(judge, open_round, sung, scores, accounts):
+    open_round(threshold=scores[0])
+    sing(judge, accounts[0], sung(0))
+    assert judge.scoreOf(0, accounts[0]) == scores[0]
+
+
+def test_score_one_unit_below_the_threshold(judge, open_round, sung, scores, accounts):
+    open_round(threshold=scores[0] + 1)
+    with ape.reverts(judge.VoiceJudge__ScoreTooLow, score=scores[0], threshold=scores[0] + 1):
+        sing(judge, accounts[0], sung(0))
+    assert not judge.isRewarded(0, accounts[0])
+    assert judge.rewardsLeft(0) == 2
+
+
+def test_last_reward(judge, open_round, sung, accounts):
+    open_round(rewards=2)
+    for number in (0, 1):
+        sing(judge, accounts[number], sung(number))
+    assert judge.rewardsLeft(0) == 0
+    with ape.reverts(judge.VoiceJudge__NoRewardsLeft, round=0):
+        sing(judge, accounts[2], sung(2))
+    assert judge.creditOf(accounts[2]) == 0
+
+
+def test_second_reward_in_a_round(judge, open_round, sung, accounts, relayer):
+    open_round()
+    sing(judge, accounts[0], sung(0))
+    for sender in (accounts[0], relayer):
+        with ape.reverts(judge.VoiceJudge__AlreadyRewarded, round=0, singer=accounts[0]):
+            sing(judge, accounts[0], sung(0), sender=sender)
+    assert judge.creditOf(accounts[0]) == REWARD
+    assert judge.rewardsLeft(0) == 1
+
+
+def test_second_reward_in_another_round(judge, open_round, sung, accounts):
+    open_round()
+    open_round()
+    sing(judge, accounts[0], sung(0, 0), number=0)
+    sing(judge, accounts[0], sung(0, 1), number=1)
+    assert judge.creditOf(accounts[0]) == 2 * REWARD
+
+
+def test_same_proof_in_another_round(judge, open_round, sung, accounts):
+    open_round()
+    open_round()
+    limb = judge.keyOf(accounts[0], 0) >> 144 & 0xFFFFFF  # the first with some of the domain
+    with ape.reverts(judge.WrongKey, limb=6, actual=limb):
+        sing(judge, accounts[0], sung(0, 0), number=1)
+
+
+def test_same_proof_for_another_singer(judge, open_round, sung, accounts):
+    open_round()
+    limbs = [judge.keyOf(accounts[number], 0) & 0xFFFFFF for number in (1, 0)]
+    with ape.reverts(judge.WrongKey, limb=0, expected=limbs[0], actual=limbs[1]):
+        sing(judge, accounts[1], sung(0))
+
+
+def test_same_proof_with_the_thief_written_over_the_key(
+    judge, voice_manifest, open_round, sung, accounts
+):
+    open_round()
+    limbs = voice_manifest.layout.split(judge.keyOf(accounts[1], 0))
+    stolen = Proof("voice", sung(0).proof, [*limbs, *sung(0).instances[LIMBS:]])
+    with ape.reverts(judge.InvalidProof):
+        sing(judge, accounts[1], stolen)
+
+
+def test_better_score_written_over_the_output(judge, voice_manifest, open_round, sung, accounts):
+    open_round(threshold=ONE)
+    best = changed(sung(0), LIMBS, 2 ** voice_manifest["output_scale"])
+    with ape.reverts(judge.InvalidProof):
+        sing(judge, accounts[0], best)
+
+
+def test_proof_for_another_contract(judge, voice_manifest, sung, accounts, deployer):
+    other = deploy(voice_manifest, deployer)
+    with refusal("WrongKey"):
+        read_score(other, 0, accounts[0].address, sung(0))
+
+
+def test_proof_of_another_circuit(judge, manifest, open_round, views, accounts):
+    """A digit proof with the right key, its instances cut to the right number."""
+    open_round()
+    foreign = prove(manifest, judge.keyOf(accounts[0], 0), views[0])
+    cut = Proof("voice", foreign.proof, foreign.instances[: LIMBS + 1])
+    with ape.reverts(judge.InvalidProof):
+        sing(judge, accounts[0], cut)
+
+
+@pytest.mark.parametrize("count", [0, LIMBS, LIMBS + 2, 22])
+def test_too_few_or_too_many_instances(judge, sung, accounts, count):
+    proof = Proof("voice", sung(0).proof, (sung(0).instances * 2)[:count])
+    with refusal("WrongInstanceCount", expected=LIMBS + 1, actual=count):
+        read_score(judge, 0, accounts[0].address, proof)
+
+
+@pytest.mark.parametrize("index", range(LIMBS + 1))
+def test_changed_instance(judge, sung, accounts, index):
+    instance = sung(0).instances[index]
+    for other in (instance ^ 1, instance + FIELD):
+        with refusal("WrongKey" if index < LIMBS else "InvalidProof"):
+            read_score(judge, 0, accounts[0].address, changed(sung(0), index, other))
+
+
+def test_any_changed_byte(judge, sung, accounts):
+    """One bit in every 32-byte word of the proof, at another place in each."""
+    proof = sung(0)
+    assert len(proof.proof) % 32 == 0
+    for word in range(len(proof.proof) // 32):
+        spoilt = bytearray(proof.proof)
+        spoilt[32 * word + 31 - word % 32] ^= 1 << (word % 8)
+        with refusal("InvalidProof"):
+            read_score(
+                judge, 0, accounts[0].address, Proof("voice", bytes(spoilt), proof.instances)
+            )
+
+
+def test_judging(judge, open_round, sung, scores, accounts, relayer):
+    open_round()
+    receipt = sing(judge, accounts[0], sung(0), sender=relayer)
+    assert receipt.events == [
+        judge.Rewarded(round=0, singer=accounts[0], score=scores[0], reward=REWARD)
+    ]
+    assert receipt.gas_used <= 680_000
+    assert judge.isRewarded(0, accounts[0])
+    assert judge.scoreOf(0, accounts[0]) == scores[0]
+    assert judge.creditOf(accounts[0]) == REWARD
+    assert judge.creditOf(relayer) == 0
+    assert judge.rewardsLeft(0) == 1
+
+
+def test_dry_run_reads_the_score_and_changes_nothing(judge, open_round, sung, scores, accounts):
+    open_round()
+    assert read_score(judge, 0, accounts[0].address, sung(0)) == scores[0]
+    assert not judge.isRewarded(0, accounts[0])
+
+
+def test_scores_end_at_0_and_1(judge, voice_manifest):
+    one = 2 ** voice_manifest["output_scale"]
+    ends = {
+        0: 0,
+        1: ONE // one,
+        one // 2: ONE // 2,
+        one - 1: (one - 1) * ONE // one,
+        one: ONE,
+        one + 1: ONE,
+        LARGEST - 1: ONE,
+        FIELD - 1: 0,
+        FIELD - LARGEST + 1: 0,
+    }
+    assert {output: judge.scoreFrom(output) for output in ends} == ends
+
+
+@pytest.mark.parametrize("output", [LARGEST, FIELD // 2, FIELD - LARGEST, FIELD])
+def test_output_that_is_no_number(judge, output):
+    with refusal("OutputOutOfRange", output=0, instance=output):
+        from scripts._contracts import ask
+
+        ask(judge, "scoreFrom", output)
+
+
+@pytest.mark.parametrize("scale", [128, 256])
+def test_deployment_refuses_a_scale_beyond_all_outputs(project, judge, deployer, scale):
+    with ape.reverts(project.VoiceJudge.BadOutputScale, outputScale=scale):
+        deployer.deploy(project.VoiceJudge, judge.verifier(), (10, 24, scale))
+
+
+def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
+    with ape.reverts(project.VoiceJudge.NoVerifier, verifier=accounts[5].address):
+        deployer.deploy(project.VoiceJudge, accounts[5], (10, 24, 20))
