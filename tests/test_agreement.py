@@ -5,17 +5,23 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from models import digits
-from models.data import drawing, mnist
+from models import voices as judges
+from models.data import drawing, mnist, sound, voices
 from scripts._circuits import EXPORTS
 from scripts._clan import read_digit
+from scripts._voice import read_score, score_from
 from tests.conftest import DRAWINGS
-from zk.witness import outputs, witness
+from zk.proof import answer
+from zk.witness import FIELD, outputs, witness
 
 # A model's outputs may move by this much when its weights are rounded to 2**-6; logits span 30.
 QUANTISATION = 1.0
+VOICE_QUANTISATION = 0.03  # to 2**-10; scores span 1
 NETWORKS = {"swift": digits.Swift, "lenet": digits.LeNet, "dense": digits.Dense}
 
 
@@ -104,3 +110,57 @@ def test_the_constraints_hold(manifest, views, tmp_path):
     path = tmp_path / "witness.json"
     witness(manifest.file("compiled"), manifest.layout.widest, views[0], path)
     assert ezkl.mock(str(path), str(manifest.file("compiled")))
+
+
+def test_scores_agree_to_the_last_unit(voice_manifest, judge, sung, scores, heard, accounts):
+    """torch and onnxruntime to the last bits, the witness within its quantisation, then exactly."""
+    session = onnxruntime.InferenceSession(voice_manifest.file("model"))
+    network = load_judge("voice")
+    scale = voice_manifest["output_scale"]
+    for number, x in enumerate(heard):
+        y = float(session.run(None, {"x": x[None]})[0].item())
+        with torch.no_grad():
+            assert network(torch.from_numpy(x[None])).item() == pytest.approx(y, abs=1e-4)
+        answered = int(answer(voice_manifest, x)[0])
+        assert answered / 2**scale == pytest.approx(y, abs=VOICE_QUANTISATION)
+        proof = sung(number)
+        assert proof.outputs(voice_manifest.layout) == [answered]
+        assert score_from(answered, scale) == scores[number]
+        assert judge.scoreFrom(proof.instances[-1]) == scores[number]
+        assert read_score(judge, 0, accounts[number].address, proof) == scores[number]
+
+
+@given(output=st.integers(-(2**127) + 1, 2**127 - 1) | st.integers(-(2**21), 2**21))
+@settings(deadline=None, max_examples=60)
+def test_any_score_agrees_to_the_last_unit(voice_manifest, judge, output):
+    expected = score_from(output, voice_manifest["output_scale"])
+    assert judge.scoreFrom(output % FIELD) == expected
+
+
+def load_judge(name: str) -> torch.nn.Module:
+    network = judges.RECIPES[name].network()
+    weights = {
+        tensor.name: torch.tensor(numpy_helper.to_array(tensor))
+        for tensor in onnx.load(EXPORTS / f"{name}.onnx").graph.initializer
+    }
+    network.load_state_dict({key: weights[key] for key in network.state_dict()})
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", judges.RECIPES)
+def test_torch_judge_is_onnxruntime(name):
+    session = onnxruntime.InferenceSession(EXPORTS / f"{name}.onnx")
+    network = load_judge(name)
+    for clip in voices.synthetic().clips[:20]:
+        x = sound.VIEWS[name](sound.read(clip.path))[None]
+        with torch.no_grad():
+            expected = network(torch.from_numpy(x)).numpy()
+        assert np.allclose(session.run(None, {"x": x})[0], expected, atol=1e-4)
+
+
+def test_voice_constraints_hold(voice_manifest, heard, tmp_path):
+    import ezkl
+
+    path = tmp_path / "witness.json"
+    witness(voice_manifest.file("compiled"), voice_manifest.layout.widest, heard[0], path)
+    assert ezkl.mock(str(path), str(voice_manifest.file("compiled")))

@@ -367,3 +367,18 @@ def test_clan_proves_within_its_figures(manifest):
     assert manifest["files"]["pk"]["bytes"] <= 80_000_000
     assert manifest["verifier"]["runtime_bytes"] <= 20_000
     assert manifest["files"]["model"]["bytes"] < 100_000
+
+
+def test_voice_proves_within_its_figures(voice_manifest):
+    """On the recordings at hand: the figures of real ones where VOICE_DATA_DIR names some."""
+    measured = voice_manifest["accuracy"]
+    assert voice_manifest["files"]["pk"]["bytes"] <= 160_000_000
+    assert voice_manifest["verifier"]["runtime_bytes"] <= 20_000
+    assert voice_manifest["files"]["model"]["bytes"] < 100_000
+    assert measured["max_error"] < 0.03
+    assert abs(measured["correlation"]["quantised"] - measured["correlation"]["float"]) < 0.02
+    if "RAVDESS" in measured["source"]:
+        assert measured["correlation"]["quantised"] >= 0.45
+        assert measured["error"]["quantised"] <= 0.85
+    else:
+        assert "synthetic" in measured["source"]
