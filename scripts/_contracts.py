@@ -29,13 +29,23 @@ def application(manifest: Manifest) -> str:
 def deploy(manifest: Manifest, sender):
     """Deploys the verifier of a build and the application that believes it; gives the latter."""
     name = application(manifest)
-    verifier = deploy_verifier(manifest, sender)
+    verifier, contract = _compiled(manifest, f"contracts/{name}.sol")
+    address = _deploy(manifest, verifier, sender).address
     layout = (manifest["key"]["limbs"], manifest["key"]["bits"], manifest["output_scale"])
-    return sender.deploy(_compile(f"contracts/{name}.sol"), verifier.address, layout)
+    return sender.deploy(contract, address, layout)
 
 
 def deploy_verifier(manifest: Manifest, sender):
-    """Deploys the verifier of a build, and compares its code with the one that was built."""
+    """Deploys the verifier of a build alone."""
+    (verifier,) = _compiled(manifest)
+    return _deploy(manifest, verifier, sender)
+
+
+def _compiled(manifest: Manifest, *more: str) -> list:
+    """The verifier of a build, and more sources, as they are now.
+
+    Ape's cache can miss that a verifier was replaced.
+    """
     network = ape.networks.provider.network
     if not is_dev() and manifest["srs"]["kind"] != "ceremony":
         raise CircuitError(
@@ -43,21 +53,22 @@ def deploy_verifier(manifest: Manifest, sender):
             f"not deployed to {network.choice}: run `ape run build --srs ceremony` first."
         )
     manifest.file("verifier")
-    source = f"contracts/verifiers/{manifest['verifier']['contract']}.sol"
-    verifier = sender.deploy(_compile(source))
-    found, built = runtime_sha256(verifier.address), manifest["verifier"]["runtime_sha256"]
+    require_solc()
+    sources = (f"contracts/verifiers/{manifest['verifier']['contract']}.sol", *more)
+    contracts = ape.project.load_contracts(*sources, use_cache=False)
+    return [contracts[Path(source).stem] for source in sources]
+
+
+def _deploy(manifest: Manifest, verifier, sender):
+    """Deploys a verifier, and compares its code with the one that was built."""
+    deployed = sender.deploy(verifier)
+    found, built = runtime_sha256(deployed.address), manifest["verifier"]["runtime_sha256"]
     if found != built:
         raise CircuitError(
-            f"The code at {verifier.address} has the SHA-256 {found}, built was "
+            f"The code at {deployed.address} has the SHA-256 {found}, built was "
             f"{built}: compile with the settings of ape-config.yaml."
         )
-    return verifier
-
-
-def _compile(source: str):
-    """The contract of a source as it is now; Ape's cache can miss that a verifier was replaced."""
-    require_solc()
-    return ape.project.load_contracts(source, use_cache=False)[Path(source).stem]
+    return deployed
 
 
 def runtime_sha256(address: str) -> str:

@@ -1,6 +1,7 @@
 """VoiceJudge in words: scores, rounds, and what will not be rewarded."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import ape
 
@@ -47,8 +48,9 @@ def require_winnable(judge, number: int, singer: str, score: int) -> None:
         raise CircuitError(f"Round {number} has no reward left.")
     if score < offer.threshold:
         raise CircuitError(
-            f"A score of {written(score)} will not pass: round {number} asks for "
-            f"{written(offer.threshold)}. Sound more pleasantly surprised, or choose another round."
+            f"A score of {Decimal(score) / ONE} will not pass: round {number} asks for "
+            f"{Decimal(offer.threshold) / ONE}. Sound more pleasantly surprised, or choose another "
+            "round."
         )
 
 

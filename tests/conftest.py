@@ -26,6 +26,9 @@ from zk.proof import Proof, answer, prove
 os.environ["APE_FOUNDRY_HOST"] = "auto"
 UPSTREAM_PORT = 8544  # of node.ethereum.mainnet.uri in ape-config.yaml
 
+# What needs no chain, or starts one of its own, runs once: with the plain anvil, not on the fork.
+OFF_CHAIN = ["test_build.py", "test_commands.py", "test_data.py", "test_sound.py", "test_voices.py"]
+
 # Which of MNIST's test images each test account draws: three 7s, two 1s, two 0s, one 4.
 DRAWINGS = (0, 17, 26, 2, 5, 3, 10, 4)
 
@@ -36,8 +39,12 @@ REAL_VOICE = ROOT / "tests" / "recorded" / "librivox.ogg"
 SONGS = (REAL_VOICE, ("m4", "happy", 1), ("f4", "calm", 2))
 
 
+collect_ignore: list[str] = []
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if "-fork" in (config.getoption("network", None) or ""):
+        collect_ignore.extend(OFF_CHAIN)
         rpc = os.environ.get("FORK_RPC")
         origin = ["--fork-url", rpc] if rpc else ["--chain-id", "1"]
         config.stash[UPSTREAM] = start_anvil(UPSTREAM_PORT, *origin)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -53,6 +54,14 @@ def refused(result: subprocess.CompletedProcess) -> str:
     return result.stderr.strip().splitlines()[-1]
 
 
+def all_refused(cases, node: dict[str, str]) -> None:
+    """Each case is a reason, then the words of a command that is refused for it."""
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(lambda case: refused(ape(*case[1:], **node)), cases)
+        for case, message in zip(cases, results, strict=True):
+            assert case[0] in message
+
+
 @pytest.fixture(scope="module")
 def node(manifest, voice_manifest):
     """A node that goes on between commands; its address is in the environment."""
@@ -70,8 +79,9 @@ def node(manifest, voice_manifest):
 
 def test_deploy_prove_join_clans(node, tmp_path, manifest):
     # Before anything is deployed, every command says so.
-    for words in (["clans"], ["prove", "--test-image", "0", "--account", "1"]):
-        assert "run `ape run deploy" in refused(ape(*words, **node))
+    deploy = "run `ape run deploy"
+    prove_first = ("prove", "--test-image", "0", "--account", "1")
+    all_refused([(deploy, "clans"), (deploy, "rounds"), (deploy, *prove_first)], node)
 
     result = ape("deploy", "--network", "ethereum:local", **node)
     assert result.returncode == 0, result.stderr
@@ -89,7 +99,8 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
 
     # The failures come first, while the account is still free to join.
     content = json.loads(proof.read_text())
-    for name, damage in (
+    cases = []
+    for reason, damage in (
         ("not a proof file", {"proof": "hello"}),
         ("not a proof file", {"instances": "hello"}),
         ("not a proof file", {"circuit": "../../elsewhere"}),
@@ -98,9 +109,10 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
         ("refuses: WrongInstanceCount", {"instances": content["instances"][:-1]}),
         ("has no deployment of nothing", {"circuit": "nothing"}),
     ):
-        proof.write_text(json.dumps({**content, **damage}))
-        assert name in refused(ape("join", str(proof), **node))
-    proof.write_text(json.dumps(content))
+        spoilt = tmp_path / f"spoilt-{len(cases)}.json"
+        spoilt.write_text(json.dumps({**content, **damage}))
+        cases.append((reason, "join", str(spoilt)))
+    all_refused(cases, node)
 
     result = ape("join", str(proof), "--account", "2", **node)
     assert "joined clan 7, relayed by" in result.stdout, result.stderr
@@ -112,13 +124,11 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
     # A contract of another build, a damaged record, and another contract.
     record = ROOT / "deployments" / f"{CHAIN_ID}.json"
     record.write_text(json.dumps({"clan": {**entry, "vk_sha256": "other"}}))
-    stale = ["prove", "--test-image", "0", "--account", "1"]
-    assert "deployed from another build of clan" in refused(ape(*stale, **node))
+    assert "deployed from another build of clan" in refused(ape(*prove_first, **node))
     record.write_text("{")
     assert "is damaged" in refused(ape("clans", **node))
     record.unlink()
-    assert ape("deploy", **node).returncode == 0
-    proof.write_text(json.dumps(content))
+    assert ape("deploy", "--only", "clan", **node).returncode == 0
     assert "made for another chain or contract" in refused(ape("join", str(proof), **node))
 
 
@@ -131,24 +141,28 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     assert "ape run open-round" in refused(ape(*sing, **node))
 
     offer = ["open-round", "--reward", "0.01", "--rewards", "2"]
-    for words, reason in (
-        (["--threshold", "1.1"], "VoiceJudge__ThresholdTooHigh"),
-        (["--threshold", "high"], "'high' is no decimal number"),
-        (["--threshold", "0.1", "--hours", "0"], "is not in the range"),
-        (["--threshold", "0.1", "--reward", "0"], "VoiceJudge__BrokenRewards"),
-        (["--threshold", "0.1", "--reward", "0.0000000000000000001"], "at most 18 decimals"),
-        (["--threshold", "0.1", "--reward", "-1"], "no positive number"),
-    ):
-        assert reason in refused(ape(*offer, *words, **node))
+    low = [*offer, "--threshold", "0.1"]
+    all_refused(
+        [
+            ("VoiceJudge__ThresholdTooHigh", *offer, "--threshold", "1.1"),
+            ("'high' is no decimal number", *offer, "--threshold", "high"),
+            ("is not in the range", *low, "--hours", "0"),
+            ("VoiceJudge__BrokenRewards", *low, "--reward", "0"),
+            ("at most 18 decimals", *low, "--reward", "0.0000000000000000001"),
+            ("no positive number", *low, "--reward", "-1"),
+        ],
+        node,
+    )
     result = ape(*offer, "--threshold", "0.9999", **node)
     assert "round 0 is open until" in result.stdout, result.stderr
-    result = ape(*offer, "--threshold", f"{scores[0] / 10**18:.18f}", "--hours", "1", **node)
+    result = ape(*offer, "--threshold", str(Decimal(scores[0]) / 10**18), "--hours", "1", **node)
     assert "round 1 is open until" in result.stdout, result.stderr
 
     result = ape(*sing, "--round", "0", **node)
     written = f"{scores[0] / 10**18:.4f}"
     assert f"the judge's score is {written}" in result.stdout
-    assert f"A score of {written} will not pass: round 0 asks for 0.9999" in refused(result)
+    score = Decimal(scores[0]) / 10**18
+    assert f"A score of {score} will not pass: round 0 asks for 0.9999" in refused(result)
     assert "There is no round 2" in refused(ape(*sing, "--round", "2", **node))
     assert not proof.exists()
     result = ape(*sing, **node)
@@ -156,9 +170,8 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     assert str(tmp_path / "librivox.private.png") in result.stdout
     assert (tmp_path / "librivox.private.png").stat().st_size > 1000
 
-    assert "is not deployed as a Clan" in refused(ape("join", str(proof), **node))
     content = json.loads(proof.read_text())
-    spoilt = tmp_path / "spoilt.json"
+    cases = [("is not deployed as a Clan", "join", str(proof))]
     for reason, damage in (
         ("refuses: InvalidProof", {"proof": content["proof"][:-2] + "00"}),
         ("refuses: WrongInstanceCount", {"instances": content["instances"][:-1]}),
@@ -167,8 +180,10 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
             {"instances": [*content["instances"][:9], "0x00", content["instances"][10]]},
         ),
     ):
+        spoilt = tmp_path / f"spoilt-{len(cases)}.json"
         spoilt.write_text(json.dumps({**content, **damage}))
-        assert reason in refused(ape("judge", str(spoilt), **node))
+        cases.append((reason, "judge", str(spoilt)))
+    all_refused(cases, node)
 
     result = ape("judge", str(proof), "--account", "2", **node)
     assert f"scored {written} in round 1 and has a credit of 0.0100 ether" in result.stdout
@@ -181,9 +196,14 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     result = ape("withdraw", "--account", "1", **node)
     assert "0.0100 ether for 0x7099" in result.stdout
     withdraw = ["withdraw", "--round", "1"]
-    assert "VoiceJudge__NotTheSponsor" in refused(ape(*withdraw, "--account", "1", **node))
-    assert "VoiceJudge__RoundNotOver" in refused(ape(*withdraw, **node))
-    assert "VoiceJudge__NoSuchRound" in refused(ape("withdraw", "--round", "9", **node))
+    all_refused(
+        [
+            ("VoiceJudge__NotTheSponsor", *withdraw, "--account", "1"),
+            ("VoiceJudge__RoundNotOver", *withdraw),
+            ("VoiceJudge__NoSuchRound", "withdraw", "--round", "9"),
+        ],
+        node,
+    )
     rpc(node, "evm_increaseTime", 3700)
     rpc(node, "evm_mine")
     assert "Round 1 is over" in refused(ape(*sing, **node))
@@ -201,24 +221,21 @@ def rpc(node: dict[str, str], method: str, *params: object) -> None:
 def test_prove_refuses_bad_recordings(node, tmp_path):
     import soundfile
 
-    assert ape("deploy", "--only", "voice", **node).returncode == 0
-    ape("open-round", "--threshold", "0", "--reward", "0.01", **node)
     (tmp_path / "text.wav").write_text("la la la")
     soundfile.write(tmp_path / "silent.wav", np.zeros(22050), 22050)
-    cases = (
-        ("is no recording in wav, flac or ogg", ["--clip", str(tmp_path / "text.wav")]),
-        ("is silent", ["--clip", str(tmp_path / "silent.wav")]),
-        ("There is no recording", ["--clip", str(tmp_path / "nothing.wav")]),
-        ("voice is no digit reader", ["--test-image", "0"]),
-        ("clan hears no recordings", ["--circuit", "clan", "--clip", str(REAL_VOICE)]),
-        ("Clan has no rounds", ["--circuit", "clan", "--test-image", "0", "--round", "1"]),
+    sing = ["prove", "--circuit", "voice", "--account", "1"]
+    draw = ["prove", "--circuit", "clan", "--account", "1"]
+    all_refused(
+        [
+            ("is no recording in wav, flac or ogg", *sing, "--clip", str(tmp_path / "text.wav")),
+            ("is silent", *sing, "--clip", str(tmp_path / "silent.wav")),
+            ("There is no recording", *sing, "--clip", str(tmp_path / "nothing.wav")),
+            ("voice is no digit reader", *sing, "--test-image", "0"),
+            ("clan hears no recordings", *draw, "--clip", str(REAL_VOICE)),
+            ("Clan has no rounds", *draw, "--test-image", "0", "--round", "1"),
+        ],
+        node,
     )
-    for reason, words in cases:
-        out = tmp_path / "proof.json"
-        chosen = words if "--circuit" in words else ["--circuit", "voice", *words]
-        message = refused(ape("prove", *chosen, "--account", "1", "--out", str(out), **node))
-        assert reason in message
-        assert not out.exists()
 
 
 def test_voices_reports_and_draws(tmp_path):
@@ -249,7 +266,7 @@ def test_train_refuses(words, reason):
 
 
 def test_prove_refuses_bad_drawings_and_accounts(node, tmp_path):
-    assert ape("deploy", **node).returncode == 0
+    assert ape("deploy", "--only", "clan", **node).returncode == 0
     np.save(tmp_path / "empty.npy", np.zeros((28, 28)))
     lower = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
     cases = (
@@ -263,10 +280,7 @@ def test_prove_refuses_bad_drawings_and_accounts(node, tmp_path):
         ("valid checksum", ["--test-image", "1", "--account", "0x1234"]),
         ("has not been built", ["--test-image", "1", "--account", "1", "--circuit", "nothing"]),
     )
-    with ThreadPoolExecutor(2) as pool:
-        results = pool.map(lambda case: refused(ape("prove", *case[1], **node)), cases)
-        for (reason, _), message in zip(cases, results, strict=True):
-            assert reason in message
+    all_refused([(reason, "prove", *words) for reason, words in cases], node)
 
 
 def test_chain_without_the_contract(node):
