@@ -7,7 +7,7 @@ ACTIVATE := . .venv/bin/activate &&
 
 .PHONY: demo test bench lint setup clean
 
-demo: setup  ## Build, deploy, prove and join on a fresh local chain, step by step.
+demo: setup  ## Build, deploy, prove, join and be judged on a fresh local chain, step by step.
 	@$(ACTIVATE) ape run demo
 
 test: setup  ## Everything, on a plain anvil and on an anvil fork.
@@ -19,7 +19,7 @@ bench: setup  ## Measure, and write docs/benchmarks.md. Takes about ten minutes 
 
 lint: setup
 	@$(ACTIVATE) ruff check . && ruff format --check . && mypy
-	@$(ACTIVATE) forge fmt --check contracts/Clan.sol contracts/interfaces contracts/libraries
+	@$(ACTIVATE) forge fmt --check contracts/*.sol contracts/interfaces contracts/libraries tests/contracts
 
 setup: .venv/ready node_modules/.package-lock.json  ## Install what is pinned here, once.
 	@case "$$(readlink $(SOLC))" in */toolchain/solc.js) rm $(SOLC);; esac
@@ -40,4 +40,4 @@ node_modules/.package-lock.json: package-lock.json | .venv/ready
 	@touch $@
 
 clean:  ## Remove what was built here, not what was installed.
-	rm -rf artifacts contracts/verifiers .build out cache proofs
+	rm -rf artifacts contracts/verifiers .build .cache out cache proofs

@@ -29,6 +29,7 @@ def application(manifest: Manifest) -> str:
 def deploy(manifest: Manifest, sender):
     """Deploys the verifier of a build and the application that believes it; gives the latter."""
     name = application(manifest)
+    _require_ceremony(manifest)
     verifier, contract = _compiled(manifest, f"contracts/{name}.sol")
     address = _deploy(manifest, verifier, sender).address
     layout = (manifest["key"]["limbs"], manifest["key"]["bits"], manifest["output_scale"])
@@ -37,8 +38,19 @@ def deploy(manifest: Manifest, sender):
 
 def deploy_verifier(manifest: Manifest, sender):
     """Deploys the verifier of a build alone."""
+    _require_ceremony(manifest)
     (verifier,) = _compiled(manifest)
     return _deploy(manifest, verifier, sender)
+
+
+def _require_ceremony(manifest: Manifest) -> None:
+    """A live network never gets a development setup."""
+    network = ape.networks.provider.network
+    if not is_dev() and manifest["srs"]["kind"] != "ceremony":
+        raise CircuitError(
+            f"{manifest['circuit']} stands on a dev SRS, whose maker can forge any proof, so it is "
+            f"not deployed to {network.choice}: run `ape run build --srs ceremony` first."
+        )
 
 
 def _compiled(manifest: Manifest, *more: str) -> list:
@@ -46,12 +58,6 @@ def _compiled(manifest: Manifest, *more: str) -> list:
 
     Ape's cache can miss that a verifier was replaced.
     """
-    network = ape.networks.provider.network
-    if not is_dev() and manifest["srs"]["kind"] != "ceremony":
-        raise CircuitError(
-            f"{manifest['circuit']} stands on a dev SRS, whose maker can forge any proof, so it is "
-            f"not deployed to {network.choice}: run `ape run build --srs ceremony` first."
-        )
     manifest.file("verifier")
     require_solc()
     sources = (f"contracts/verifiers/{manifest['verifier']['contract']}.sol", *more)

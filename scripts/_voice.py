@@ -17,9 +17,14 @@ def score_from(output: int, scale: int) -> int:
     return max(0, min(output, 2**scale)) * ONE // 2**scale
 
 
-def written(units: int) -> str:
-    """A score or an amount of ether with the digits that people compare."""
-    return f"{units / ONE:.4f}"
+def written(score: int) -> str:
+    """A score with the digits that people compare."""
+    return f"{score / ONE:.4f}"
+
+
+def exactly(units: int) -> str:
+    """A score, or an amount in ether, to the last of its 18 decimals that is not 0."""
+    return f"{(Decimal(units) / ONE).normalize():f}"
 
 
 def read_score(judge, number: int, singer: str, proof: Proof) -> int:
@@ -48,8 +53,8 @@ def require_winnable(judge, number: int, singer: str, score: int) -> None:
         raise CircuitError(f"Round {number} has no reward left.")
     if score < offer.threshold:
         raise CircuitError(
-            f"A score of {Decimal(score) / ONE} will not pass: round {number} asks for "
-            f"{Decimal(offer.threshold) / ONE}. Sound more pleasantly surprised, or choose another "
+            f"A score of {exactly(score)} will not pass: round {number} asks for "
+            f"{exactly(offer.threshold)}. Sound more pleasantly surprised, or choose another "
             "round."
         )
 
@@ -65,7 +70,7 @@ def table(judge, first_block: int) -> str:
         over = " (over)" if now > offer.deadline else ""
         singers = ", ".join(f"{written(score)} {singer}" for score, singer in best.get(number, []))
         rows.append(
-            f"  {number:5}  {written(offer.threshold):>9}  {written(offer.reward):>10}  "
+            f"  {number:5}  {written(offer.threshold):>9}  {exactly(offer.reward):>10}  "
             f"{offer.rewardsLeft:5}  {moment(offer.deadline)}{over}  {singers or '-'}"
         )
     return "\n".join(rows)

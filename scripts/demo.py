@@ -120,12 +120,12 @@ def _sing(step: Step, manifest: Manifest, judge) -> None:
     web3 = chain.provider.web3
     late, first = (web3.eth.get_transaction_receipt(transaction.txn_hash) for transaction in sent)
     for name, receipt in sorted(
-        (("Dora's ", late), ("the thief's", first)), key=lambda pair: pair[1].transactionIndex
+        (("Dora's", late), ("the thief's", first)), key=lambda pair: pair[1].transactionIndex
     ):
         outcome = "succeeds" if receipt.status else "fails, its reward is credited already"
-        click.echo(f"  {receipt.transactionIndex}. {name} {outcome} ({receipt.gasUsed:,} gas)")
-    click.echo(f"  Dora's credit       {_voice.written(judge.creditOf(singer))} ether")
-    click.echo(f"  the thief's credit  {_voice.written(judge.creditOf(thief))} ether")
+        click.echo(f"  {receipt.transactionIndex}. {name:11}  {outcome} ({receipt.gasUsed:,} gas)")
+    click.echo(f"  Dora's credit       {_voice.exactly(judge.creditOf(singer))} ether")
+    click.echo(f"  the thief's credit  {_voice.exactly(judge.creditOf(thief))} ether")
     step("Dora withdraws")
     judge.withdraw(sender=singer)
     click.echo(f"  Dora       {(singer.balance - owned) / 1e18:+.4f} ether, gas included")

@@ -5,7 +5,7 @@ import click
 from scripts import _deployments
 from scripts._cli import ChainCommand, signer
 from scripts._contracts import key_of
-from scripts._voice import read_score, require_winnable, written
+from scripts._voice import exactly, read_score, require_winnable, written
 from zk.errors import CircuitError
 from zk.proof import Proof
 
@@ -38,5 +38,5 @@ def cli(path: Path, account: str | None) -> None:
     relayed = "" if sender.address == singer else f", relayed by {sender.address}"
     click.echo(
         f"{singer} scored {written(judge.scoreOf(number, singer))} in round {number} and has a "
-        f"credit of {written(judge.creditOf(singer))} ether{relayed} ({receipt.gas_used:,} gas)"
+        f"credit of {exactly(judge.creditOf(singer))} ether{relayed} ({receipt.gas_used:,} gas)"
     )

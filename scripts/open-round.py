@@ -5,7 +5,7 @@ import click
 
 from scripts import _deployments
 from scripts._cli import ChainCommand, signer
-from scripts._voice import ONE, moment, written
+from scripts._voice import ONE, exactly, moment
 
 
 class Units(click.ParamType):
@@ -45,5 +45,5 @@ def cli(threshold, reward, rewards, hours, circuit, account) -> None:
     judge.openRound(threshold, reward, deadline, value=reward * rewards, sender=sponsor)
     click.echo(
         f"round {judge.rounds() - 1} is open until {moment(deadline)}: {rewards} x "
-        f"{written(reward)} ether for a score of {written(threshold)} or more"
+        f"{exactly(reward)} ether for a score of {exactly(threshold)} or more"
     )

@@ -2,7 +2,7 @@ import click
 
 from scripts import _deployments
 from scripts._cli import ChainCommand, signer
-from scripts._voice import written
+from scripts._voice import exactly
 from zk.errors import CircuitError
 
 
@@ -28,4 +28,4 @@ def cli(number: int | None, circuit: str, account: str | None) -> None:
     if not credit:
         raise CircuitError(f"{judge.address} owes {owner.address} nothing.")
     judge.withdraw(sender=owner)
-    click.echo(f"{written(credit)} ether for {owner.address}")
+    click.echo(f"{exactly(credit)} ether for {owner.address}")

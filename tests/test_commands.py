@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -20,6 +19,7 @@ from click.testing import CliRunner
 
 from scripts._circuits import ROOT
 from scripts._contracts import deploy, runtime_sha256
+from scripts._voice import exactly
 from tests.conftest import REAL_VOICE, start_anvil
 from tests.test_build import write_model
 from zk.errors import CircuitError
@@ -155,14 +155,15 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     )
     result = ape(*offer, "--threshold", "0.9999", **node)
     assert "round 0 is open until" in result.stdout, result.stderr
-    result = ape(*offer, "--threshold", str(Decimal(scores[0]) / 10**18), "--hours", "1", **node)
+    result = ape(*offer, "--threshold", exactly(scores[0]), "--hours", "1", **node)
     assert "round 1 is open until" in result.stdout, result.stderr
 
     result = ape(*sing, "--round", "0", **node)
     written = f"{scores[0] / 10**18:.4f}"
     assert f"the judge's score is {written}" in result.stdout
-    score = Decimal(scores[0]) / 10**18
-    assert f"A score of {score} will not pass: round 0 asks for 0.9999" in refused(result)
+    assert f"A score of {exactly(scores[0])} will not pass: round 0 asks for 0.9999" in refused(
+        result
+    )
     assert "There is no round 2" in refused(ape(*sing, "--round", "2", **node))
     assert not proof.exists()
     result = ape(*sing, **node)
@@ -186,15 +187,15 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     all_refused(cases, node)
 
     result = ape("judge", str(proof), "--account", "2", **node)
-    assert f"scored {written} in round 1 and has a credit of 0.0100 ether" in result.stdout
+    assert f"scored {written} in round 1 and has a credit of 0.01 ether" in result.stdout
     assert "relayed by" in result.stdout
     assert "has earned the reward of round 1 already" in refused(ape("judge", str(proof), **node))
     result = ape("rounds", **node)
-    assert re.search(rf"1 +{written} +0\.0100 +1 .* UTC +{written} 0x7099", result.stdout)
+    assert re.search(rf"1 +{written} +0\.01 +1 .* UTC +{written} 0x7099", result.stdout)
 
     assert "owes" in refused(ape("withdraw", "--account", "2", **node))
     result = ape("withdraw", "--account", "1", **node)
-    assert "0.0100 ether for 0x7099" in result.stdout
+    assert "0.01 ether for 0x7099" in result.stdout
     withdraw = ["withdraw", "--round", "1"]
     all_refused(
         [
@@ -207,7 +208,7 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     rpc(node, "evm_increaseTime", 3700)
     rpc(node, "evm_mine")
     assert "Round 1 is over" in refused(ape(*sing, **node))
-    assert "0.0100 ether for 0xf39F" in ape(*withdraw, **node).stdout
+    assert "0.01 ether for 0xf39F" in ape(*withdraw, **node).stdout
     assert "(over)" in ape("rounds", **node).stdout
 
 
