@@ -1,6 +1,7 @@
 """From a trained network to the ONNX file that everybody builds the same circuit from."""
 
 import logging
+import os
 import warnings
 from pathlib import Path
 
@@ -17,23 +18,26 @@ class TrainingError(Exception):
 def export(network: nn.Module, sample: Tensor, path: Path) -> Path:
     """Writes the network as an ONNX file with the input `x` and the output `y`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     # What the exporter says of packages that nobody needs.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")
-    torch.onnx.export(
-        network.cpu().eval(),
-        (sample,),
-        partial,
-        dynamo=True,
-        opset_version=18,
-        input_names=["x"],
-        output_names=["y"],
-        external_data=False,
-        verbose=False,
-    )
-    _forget_sources(partial)
-    partial.replace(path)
+    try:
+        torch.onnx.export(
+            network.cpu().eval(),
+            (sample,),
+            partial,
+            dynamo=True,
+            opset_version=18,
+            input_names=["x"],
+            output_names=["y"],
+            external_data=False,
+            verbose=False,
+        )
+        _forget_sources(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
 
 

@@ -122,33 +122,32 @@ def train(
 
 
 def _learn(network: Judge, clips: Tensor, scores: Tensor, recipe: Recipe, epochs: int) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network, clips, scores = network.to(device), clips.to(device), scores.to(device)
+    """Always on the CPU: the networks are tiny, and a GPU would draw other random numbers."""
     with torch.no_grad():
         network.linear.bias.fill_(scores.mean())  # starts from the mean, and learns what differs
     optimiser = torch.optim.Adam(
         network.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY
     )
-    steps = epochs * math.ceil(len(clips) / recipe.batch)
+    steps = max(epochs * math.ceil(len(clips) / recipe.batch), 20)  # a tenth of them warms up
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.1
     )
     network.train()
     for _ in tqdm(range(epochs), "training", unit="epoch", leave=False, disable=None):
-        for chosen in torch.randperm(len(clips), device=device).split(recipe.batch):
+        for chosen in torch.randperm(len(clips)).split(recipe.batch):
             batch = blocks(_varied(clips[chosen])) if recipe.vary else clips[chosen]
             loss = F.mse_loss(network(batch / recipe.scale)[:, 0], scores[chosen])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-    network.cpu().eval()
+    network.eval()
     with torch.no_grad():
         network.conv.weight.div_(recipe.scale)
 
 
 def blocks(windows: Tensor) -> Tensor:
-    """What `sound.blocks` gives, for a batch on the training device."""
+    """What `sound.blocks` gives, for a batch in training."""
     return ((F.avg_pool2d(windows.unsqueeze(1), 4) - sound.MIDDLE) / 5).round()
 
 
@@ -168,13 +167,13 @@ def _figures(clips: list[voices.Clip], answers: np.ndarray, mean: float) -> dict
 
 def _varied(windows: Tensor) -> Tensor:
     """Other starts, up to 10 % faster or slower, two bands higher or lower, another room."""
-    count, device = len(windows), windows.device
+    count = len(windows)
 
     def uniform(limit: float) -> Tensor:
-        return (torch.rand(count, device=device) * 2 - 1) * limit
+        return (torch.rand(count) * 2 - 1) * limit
 
     share = sound.FRAMES / windows.shape[2]
-    turn = torch.zeros(count, 2, 3, device=device)
+    turn = torch.zeros(count, 2, 3)
     turn[:, 0, 0], turn[:, 0, 2] = share * (1 + uniform(0.1)), uniform(1 - share)
     turn[:, 1, 1], turn[:, 1, 2] = 1, uniform(4 / sound.MELS)
     shape = [count, 1, sound.MELS, sound.FRAMES]
@@ -183,7 +182,7 @@ def _varied(windows: Tensor) -> Tensor:
     moved = F.grid_sample(
         above, F.affine_grid(turn, shape, align_corners=False), align_corners=False
     )
-    colour = torch.randn(count, 1, 6, device=device) * 2.5  # dB, smooth from low to high
+    colour = torch.randn(count, 1, 6) * 2.5  # dB, smooth from low to high
     room = F.interpolate(colour, sound.MELS, mode="linear", align_corners=True).unsqueeze(3)
     coloured = (moved + room * (moved > 2)).clamp(0, -sound.FLOOR)
     return coloured.squeeze(1) + sound.FLOOR

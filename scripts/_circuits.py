@@ -80,15 +80,21 @@ def voice_samples(name: str) -> Samples:
     Everybody calibrates on the same synthetic voices, and so builds the same circuit. Accuracy is
     measured on the speakers kept for testing: real ones where VOICE_DATA_DIR names a folder.
     """
-    from models.data import sound, voices
+    from models.data import DatasetError, sound, voices
 
     view = sound.VIEWS[HEARS[name]]
     synthetic = voices.synthetic()
     training, test = synthetic.only(held_out=False), synthetic.only(held_out=True)
-    training.clips = training.clips[:: len(training.clips) // CALIBRATION_SAMPLES]
+    step = len(training.clips) // CALIBRATION_SAMPLES
+    training.clips = training.clips[::step][:CALIBRATION_SAMPLES]
     hint = "; real ones are measured where VOICE_DATA_DIR names a folder"
     if os.environ.get("VOICE_DATA_DIR"):
         test, hint = voices.find().only(held_out=True), ""
+        if not test.clips:
+            raise DatasetError(
+                "VOICE_DATA_DIR has no speaker that is kept for testing, such as RAVDESS's actors "
+                "17 to 20: add some, or unset it to measure on synthetic voices."
+            )
     heard = test.hear(view)
     corpora = ", ".join(sorted({clip.corpus for clip in test.clips}))
     return Samples(

@@ -1,5 +1,6 @@
 """VoiceJudge in words: scores, rounds, and what will not be rewarded."""
 
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -45,7 +46,7 @@ def chosen_round(judge, number: int | None) -> int:
 def require_winnable(judge, number: int, singer: str, score: int) -> None:
     """Says why the judge would not reward the score, before anybody pays or proves."""
     offer = judge.roundOf(number)
-    if ape.chain.blocks.head.timestamp > offer.deadline:
+    if now() > offer.deadline:
         raise CircuitError(f"Round {number} is over: its deadline was {moment(offer.deadline)}.")
     if judge.isRewarded(number, singer):
         raise CircuitError(f"{singer} has earned the reward of round {number} already.")
@@ -63,11 +64,11 @@ def table(judge, first_block: int) -> str:
     """Every round in a line, with its best singers."""
     if not (rounds := judge.rounds()):
         return "no round has been opened yet"
-    now, best = ape.chain.blocks.head.timestamp, _best(judge, first_block)
+    best, today = _best(judge, first_block), now()
     rows = [f"  {'round':>5}  {'threshold':>9}  {'reward':>10}  {'left':>5}  {'deadline':20}  best"]
     for number in range(rounds):
         offer = judge.roundOf(number)
-        over = " (over)" if now > offer.deadline else ""
+        over = " (over)" if today > offer.deadline else ""
         singers = ", ".join(f"{written(score)} {singer}" for score, singer in best.get(number, []))
         rows.append(
             f"  {number:5}  {written(offer.threshold):>9}  {exactly(offer.reward):>10}  "
@@ -76,8 +77,16 @@ def table(judge, first_block: int) -> str:
     return "\n".join(rows)
 
 
+def now() -> int:
+    """The time by which a deadline is over; an idle chain's last block may be old."""
+    return max(ape.chain.blocks.head.timestamp, int(time.time()))
+
+
 def moment(timestamp: int) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError):  # anybody may open a round, with any deadline
+        return "after the year 9999"
 
 
 def _best(judge, first_block: int) -> dict[int, list[tuple[int, str]]]:

@@ -164,62 +164,62 @@ def _measure_recipe(
     """What the notebooks do, in ezkl's own calls; with a bound key where one is given."""
     import ezkl
 
+    limbs = key.widest if key else []
     with tempfile.TemporaryDirectory(prefix="verdict-bench-") as folder:
         path = {
             name: str(Path(folder, name))
             for name in ("cal", "settings", "compiled", "srs", "vk", "pk", "witness", "proof")
         }
-        limbs = key.widest if key else []
         if key:
             bound = Path(folder, "bound.onnx")
             bind(read_model(model), key, Path(folder, "model.onnx"), bound)
             model = bound
+        first = json.dumps({"input_data": _inputs(limbs, samples.test[:1])})
 
-        def data(x: np.ndarray) -> str:
-            return json.dumps({"input_data": [*([limbs] if key else []), x.reshape(-1).tolist()]})
+        def once() -> None:
+            ezkl.gen_witness(first, path["compiled"], path["witness"])
+            ezkl.prove(path["witness"], path["compiled"], path["pk"], path["proof"], path["srs"])
+            ezkl.verify(path["proof"], path["settings"], path["vk"], path["srs"])
 
-        # One file for all calibration samples, one list an input.
-        count = min(len(samples.calibration), 20)
-        calibration = [samples.calibration[:count].reshape(-1).tolist()]
-        if key:
-            calibration.insert(0, limbs * count)
-        Path(path["cal"]).write_text(json.dumps({"input_data": calibration}))
-        args = ezkl.PyRunArgs()
-        args.input_visibility, args.param_visibility = "private", "fixed"
-        args.output_visibility, args.num_inner_cols = "public", 2
         with sentences("follow the notebook recipe"):
-            ezkl.gen_settings(str(model), path["settings"], py_run_args=args)
-            ezkl.calibrate_settings(
-                path["cal"], str(model), path["settings"], "resources", scales=scales
-            )
-            ezkl.compile_circuit(str(model), path["compiled"], path["settings"])
-            settings = json.loads(Path(path["settings"]).read_text())
-            logrows = settings["run_args"]["logrows"]
-            ezkl.gen_srs(path["srs"], logrows)
-            ezkl.setup(path["compiled"], path["vk"], path["pk"], path["srs"])
-
-            def once() -> None:
-                first = data(samples.test[0])
-                ezkl.gen_witness(first, path["compiled"], path["witness"])
-                ezkl.prove(
-                    path["witness"], path["compiled"], path["pk"], path["proof"], path["srs"]
-                )
-                ezkl.verify(path["proof"], path["settings"], path["vk"], path["srs"])
-
+            settings = _follow_recipe(path, model, _inputs(limbs, samples.calibration[:20]), scales)
             times = _times(once)
         measured = {}
         if samples.labels is not None:
-            measured = accuracy(
-                model, Path(path["compiled"]), samples, settings["model_output_scales"][-1], limbs
-            )
+            scale = settings["model_output_scales"][-1]
+            measured = accuracy(model, Path(path["compiled"]), samples, scale, limbs)
         return {
-            "logrows": logrows,
+            "logrows": settings["run_args"]["logrows"],
             "cells": settings["total_assignments"],
             "pk": Path(path["pk"]).stat().st_size,
             "proof": len(json.loads(Path(path["proof"]).read_text())["proof"]),
             "prove": statistics.median(times),
             **measured,
         }
+
+
+def _inputs(limbs: list[int], samples: np.ndarray) -> list[list]:
+    """Samples as ezkl's files hold them: one list an input, one sample after the other."""
+    return [*([limbs * len(samples)] if limbs else []), samples.reshape(-1).tolist()]
+
+
+def _follow_recipe(
+    path: dict[str, str], model: Path, calibration: list[list], scales: list[int]
+) -> dict:
+    """From a model to its keys; gives the settings."""
+    import ezkl
+
+    Path(path["cal"]).write_text(json.dumps({"input_data": calibration}))
+    args = ezkl.PyRunArgs()
+    args.input_visibility, args.param_visibility = "private", "fixed"
+    args.output_visibility, args.num_inner_cols = "public", 2
+    ezkl.gen_settings(str(model), path["settings"], py_run_args=args)
+    ezkl.calibrate_settings(path["cal"], str(model), path["settings"], "resources", scales=scales)
+    ezkl.compile_circuit(str(model), path["compiled"], path["settings"])
+    settings = json.loads(Path(path["settings"]).read_text())
+    ezkl.gen_srs(path["srs"], settings["run_args"]["logrows"])
+    ezkl.setup(path["compiled"], path["vk"], path["pk"], path["srs"])
+    return settings
 
 
 def _times(action: Callable[[], object]) -> list[float]:

@@ -10,8 +10,9 @@ from scripts import _clan, _voice
 from scripts._circuits import circuit, run_build
 from scripts._cli import Command
 from scripts._contracts import deploy
+from zk.errors import CircuitError
 from zk.manifest import Manifest
-from zk.proof import answer, prove
+from zk.proof import Proof, answer, prove
 
 # Whose drawing, which of MNIST's test images, and which test account sends the proof.
 DRAWINGS = (("Ada", 0, 1, 1), ("Ben", 2, 2, 2), ("Cleo", 17, 3, 4))
@@ -80,9 +81,8 @@ def _sing(step: Step, manifest: Manifest, judge) -> None:
     from models.data import sound, voices
 
     sponsor, singer, thief = (ape.accounts.test_accounts[number] for number in (5, 6, 7))
-    chain = ape.chain
     step("A sponsor opens a round of VoiceJudge")
-    deadline = chain.blocks.head.timestamp + 3600
+    deadline = ape.chain.blocks.head.timestamp + 3600
     judge.openRound(THRESHOLD, REWARD, deadline, value=REWARD * REWARDS, sender=sponsor)
     click.echo(_voice.table(judge, 0))
 
@@ -99,7 +99,28 @@ def _sing(step: Step, manifest: Manifest, judge) -> None:
 
     step("Dora sends it; a thief copies the transaction, with ten times the tip")
     wealth, owned = thief.balance, singer.balance
-    chain.provider.auto_mine = False
+    late, first = _race(judge, proof, singer, thief)
+    if (first.status, late.status) != (1, 0) or judge.creditOf(singer) != REWARD:
+        raise CircuitError("The thief should have paid for Dora's reward, and has not.")
+    for name, receipt in sorted(
+        (("Dora's", late), ("the thief's", first)), key=lambda pair: pair[1].transactionIndex
+    ):
+        outcome = "succeeds" if receipt.status else "fails, its reward is credited already"
+        click.echo(f"  {receipt.transactionIndex}. {name:11}  {outcome} ({receipt.gasUsed:,} gas)")
+    click.echo(f"  Dora's credit       {_voice.exactly(judge.creditOf(singer))} ether")
+    click.echo(f"  the thief's credit  {_voice.exactly(judge.creditOf(thief))} ether")
+    step("Dora withdraws")
+    judge.withdraw(sender=singer)
+    click.echo(f"  Dora       {(singer.balance - owned) / 1e18:+.4f} ether, gas included")
+    click.echo(f"  the thief  {(thief.balance - wealth) / 1e18:+.4f} ether")
+    step("The rounds")
+    click.echo(_voice.table(judge, 0))
+
+
+def _race(judge, proof: Proof, singer, thief) -> list:
+    """Sends the singer's transaction and the thief's copy into one block; gives both receipts."""
+    provider = ape.chain.provider
+    provider.auto_mine = False
     sent = [
         judge.judge(
             0,
@@ -115,20 +136,7 @@ def _sing(step: Step, manifest: Manifest, judge) -> None:
         )
         for sender, tip in ((singer, GWEI), (thief, 10 * GWEI))
     ]
-    chain.mine()
-    chain.provider.auto_mine = True
-    web3 = chain.provider.web3
-    late, first = (web3.eth.get_transaction_receipt(transaction.txn_hash) for transaction in sent)
-    for name, receipt in sorted(
-        (("Dora's", late), ("the thief's", first)), key=lambda pair: pair[1].transactionIndex
-    ):
-        outcome = "succeeds" if receipt.status else "fails, its reward is credited already"
-        click.echo(f"  {receipt.transactionIndex}. {name:11}  {outcome} ({receipt.gasUsed:,} gas)")
-    click.echo(f"  Dora's credit       {_voice.exactly(judge.creditOf(singer))} ether")
-    click.echo(f"  the thief's credit  {_voice.exactly(judge.creditOf(thief))} ether")
-    step("Dora withdraws")
-    judge.withdraw(sender=singer)
-    click.echo(f"  Dora       {(singer.balance - owned) / 1e18:+.4f} ether, gas included")
-    click.echo(f"  the thief  {(thief.balance - wealth) / 1e18:+.4f} ether")
-    step("The rounds")
-    click.echo(_voice.table(judge, 0))
+    ape.chain.mine()
+    provider.auto_mine = True
+    # What Ape has of them was fetched while they waited.
+    return [provider.web3.eth.get_transaction_receipt(waiting.txn_hash) for waiting in sent]

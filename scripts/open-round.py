@@ -1,11 +1,12 @@
 from decimal import Decimal, InvalidOperation
 
-import ape
 import click
 
 from scripts import _deployments
 from scripts._cli import ChainCommand, signer
-from scripts._voice import ONE, exactly, moment
+from scripts._voice import exactly, moment, now
+
+LARGEST = 10**9  # no score is that high, and there is less ether
 
 
 class Units(click.ParamType):
@@ -17,19 +18,25 @@ class Units(click.ParamType):
         if isinstance(value, int):
             return value
         try:
-            units = Decimal(value) * ONE
+            number = Decimal(value)
         except InvalidOperation:
-            self.fail(f"{value!r} is no decimal number.", param, ctx)
-        if not units.is_finite() or units != int(units) or units < 0:
-            self.fail(f"{value!r} is no positive number of at most 18 decimals.", param, ctx)
-        return int(units)
+            number = Decimal("NaN")
+        # Small enough for Decimal's 28 digits to hold all of it.
+        fits = number.is_finite() and 0 <= number < LARGEST
+        if not fits or int(number.as_tuple().exponent) < -18:
+            self.fail(
+                f"{value!r} is no decimal number below {LARGEST:,} of at most 18 decimals.",
+                param,
+                ctx,
+            )
+        return int(number.scaleb(18))
 
 
 @click.command(cls=ChainCommand)
 @click.option("--threshold", type=Units(), required=True, help="The lowest score that is rewarded.")
 @click.option("--reward", type=Units(), required=True, help="For each singer, in ether.")
 @click.option("--rewards", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), default=24, show_default=True)
+@click.option("--hours", type=click.IntRange(1, 100_000), default=24, show_default=True)
 @click.option("--circuit", default="voice", show_default=True)
 @click.option("--account", help="Who pays; on a dev network test account 0 unless said otherwise.")
 def cli(threshold, reward, rewards, hours, circuit, account) -> None:
@@ -41,9 +48,10 @@ def cli(threshold, reward, rewards, hours, circuit, account) -> None:
     """
     judge = _deployments.contract(circuit, "VoiceJudge")
     sponsor = signer(account)
-    deadline = ape.chain.blocks.head.timestamp + round(hours * 3600)
-    judge.openRound(threshold, reward, deadline, value=reward * rewards, sender=sponsor)
+    deadline = now() + hours * 3600
+    receipt = judge.openRound(threshold, reward, deadline, value=reward * rewards, sender=sponsor)
+    (opened,) = receipt.decode_logs(judge.RoundOpened)
     click.echo(
-        f"round {judge.rounds() - 1} is open until {moment(deadline)}: {rewards} x "
+        f"round {opened.round} is open until {moment(deadline)}: {rewards} x "
         f"{exactly(reward)} ether for a score of {exactly(threshold)} or more"
     )

@@ -22,12 +22,13 @@ from zk.witness import FIELD, outputs, witness
 # A model's outputs may move by this much when its weights are rounded to 2**-6; logits span 30.
 QUANTISATION = 1.0
 VOICE_QUANTISATION = 0.03  # to 2**-10; scores span 1
-NETWORKS = {"swift": digits.Swift, "lenet": digits.LeNet, "dense": digits.Dense}
+DIGITS = {name: recipe.network for name, recipe in digits.RECIPES.items()}
+JUDGES = {name: recipe.network for name, recipe in judges.RECIPES.items()}
 
 
 def load(name: str) -> torch.nn.Module:
     """The torch network with the weights of its ONNX export."""
-    network = NETWORKS[name]()
+    network = (DIGITS | JUDGES)[name]()
     weights = {
         tensor.name: torch.tensor(numpy_helper.to_array(tensor))
         for tensor in onnx.load(EXPORTS / f"{name}.onnx").graph.initializer
@@ -36,7 +37,7 @@ def load(name: str) -> torch.nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", DIGITS)
 def test_torch_is_onnxruntime(name):
     session = onnxruntime.InferenceSession(EXPORTS / f"{name}.onnx")
     network = load(name)
@@ -46,7 +47,7 @@ def test_torch_is_onnxruntime(name):
         assert np.allclose(session.run(None, {"x": x[None]})[0], expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", DIGITS)
 def test_exports_are_as_accurate_as_their_recipes_demand(name):
     assert digits.test(name, load(name)) >= digits.RECIPES[name].floor
 
@@ -115,7 +116,7 @@ def test_the_constraints_hold(manifest, views, tmp_path):
 def test_scores_agree_to_the_last_unit(voice_manifest, judge, sung, scores, heard, accounts):
     """torch and onnxruntime to the last bits, the witness within its quantisation, then exactly."""
     session = onnxruntime.InferenceSession(voice_manifest.file("model"))
-    network = load_judge("voice")
+    network = load("voice")
     scale = voice_manifest["output_scale"]
     for number, x in enumerate(heard):
         y = float(session.run(None, {"x": x[None]})[0].item())
@@ -137,20 +138,10 @@ def test_any_score_agrees_to_the_last_unit(voice_manifest, judge, output):
     assert judge.scoreFrom(output % FIELD) == expected
 
 
-def load_judge(name: str) -> torch.nn.Module:
-    network = judges.RECIPES[name].network()
-    weights = {
-        tensor.name: torch.tensor(numpy_helper.to_array(tensor))
-        for tensor in onnx.load(EXPORTS / f"{name}.onnx").graph.initializer
-    }
-    network.load_state_dict({key: weights[key] for key in network.state_dict()})
-    return network.eval()
-
-
-@pytest.mark.parametrize("name", judges.RECIPES)
+@pytest.mark.parametrize("name", JUDGES)
 def test_torch_judge_is_onnxruntime(name):
     session = onnxruntime.InferenceSession(EXPORTS / f"{name}.onnx")
-    network = load_judge(name)
+    network = load(name)
     for clip in voices.synthetic().clips[:20]:
         x = sound.VIEWS[name](sound.read(clip.path))[None]
         with torch.no_grad():

@@ -105,6 +105,8 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
         ("not a proof file", {"instances": "hello"}),
         ("not a proof file", {"circuit": "../../elsewhere"}),
         ("not a proof file", {"circuit": 5}),
+        ("not a proof file", {"instances": [*content["instances"][:-1], "-0x1"]}),
+        ("not a proof file", {"instances": [*content["instances"][:-1], "0x1" + "0" * 64]}),
         ("refuses: InvalidProof", {"proof": content["proof"][:-2] + "00"}),
         ("refuses: WrongInstanceCount", {"instances": content["instances"][:-1]}),
         ("has no deployment of nothing", {"circuit": "nothing"}),
@@ -146,10 +148,12 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
         [
             ("VoiceJudge__ThresholdTooHigh", *offer, "--threshold", "1.1"),
             ("'high' is no decimal number", *offer, "--threshold", "high"),
+            ("'1e999999' is no decimal", *offer, "--threshold", "1e999999"),
+            ("'nan' is no decimal", *offer, "--threshold", "nan"),
             ("is not in the range", *low, "--hours", "0"),
             ("VoiceJudge__BrokenRewards", *low, "--reward", "0"),
             ("at most 18 decimals", *low, "--reward", "0.0000000000000000001"),
-            ("no positive number", *low, "--reward", "-1"),
+            ("'-1' is no decimal", *low, "--reward", "-1"),
         ],
         node,
     )
@@ -160,7 +164,7 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
 
     result = ape(*sing, "--round", "0", **node)
     written = f"{scores[0] / 10**18:.4f}"
-    assert f"the judge's score is {written}" in result.stdout
+    assert f"the judge's score is {written}; round 0 pays 0.01 ether for 0.9999" in result.stdout
     assert f"A score of {exactly(scores[0])} will not pass: round 0 asks for 0.9999" in refused(
         result
     )
@@ -210,6 +214,31 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     assert "Round 1 is over" in refused(ape(*sing, **node))
     assert "0.01 ether for 0xf39F" in ape(*withdraw, **node).stdout
     assert "(over)" in ape("rounds", **node).stdout
+
+
+def test_round_that_never_ends_is_shown(node, accounts):
+    """Anybody may open a round, also one whose deadline no calendar has."""
+    assert ape("deploy", "--only", "voice", **node).returncode == 0
+    entry = json.loads((ROOT / "deployments" / f"{CHAIN_ID}.json").read_text())["voice"]
+    from eth_abi import encode
+    from eth_utils import keccak
+
+    selector = keccak(text="openRound(uint256,uint256,uint64)")[:4]
+    data = selector + encode(["uint256", "uint256", "uint64"], [0, 1, 2**64 - 1])
+    sent = {"from": accounts[0].address, "to": entry["contract"], "data": "0x" + data.hex()}
+    rpc(node, "eth_sendTransaction", {**sent, "value": "0x1"})
+    result = ape("rounds", **node)
+    assert result.returncode == 0
+    assert "0.000000000000000001" in result.stdout
+    assert "after the year 9999" in result.stdout
+
+
+def test_demo_tells_both_stories():
+    result = ape("demo")
+    assert result.returncode == 0, result.stderr
+    assert "clan 7 leads with 2 members" in result.stdout
+    assert re.search(r"0\. the thief's +succeeds", result.stdout)
+    assert "the thief's credit  0 ether" in result.stdout
 
 
 def rpc(node: dict[str, str], method: str, *params: object) -> None:

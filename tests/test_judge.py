@@ -108,11 +108,12 @@ def test_second_reward_in_another_round(judge, open_round, sung, accounts):
     assert judge.creditOf(accounts[0]) == 2 * REWARD
 
 
-def test_same_proof_in_another_round(judge, open_round, sung, accounts):
+def test_same_proof_in_another_round(judge, voice_manifest, open_round, sung, accounts):
     open_round()
     open_round()
-    limb = judge.keyOf(accounts[0], 0) >> 144 & 0xFFFFFF  # the first with some of the domain
-    with ape.reverts(judge.WrongKey, limb=6, actual=limb):
+    proved, wanted = (voice_manifest.layout.split(judge.keyOf(accounts[0], n)) for n in (0, 1))
+    limb = next(i for i in range(LIMBS) if proved[i] != wanted[i])
+    with ape.reverts(judge.WrongKey, limb=limb, expected=wanted[limb], actual=proved[limb]):
         sing(judge, accounts[0], sung(0, 0), number=1)
 
 

@@ -45,10 +45,13 @@ class Proof:
             content = json.loads(path.read_text())
             if not re.fullmatch(r"[a-z0-9-]+", content["circuit"]):
                 raise ValueError("its circuit has no proper name")
+            instances = [int(instance, 16) for instance in content["instances"]]
+            if not all(0 <= instance < 2**256 for instance in instances):
+                raise ValueError("an instance is no number of 256 bits")
             return cls(
                 circuit=content["circuit"],
                 proof=bytes.fromhex(content["proof"].removeprefix("0x")),
-                instances=[int(instance, 16) for instance in content["instances"]],
+                instances=instances,
             )
         except FileNotFoundError:
             raise CircuitError(f"There is no proof at {path}: run `ape run prove`.") from None

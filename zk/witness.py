@@ -116,7 +116,7 @@ def _comparison(floats: np.ndarray, quantised: np.ndarray, labels: np.ndarray | 
             for name, outputs in models.items():
                 facts[name] = float(np.mean(outputs.argmax(1) == labels))
         return facts
-    if labels is None:
+    if labels is None or np.ptp(labels) == 0:
         return {}
     return {
         "correlation": {

@@ -1,5 +1,6 @@
 """Spectrograms as a picture that people can read."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,13 @@ def spectrograms(panels: dict[str, np.ndarray], path: Path, columns: int = 2) ->
         draw.text((left, top - 4), title, "black", font, anchor="ls")
         _axes(draw, font, left, top, panel.size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    picture.save(partial, "PNG")
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.touch(mode=0o600)  # a recording may be private, and so may be its picture
+        picture.save(partial, "PNG")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _coloured(level: np.ndarray) -> Image.Image:

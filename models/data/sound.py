@@ -135,7 +135,7 @@ def tutorial(samples: np.ndarray) -> np.ndarray:
 
     Scaled, and padded with silence, both of which the notebook leaves out.
     """
-    clip = samples[RATE // 2 : RATE // 2 + 3 * RATE]
+    clip = samples[min(RATE // 2, len(samples) // 2) :][: 3 * RATE]
     level = _padded(decibels(clip), 1 + 3 * RATE // HOP)
     return ((level - FLOOR / 2) / 20).astype(np.float32)[None]
 

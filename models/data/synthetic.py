@@ -70,7 +70,8 @@ def ensure() -> Path:
         done = subprocess.run(command, cwd=CACHE.parent, capture_output=True, text=True)
         try:
             if done.returncode:
-                raise DatasetError(f"espeak-ng could not speak: {done.stderr.strip()[-300:]}")
+                reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+                raise DatasetError(f"espeak-ng could not speak: {reason}")
             if not folder.is_dir():
                 partial.rename(folder)
         finally:
