@@ -39,7 +39,7 @@ SWIFT_ARGS = RunArgs(
 # Circuits with so many rows that a large table costs nothing and saves a leg.
 LARGE_ARGS = RunArgs(decomp_base=16384, decomp_legs=2)
 # A convolution's weights on inputs from -8 to 8 are small and need finer steps; else as for swift.
-VOICE_ARGS = replace(SWIFT_ARGS, param_scale=10)
+VOICE_ARGS = replace(SWIFT_ARGS, param_scale=11)
 CIRCUITS = {
     "clan": ("swift.onnx", "ClanVerifier", SWIFT_ARGS),
     "clan-bad": ("swift-bad.onnx", "ClanBadVerifier", SWIFT_ARGS),

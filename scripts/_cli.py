@@ -1,5 +1,9 @@
 """What the commands share: errors in one sentence, and how people name accounts."""
 
+import random
+import socket
+from contextlib import suppress
+
 import ape
 import click
 from ape.cli import ConnectedProviderCommand
@@ -43,6 +47,16 @@ def is_dev() -> bool:
     provider = ape.networks.provider
     anvil = provider.web3.client_version.lower().startswith("anvil")
     return provider.network.is_dev and anvil
+
+
+def free_port() -> int:
+    """A port for a node of one's own, below those that the system lends to connections (on Linux
+    from 32768 on), which could take it before the node does."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise CircuitError("No port between 20000 and 32000 is free for a node.")
 
 
 def signer(name: str | None):

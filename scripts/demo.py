@@ -8,7 +8,7 @@ from ape.logging import logger
 
 from scripts import _clan, _voice
 from scripts._circuits import circuit, run_build
-from scripts._cli import Command
+from scripts._cli import Command, free_port
 from scripts._contracts import deploy
 from zk.errors import CircuitError
 from zk.manifest import Manifest
@@ -32,7 +32,8 @@ def cli() -> None:
     Example:
         ape run demo
     """
-    os.environ["APE_FOUNDRY_HOST"] = "auto"  # a fresh anvil, whatever runs on port 8545
+    # A fresh anvil, whatever runs on port 8545.
+    os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
     logger.set_level("WARNING")
     started = time.monotonic()
     number = 0

@@ -18,12 +18,13 @@ import pytest
 from ape.exceptions import CustomError
 
 from scripts._circuits import ROOT, circuit, run_build
+from scripts._cli import free_port
 from scripts._contracts import deploy, deploy_verifier
 from scripts._voice import score_from
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
 
-os.environ["APE_FOUNDRY_HOST"] = "auto"
+os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
 UPSTREAM_PORT = 8544  # of node.ethereum.mainnet.uri in ape-config.yaml
 
 # What needs no chain, or starts one of its own, runs once: with the plain anvil, not on the fork.

@@ -21,7 +21,7 @@ from zk.witness import FIELD, outputs, witness
 
 # A model's outputs may move by this much when its weights are rounded to 2**-6; logits span 30.
 QUANTISATION = 1.0
-VOICE_QUANTISATION = 0.03  # to 2**-10; scores span 1
+VOICE_QUANTISATION = 0.02  # to 2**-11; scores span 1
 DIGITS = {name: recipe.network for name, recipe in digits.RECIPES.items()}
 JUDGES = {name: recipe.network for name, recipe in judges.RECIPES.items()}
 

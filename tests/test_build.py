@@ -378,7 +378,7 @@ def test_voice_proves_within_its_figures(voice_manifest, tmp_path):
     assert voice_manifest["files"]["pk"]["bytes"] <= 160_000_000
     assert voice_manifest["verifier"]["runtime_bytes"] <= 20_000
     assert voice_manifest["files"]["model"]["bytes"] < 100_000
-    assert measured["max_error"] < 0.03
+    assert measured["max_error"] < 0.02
     assert abs(measured["correlation"]["quantised"] - measured["correlation"]["float"]) < 0.02
     if "(RAVDESS speech)" in measured["source"]:
         assert measured["correlation"]["quantised"] >= 0.45

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts._circuits import ROOT
+from scripts._cli import free_port
 from scripts._contracts import deploy, runtime_sha256
 from scripts._voice import exactly
 from tests.conftest import REAL_VOICE, start_anvil
@@ -28,12 +28,6 @@ from zk.proof import Proof, prove, verify
 
 CHAIN_ID = 1337  # keeps the record of 31337, which is the user's, as it is
 APE = Path(sys.executable).with_name("ape")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def ape(*words: str, **environment: str) -> subprocess.CompletedProcess:
