@@ -10,7 +10,7 @@ ACTIVATE := . .venv/bin/activate &&
 demo: setup  ## Build, deploy, prove, join and be judged on a fresh local chain, step by step.
 	@$(ACTIVATE) ape run demo
 
-test: setup  ## Everything, on a plain anvil and on an anvil fork.
+test: setup  ## Everything on a plain anvil; what touches the chain also on an anvil fork.
 	@$(ACTIVATE) ape test
 	@$(ACTIVATE) ape test --network ethereum:mainnet-fork:foundry
 
