@@ -12,7 +12,7 @@ from scripts._cli import Command, free_port
 from scripts._contracts import deploy
 from zk.errors import CircuitError
 from zk.manifest import Manifest
-from zk.proof import Proof, answer, prove
+from zk.proof import answer, prove
 
 # Whose drawing, which of MNIST's test images, and which test account sends the proof.
 DRAWINGS = (("Ada", 0, 1, 1), ("Ben", 2, 2, 2), ("Cleo", 17, 3, 4))
@@ -100,7 +100,8 @@ def _sing(step: Step, manifest: Manifest, judge) -> None:
 
     step("Dora sends it; a thief copies the transaction, with ten times the tip")
     wealth, owned = thief.balance, singer.balance
-    late, first = _race(judge, proof, singer, thief)
+    song = (0, singer, proof.proof, proof.instances)
+    late, first = race((judge.judge, song, singer, GWEI), (judge.judge, song, thief, 10 * GWEI))
     if (first.status, late.status) != (1, 0) or judge.creditOf(singer) != REWARD:
         raise CircuitError("The thief should have paid for Dora's reward, and has not.")
     for name, receipt in sorted(
@@ -118,16 +119,14 @@ def _sing(step: Step, manifest: Manifest, judge) -> None:
     click.echo(_voice.table(judge, 0))
 
 
-def _race(judge, proof: Proof, singer, thief) -> list:
-    """Sends the singer's transaction and the thief's copy into one block; gives both receipts."""
+def race(*waiting) -> list:
+    """Sends transactions into one block, each with its function, arguments, sender and tip in wei;
+    gives their receipts."""
     provider = ape.chain.provider
     provider.auto_mine = False
     sent = [
-        judge.judge(
-            0,
-            singer,
-            proof.proof,
-            proof.instances,
+        function(
+            *arguments,
             sender=sender,
             gas_limit=1_000_000,
             max_fee=100 * tip,
@@ -135,9 +134,9 @@ def _race(judge, proof: Proof, singer, thief) -> list:
             required_confirmations=0,
             raise_on_revert=False,
         )
-        for sender, tip in ((singer, GWEI), (thief, 10 * GWEI))
+        for function, arguments, sender, tip in waiting
     ]
     ape.chain.mine()
     provider.auto_mine = True
     # What Ape has of them was fetched while they waited.
-    return [provider.web3.eth.get_transaction_receipt(waiting.txn_hash) for waiting in sent]
+    return [provider.web3.eth.get_transaction_receipt(transaction.txn_hash) for transaction in sent]

@@ -19,16 +19,8 @@ from models.data import DatasetError
 
 CACHE = Path(__file__).parents[2] / ".cache"
 SEED = 0
-VOICES = (
-    "m1",
-    "m2",
-    "m3",
-    "m4",
-    "f1",
-    "f4",
-    "linda",
-    "Andrea",
-)  # the same in every run; not all are
+# Those of espeak's voices that sound the same in every run; f2, f3 and f5 for instance do not.
+VOICES = ("m1", "m2", "m3", "m4", "f1", "f4", "linda", "Andrea")
 SENTENCES = (
     "Kids are talking by the door.",
     "Dogs are sitting by the door.",
