@@ -11,6 +11,9 @@ contract Clan is IClan {
     uint256 internal constant CLANS = 10;
     /// Clan has a single round.
     uint256 internal constant ROUND = 0;
+    /// Bits of a clan's count: ten counts fit one slot. A clan is full at 16,777,215 members.
+    uint256 internal constant COUNT_BITS = 24;
+    uint256 internal constant FULL = 2 ** COUNT_BITS - 1;
 
     IVerifier public immutable verifier;
     uint256 public immutable limbs;
@@ -23,8 +26,8 @@ contract Clan is IClan {
     }
 
     mapping(address account => Membership) internal _memberships;
-    /// 24 bits a clan, so that all ten counts share one slot. A clan is full at 16,777,215 members.
-    uint24[CLANS] internal _counts;
+    /// The members of all clans in one slot, those of clan 0 in the lowest bits.
+    uint256 internal _counts;
 
     constructor(IVerifier verifier_, Layout memory layout) {
         BoundProof.requireUsable(verifier_, layout);
@@ -33,6 +36,8 @@ contract Clan is IClan {
         limbs = layout.limbs;
         limbBits = layout.limbBits;
         outputScale = layout.outputScale;
+        // A bit above the counts: filling an empty slot would cost the first member 17,100 gas more.
+        _counts = 1 << (CLANS * COUNT_BITS);
     }
 
     /// @inheritdoc IClan
@@ -42,18 +47,19 @@ contract Clan is IClan {
         if (membership.joined) revert Clan__AlreadyMember(account, membership.clan);
 
         uint256 clan = readDigit(account, proof, instances);
-        uint24[CLANS] memory members = _counts;
-        if (members[clan] == type(uint24).max) revert Clan__Full(clan);
-        (uint256 leading, uint256 most) = _leader(members);
+        uint256 packed = _counts;
+        uint256 members = _membersOf(packed, clan);
+        if (members == FULL) revert Clan__Full(clan);
+        (uint256 leading, uint256 most) = _leader(packed);
 
+        members++;
         _memberships[account] = Membership({joined: true, clan: uint8(clan)});
-        members[clan]++;
-        _counts = members;
+        _counts = packed + (1 << (clan * COUNT_BITS));
         emit Joined(account, clan);
 
         // Only the clan that grew can have taken the lead, also from nobody.
-        (uint256 nowLeading, uint256 nowMost) = _leader(members);
-        if (nowLeading != leading || most == 0) emit LeaderChanged(nowLeading, nowMost);
+        bool leads = members > most || (members == most && clan < leading);
+        if (leads && (clan != leading || most == 0)) emit LeaderChanged(clan, members);
     }
 
     /// @inheritdoc IClan
@@ -97,13 +103,13 @@ contract Clan is IClan {
     /// @inheritdoc IClan
     function membersOf(uint256 clan) external view returns (uint256) {
         if (clan >= CLANS) revert Clan__NoSuchClan(clan);
-        return _counts[clan];
+        return _membersOf(_counts, clan);
     }
 
     /// @inheritdoc IClan
     function counts() external view returns (uint256[CLANS] memory members) {
         for (uint256 clan = 0; clan < CLANS; clan++) {
-            members[clan] = _counts[clan];
+            members[clan] = _membersOf(_counts, clan);
         }
     }
 
@@ -113,9 +119,14 @@ contract Clan is IClan {
     }
 
     /// @dev The lowest clan with the most members.
-    function _leader(uint24[CLANS] memory members) internal pure returns (uint256 clan, uint256 most) {
+    function _leader(uint256 packed) internal pure returns (uint256 clan, uint256 most) {
         for (uint256 i = 0; i < CLANS; i++) {
-            if (members[i] > most) (clan, most) = (i, members[i]);
+            uint256 members = _membersOf(packed, i);
+            if (members > most) (clan, most) = (i, members);
         }
+    }
+
+    function _membersOf(uint256 packed, uint256 clan) internal pure returns (uint256) {
+        return (packed >> (clan * COUNT_BITS)) & FULL;
     }
 }

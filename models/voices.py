@@ -14,29 +14,51 @@ from tqdm import tqdm
 
 from models.data import DatasetError, sound, voices
 from models.export import EXPORTS, TrainingError, export
+from models.square import Square
 
 
 class Judge(nn.Module):
-    """`x -> conv -> relu -> linear -> y`, the tutorial's shape."""
+    """`x -> conv -> activation -> linear -> y`, the tutorial's shape."""
 
-    def __init__(self, conv: nn.Conv2d, hidden: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, conv: nn.Conv2d, hidden: int, activation: type[nn.Module], dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.conv = conv
+        self.activation = activation()
         self.dropout = nn.Dropout(dropout)  # in training alone
         self.linear = nn.Linear(hidden, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(self.dropout(F.relu(self.conv(x)).flatten(1)))
+        return self.linear(self.dropout(self.activation(self.conv(x)).flatten(1)))
+
+
+def over_time(
+    filters: int,
+    bands: int,
+    steps: int,
+    window: int,
+    stride: int,
+    activation: type[nn.Module] = Square,
+) -> Judge:
+    """Filters over the whole spectrum and a window of time."""
+    conv = nn.Conv2d(1, filters, (bands, window), stride=(1, stride))
+    judge = Judge(conv, filters * ((steps - window) // stride + 1), activation, dropout=0.3)
+    if activation is Square:
+        with torch.no_grad():  # squares grow fast
+            conv.weight /= 2
+            judge.linear.weight /= 2
+    return judge
 
 
 def voice() -> Judge:
     """Cheap to prove: nine filters, each over the whole spectrum and a third of a second."""
-    return Judge(nn.Conv2d(1, 9, (32, 4), stride=(1, 2)), hidden=135, dropout=0.4)
+    return over_time(9, sound.BANDS, sound.STEPS, window=4, stride=2)
 
 
 def idol() -> Judge:
     """The tutorial's network: one 5x5 filter, stride 4, over the whole spectrogram."""
-    return Judge(nn.Conv2d(1, 1, 5, stride=4), hidden=992)
+    return Judge(nn.Conv2d(1, 1, 5, stride=4), hidden=992, activation=nn.ReLU)
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,7 @@ class Recipe:
     learning_rate: float  # of Adam; the peak, between warming up and annealing
     vary: bool = False  # shift, stretch, tune and colour every training clip a little, each time
     scale: float = 1.0  # training divides inputs by it, the export its first weights
+    clip: float | None = None  # the largest norm of a gradient
     floor: float = -1.0  # correlation on RAVDESS speech below which a training run fails
 
 
@@ -56,7 +79,7 @@ WEIGHT_DECAY = 0.001  # the tutorial's
 MARGIN = 8  # frames before and after a phrase, from which a varied one is cut
 RECIPES = {
     "voice": Recipe(
-        voice, epochs=60, batch=64, learning_rate=0.003, vary=True, scale=8, floor=0.45
+        voice, epochs=60, batch=64, learning_rate=0.003, vary=True, scale=8, clip=1.0, floor=0.45
     ),
     "idol": Recipe(idol, epochs=20, batch=64, learning_rate=0.001),
 }
@@ -103,7 +126,7 @@ def train(
         )
     torch.manual_seed(seed)
     network = recipe.network()
-    _learn(network, heard[~kept], scores[~kept], recipe, epochs)
+    learn(network, heard[~kept], scores[~kept], recipe, epochs)
     tests = heard[kept]
     if recipe.vary:
         tests = blocks(tests[:, :, MARGIN:-MARGIN])
@@ -121,7 +144,14 @@ def train(
     return export(network, tests[:1], folder / f"{name}.onnx"), figures
 
 
-def _learn(network: Judge, clips: Tensor, scores: Tensor, recipe: Recipe, epochs: int) -> None:
+def learn(
+    network: Judge,
+    clips: Tensor,
+    scores: Tensor,
+    recipe: Recipe,
+    epochs: int,
+    block: tuple[int, int] = sound.BLOCK,
+) -> None:
     """Always on the CPU: the networks are tiny, and a GPU would draw other random numbers."""
     with torch.no_grad():
         network.linear.bias.fill_(scores.mean())  # starts from the mean, and learns what differs
@@ -135,10 +165,12 @@ def _learn(network: Judge, clips: Tensor, scores: Tensor, recipe: Recipe, epochs
     network.train()
     for _ in tqdm(range(epochs), "training", unit="epoch", leave=False, disable=None):
         for chosen in torch.randperm(len(clips)).split(recipe.batch):
-            batch = blocks(_varied(clips[chosen])) if recipe.vary else clips[chosen]
+            batch = blocks(_varied(clips[chosen]), block) if recipe.vary else clips[chosen]
             loss = F.mse_loss(network(batch / recipe.scale)[:, 0], scores[chosen])
             optimiser.zero_grad()
             loss.backward()
+            if recipe.clip:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
             optimiser.step()
             schedule.step()
     network.eval()
@@ -146,9 +178,9 @@ def _learn(network: Judge, clips: Tensor, scores: Tensor, recipe: Recipe, epochs
         network.conv.weight.div_(recipe.scale)
 
 
-def blocks(windows: Tensor) -> Tensor:
+def blocks(windows: Tensor, block: tuple[int, int] = sound.BLOCK) -> Tensor:
     """What `sound.blocks` gives, for a batch in training."""
-    return ((F.avg_pool2d(windows.unsqueeze(1), 4) - sound.MIDDLE) / 5).round()
+    return ((F.avg_pool2d(windows.unsqueeze(1), block) - sound.MIDDLE) / 5).round()
 
 
 def _figures(clips: list[voices.Clip], answers: np.ndarray, mean: float) -> dict[str, Figures]:

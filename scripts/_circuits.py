@@ -1,15 +1,18 @@
 """The circuits of this project, by name: which model, samples and knobs; and how one is built."""
 
+import json
 import os
+import re
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 import numpy as np
 
+from models.data import DatasetError, arrays, drawing, mnist, sound, voices
 from zk.circuit import Circuit, RunArgs, Samples, build
-from zk.manifest import Manifest
+from zk.manifest import Manifest, write_whole
 from zk.srs import Kind
 
 ROOT = Path(__file__).parents[1]
@@ -18,54 +21,61 @@ VERIFIERS = ROOT / "contracts" / "verifiers"
 EXPORTS = ROOT / "models" / "exports"
 
 CALIBRATION_SAMPLES = 32
+SEARCH_SAMPLES = 500  # for the tuner, from the training data
 TEST_SAMPLES = 1000  # of the 10,000; `ape run bench` measures them all
 
-# The view of `models.data.drawing` that each circuit's model reads.
-READS = {"clan": "swift", "clan-bad": "swift", "clan-lenet": "lenet", "clan-dense": "dense"}
-# The view of `models.data.sound`.
-HEARS = {"voice": "voice"}
-
-# Whole-number inputs enter at scale 0, and the rebase multiplier keeps the ten outputs from being
-# rescaled: the only decompositions left are inputs, ReLUs and outputs. 4096 bounds k from below
-# by 13, which is also what the rows need.
-SWIFT_ARGS = RunArgs(
-    input_scale=0,
-    param_scale=6,
-    scale_rebase_multiplier=10,
-    num_inner_cols=2,
-    decomp_base=4096,
-    decomp_legs=2,
-)
-# Circuits with so many rows that a large table costs nothing and saves a leg.
-LARGE_ARGS = RunArgs(decomp_base=16384, decomp_legs=2)
-# A convolution's weights on inputs from -8 to 8 are small and need finer steps; else as for swift.
-VOICE_ARGS = replace(SWIFT_ARGS, param_scale=11)
+# The model and the generated verifier of each circuit.
 CIRCUITS = {
-    "clan": ("swift.onnx", "ClanVerifier", SWIFT_ARGS),
-    "clan-bad": ("swift-bad.onnx", "ClanBadVerifier", SWIFT_ARGS),
-    "clan-lenet": ("lenet.onnx", "ClanLenetVerifier", LARGE_ARGS),
-    "clan-dense": ("dense.onnx", "ClanDenseVerifier", LARGE_ARGS),
-    "voice": ("voice.onnx", "VoiceJudgeVerifier", VOICE_ARGS),
+    "clan": ("swift", "ClanVerifier"),
+    "clan-bad": ("swift-bad", "ClanBadVerifier"),
+    "clan-dash": ("dash", "ClanDashVerifier"),
+    "clan-lenet": ("lenet", "ClanLenetVerifier"),
+    "clan-dense": ("dense", "ClanDenseVerifier"),
+    "clan-dense-56": ("dense-56", "ClanDense56Verifier"),
+    "clan-dense-25": ("dense-25", "ClanDense25Verifier"),
+    "clan-dense-24-14": ("dense-24-14", "ClanDense2414Verifier"),
+    "clan-conv-6-16": ("conv-6-16", "ClanConv616Verifier"),
+    "voice": ("voice", "VoiceJudgeVerifier"),
 }
+# What the model of a circuit sees of a drawing, or hears of a recording.
+READS = {
+    name: drawing.VIEWS[model.removesuffix("-bad")]
+    for name, (model, _) in CIRCUITS.items()
+    if name != "voice"
+}
+HEARS = {"voice": sound.VIEWS["voice"]}
+
+# The knobs of each circuit, which `ape run tune` finds. An impostor has those of whom it imitates.
+RUN_ARGS = ROOT / "scripts" / "run_args.json"
+LIKE = {"clan-bad": "clan"}
 
 
 def circuit(name: str) -> Circuit:
     """One of the project's circuits; a `KeyError` for any other name."""
-    export, contract, run_args = CIRCUITS[name]
+    model, contract = CIRCUITS[name]
     return Circuit(
         name=name,
-        model=EXPORTS / export,
+        model=EXPORTS / f"{model}.onnx",
         contract=contract,
         samples=lambda: voice_samples(name) if name in HEARS else digit_samples(name),
-        run_args=run_args,
+        run_args=tuned(LIKE.get(name, name)),
     )
+
+
+def tuned(name: str) -> RunArgs:
+    """The knobs that a circuit was tuned to; the default ones if it never was."""
+    return RunArgs(**json.loads(RUN_ARGS.read_text()).get(name, {}))
+
+
+def keep(name: str, run_args: RunArgs) -> None:
+    """Notes what a circuit is tuned to."""
+    content = json.loads(RUN_ARGS.read_text()) | {name: asdict(run_args)}
+    write_whole(RUN_ARGS, json.dumps(content, indent=2) + "\n")
 
 
 def digit_samples(name: str, tests: int = TEST_SAMPLES) -> Samples:
     """Drawings as the circuit's model sees them; calibration never sees a test image."""
-    from models.data import drawing, mnist
-
-    view = drawing.VIEWS[READS[name]]
+    view = READS[name]
     return Samples(
         calibration=view(mnist.drawings("train", CALIBRATION_SAMPLES)),
         test=view(mnist.drawings("test", tests)),
@@ -80,9 +90,7 @@ def voice_samples(name: str) -> Samples:
     Everybody calibrates on the same synthetic voices, and so builds the same circuit. Accuracy is
     measured on the speakers kept for testing: real ones where VOICE_DATA_DIR names a folder.
     """
-    from models.data import DatasetError, sound, voices
-
-    view = sound.VIEWS[HEARS[name]]
+    view = HEARS[name]
     synthetic = voices.synthetic()
     training, test = synthetic.only(held_out=False), synthetic.only(held_out=True)
     step = len(training.clips) // CALIBRATION_SAMPLES
@@ -106,25 +114,75 @@ def voice_samples(name: str) -> Samples:
 
 
 def own_circuit(name: str, model: Path, data: Path) -> Circuit:
-    """A circuit of any ONNX model; `data` is an .npz with `x` and, if there are any, `labels`."""
+    """A circuit of any ONNX model; `data` is an .npz with `x` and, if there are any, `labels`.
+
+    Half of the samples, at most 32, calibrate; the rest measure accuracy.
+    """
+
+    def samples() -> Samples:
+        x, labels = _own_arrays(data)
+        split = min(CALIBRATION_SAMPLES, len(x) // 2)
+        return Samples(x[:split], x[split:], None if labels is None else labels[split:])
+
     return Circuit(
         name=name,
         model=model,
         contract=f"{name.capitalize()}Verifier",
-        samples=lambda: _own_samples(data),
+        samples=samples,
+        run_args=tuned(name),
     )
 
 
-def _own_samples(data: Path) -> Samples:
-    """Half of the samples, at most 32, calibrate; the rest measure accuracy."""
-    from models.data import DatasetError, arrays
-
+def _own_arrays(data: Path) -> tuple[np.ndarray, np.ndarray | None]:
     content = arrays.read(data)
-    x, labels = content.get("x"), content.get("labels")
+    x = content.get("x")
     if x is None or len(x) < 2:
         raise DatasetError(f"{data} should have an array `x` of two or more samples.")
-    split = min(CALIBRATION_SAMPLES, len(x) // 2)
-    return Samples(x[:split], x[split:], None if labels is None else labels[split:])
+    return x, content.get("labels")
+
+
+def chosen_circuit(
+    name: str | None, onnx: Path | None, data: Path | None, own: str | None
+) -> Circuit:
+    """The circuit that --circuit names, or that --onnx, --data and --name make."""
+    if not onnx:
+        if not name or data or own:
+            raise click.UsageError("Give --circuit, or --onnx with --data and --name.")
+        return circuit(name)
+    if name or not data or not own:
+        raise click.UsageError("--onnx goes with --data and --name, and without --circuit.")
+    if not re.fullmatch(r"[a-z][a-z0-9]+", own) or own in (*CIRCUITS, "srs", "tune"):
+        raise click.UsageError(
+            f"--name {own!r} should be two or more small letters and digits, a letter first, "
+            f"and none of {', '.join(CIRCUITS)}, srs and tune."
+        )
+    return own_circuit(own, onnx, data)
+
+
+def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, Samples]:
+    """A circuit as the tuner takes it, and the samples that its search may see.
+
+    The project's circuits are searched on what their models were trained on. Of other `data`, one
+    half is for the search, and the circuit keeps the other.
+    """
+    shuffled = np.random.default_rng(seed).permutation
+    if data:
+        x, labels = _own_arrays(data)
+        seen, unseen = np.array_split(shuffled(len(x)), 2)
+        seen_labels, unseen_labels = (
+            None if labels is None else labels[half] for half in (seen, unseen)
+        )
+        kept = Samples(x[seen][:CALIBRATION_SAMPLES], x[unseen], unseen_labels)
+        return replace(chosen, samples=lambda: kept), Samples(x[seen], x[seen], seen_labels)
+    if chosen.name in READS:
+        some = shuffled(60_000)[:SEARCH_SAMPLES]
+        x = READS[chosen.name](mnist.drawings("train")[some])
+        return chosen, Samples(x, x, mnist.labels("train")[some])
+    found = voices.find() if os.environ.get("VOICE_DATA_DIR") else voices.synthetic()
+    found = found.only(held_out=False)
+    found.clips = [found.clips[i] for i in shuffled(len(found.clips))[:SEARCH_SAMPLES]]
+    x = found.hear(HEARS[chosen.name])
+    return chosen, Samples(x, x, np.array([clip.score for clip in found.clips]))
 
 
 def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:

@@ -10,7 +10,7 @@ from zk.binding import KeyLayout
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof
-from zk.verifier import require_solc
+from zk.verifier import require_solc, runtime_code, without_metadata
 
 # Which application believes a circuit, by the number of its outputs.
 APPLICATIONS = {10: "Clan", 1: "VoiceJudge"}
@@ -77,13 +77,24 @@ def _deploy(manifest: Manifest, verifier, sender):
     return deployed
 
 
-def runtime_sha256(address: str) -> str:
-    """The hash of the code at an address, without the metadata that solc appends.
+def gas_of(contract: str, source: Path, proof: Proof) -> int:
+    """What a transaction takes that has a verifier check a proof, on a dev network."""
+    from eth_utils import to_checksum_address
 
-    The last two bytes say how long the metadata is.
-    """
+    code = runtime_code(contract, source.read_text())
+    address = to_checksum_address(hashlib.sha256(code).digest()[-20:])
+    ape.networks.provider.set_code(address, code)
+    verifier = ape.Contract(address, contract_type=ape.project.IVerifier.contract_type)
+    sender = ape.accounts.test_accounts[0]
+    # The interface says `view`, so a transaction has to be asked for.
+    check = verifier.verifyProof.transact
+    return check(proof.proof, proof.instances, sender=sender).gas_used
+
+
+def runtime_sha256(address: str) -> str:
+    """The hash of the code at an address, without the metadata that solc appends."""
     code = bytes(ape.networks.provider.get_code(address))
-    return hashlib.sha256(code[: -2 - int.from_bytes(code[-2:])]).hexdigest()
+    return hashlib.sha256(without_metadata(code)).hexdigest()
 
 
 def ask(contract, function: str, *arguments: object) -> int:

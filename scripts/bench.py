@@ -1,248 +1,317 @@
 import json
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import ape
 import click
 import numpy as np
 
-from scripts._circuits import (
-    CALIBRATION_SAMPLES,
-    EXPORTS,
-    ROOT,
-    circuit,
-    digit_samples,
-    run_build,
-    voice_samples,
-)
+from scripts._charts import BLUE, GREY, ORANGE, chart
+from scripts._circuits import ROOT, circuit, digit_samples, run_build
 from scripts._cli import ChainCommand, is_dev
-from scripts._contracts import deploy
-from zk.binding import KeyLayout, bind, read_model
-from zk.circuit import Samples
-from zk.errors import CircuitError, sentences
-from zk.manifest import Manifest, write_whole
+from scripts._contracts import application, deploy, gas_of
+from scripts._documents import note, table
+from scripts._growth import exponent, series, survey
+from scripts._prices import PRICES
+from scripts._recipes import FOLDER, IDOL, LENET, Recipe, follow, inputs
+from zk.errors import CircuitError
+from zk.journal import Journal
+from zk.manifest import Manifest, sha256, write_whole
+from zk.measure import Measured, measure, measure_setup
 from zk.proof import prove
+from zk.verifier import require_solc
 from zk.witness import accuracy
 
-PROOFS = 3  # of each circuit; the median counts
-RECIPE_SAMPLES = 200  # a witness of the recipe takes many times longer than one of clan
+PROOFS = 5
+PATIENCE = 4.0  # seconds; with --quick, a first proof that takes longer is the only one
 ETHER = 10**18
+
+# Each circuit, its network in words, and the notebook that it is held against.
+OURS = {
+    "clan": ("8 of 4x4/2 on 12x12, squares, linear", "clan notebook"),
+    "clan-dash": ("7 of 4x4/4 on 12x12, squares, linear", "clan notebook"),
+    "clan-lenet": ("LeNet 784-6-16-120-84-10, tuned", "clan notebook"),
+    "voice": ("9 of 16x4/2 on 16x32, squares, linear", "voice notebook"),
+    "clan-dense-25": ("dense 196-25-10", None),
+    "clan-dense-24-14": ("dense 196-24-14-10", None),
+    "clan-dense-56": ("dense 784-56-10", None),
+    "clan-conv-6-16": ("784-6-16-10, 5x5 kernels", None),
+}
+SLOW = ("clan-dense-56", "clan-conv-6-16")  # not with --quick
+NOTEBOOKS: dict[str, tuple[Recipe, str]] = {
+    "clan notebook": (LENET, "LeNet 784-6-16-120-84-10, sigmoids"),
+    "voice notebook": (IDOL, "one 5x5/4 on 128x130, ReLU, linear"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a circuit costs, and how well it answers."""
+
+    network: str
+    command: str
+    accuracy: dict[str, Any]
+    logrows: int
+    cells: int
+    setup: float
+    witness: float
+    prove: float
+    verify: float
+    memory: int
+    key: int
+    proof: int
+    code: int
+    gas: int  # of a transaction that has a proof checked
+    calldata: int  # bytes of it
+    call: int | None = None  # gas of `join` or `judge`
+
+    @property
+    def seconds(self) -> float:
+        return self.witness + self.prove + self.verify
 
 
 @click.command(cls=ChainCommand)
-@click.option("--only", type=click.Choice(["clan", "voice"]), help="Default: both.")
-def cli(only: str | None) -> None:
-    """Measure clan and voice against their notebooks, in one run; note it in docs/benchmarks.md.
+@click.option("--quick", is_flag=True, help="Fewer circuits and proofs, and kept setups.")
+def cli(quick: bool) -> None:
+    """Measure the circuits, the notebooks and how cost grows, in one run; note it in docs/.
 
     \b
     Example:
-        ape run bench --network ethereum:local
+        ape run bench --quick --network ethereum:local
     """
     if not is_dev():
         raise CircuitError("A benchmark runs on a dev network: give --network ethereum:local.")
-    if only != "voice":
-        _write("clan", _clan_report())
-    if only != "clan":
-        _write("voice", _voice_report())
-
-
-def _write(name: str, report: str) -> None:
-    """Replaces what the last run measured in docs/benchmarks.md."""
-    begin, end = f"<!-- {name}, measured by ape run bench -->", "<!-- end -->"
-    path = ROOT / "docs" / "benchmarks.md"
-    before, rest = path.read_text().split(begin)
-    after = rest.split(end, maxsplit=1)[1]
-    write_whole(path, f"{before}{begin}\n{report}{end}{after}")
+    require_solc()
+    journal = Journal(FOLDER / "journal.json", about="bench")
+    bench = _Bench(journal, partial(measure, proofs=PROOFS, patience=PATIENCE if quick else inf))
+    rows = {name: bench.notebook(*notebook) for name, notebook in NOTEBOOKS.items()}
+    for name in OURS:
+        if not (quick and name in SLOW):
+            rows[name] = bench.ours(name)
+    if not quick:
+        survey(journal)
+    points = series(journal, quick)
+    _picture(rows, points)
+    content = {
+        "rows": {name: asdict(row) for name, row in rows.items()},
+        "growth": points,
+        "prices": {name: asdict(price) for name, price in PRICES.items()},
+    }
+    write_whole(ROOT / "docs" / "benchmarks.json", json.dumps(content, indent=2) + "\n")
+    report = _report(rows, points)
+    note("bench", report)
     click.echo(report)
 
 
-def _clan_report() -> str:
-    manifest = run_build(circuit("clan"))
-    samples = digit_samples("clan", tests=10_000)
-    ours = _measure(manifest, samples.test[0]) | accuracy(
-        manifest.file("model"),
-        manifest.file("compiled"),
-        samples,
-        manifest["output_scale"],
-        manifest.layout.widest,
-    )
-    first, later, ours["proof"] = _measure_join(manifest, samples.test[0])
-    recipe = _measure_recipe(
-        EXPORTS / "lenet.onnx", digit_samples("clan-lenet", tests=RECIPE_SAMPLES), scales=[2, 7]
-    )
-    accuracies = [
-        (f"accuracy, {kind}", lambda r, kind=kind: f"{r[kind]:.2%} of {r['samples']:,}")
-        for kind in ("quantised", "float")
-    ]
-    return f"""
-{_table("clan", ours, recipe, accuracies)}
+@dataclass(frozen=True)
+class _Bench:
+    journal: Journal
+    measure: Callable[..., Measured]
 
-| on chain, under the gas rules of Prague | |
-|---|---|
-| `join`, the whole transaction, first member of all | {first:,} gas |
-| `join`, a later member of the same clan | {later:,} gas |
-| `ClanVerifier`, runtime code without metadata | {ours["verifier"]:,} bytes |
-
-"""
-
-
-def _voice_report() -> str:
-    manifest = run_build(circuit("voice"))
-    samples = voice_samples("voice")
-    measured = manifest["accuracy"]
-    ours = _measure(manifest, samples.test[0])
-    first, later, ours["proof"] = _measure_judge(manifest, samples.test[0])
-    from models.data import sound, voices
-
-    training = voices.synthetic().only(held_out=False)
-    training.clips = training.clips[:CALIBRATION_SAMPLES]
-    heard = training.hear(sound.VIEWS["idol"])
-    recipe = _measure_recipe(
-        EXPORTS / "idol.onnx", Samples(heard, heard), scales=[4], key=manifest.layout
-    )
-    figures = "\n".join(
-        f"| {name} | {measured[key]['quantised']:.3f} | {measured[key]['float']:.3f} |"
-        for name, key in (
-            ("correlation with the emotions' scores", "correlation"),
-            ("mean squared error, as a share of the mean's", "error"),
+    def notebook(self, recipe: Recipe, network: str) -> Row:
+        files, facts = follow(recipe, self.journal)
+        x = recipe.samples().test[:1]
+        click.echo(f"measuring {recipe.name}")
+        found = self.measure(recipe.name, files, inputs(recipe.limbs, x))
+        gas = gas_of("RecipeVerifier", files["verifier"], found.proof)
+        return Row(
+            network=network,
+            command="ape run bench",
+            **facts,
+            **_timed(found),
+            gas=gas,
+            call=None,
         )
-    )
-    return f"""
-{_table("voice", ours, recipe, [])}
 
-| on {measured["samples"]:,} {measured["source"]} | quantised | float |
-|---|---|---|
-{figures}
+    def ours(self, name: str) -> Row:
+        network, _ = OURS[name]
+        manifest = run_build(circuit(name))
+        labels = ("compiled", "pk", "vk", "settings", "srs")
+        files = {label: manifest.file(label) for label in labels}
+        samples = circuit(name).samples()
+        x = samples.test[0]
+        click.echo(f"measuring {name}")
+        found = self.measure(name, files, inputs(manifest.layout.widest, x[None]))
+        return Row(
+            network=network,
+            command=f"ape run build --circuit {name}",
+            accuracy=self._accuracy(name, manifest),
+            logrows=manifest["logrows"],
+            cells=manifest["cells"],
+            setup=self._setup(name, manifest, files),
+            **_timed(found),
+            key=manifest["files"]["pk"]["bytes"],
+            code=manifest["verifier"]["runtime_bytes"],
+            gas=gas_of(manifest["verifier"]["contract"], manifest.file("verifier"), found.proof),
+            call=_call(manifest, x) if name in ("clan", "clan-dash", "voice") else None,
+        )
 
-| on chain, under the gas rules of Prague | |
-|---|---|
-| `judge`, the whole transaction, first reward of all | {first:,} gas |
-| `judge`, the same singer in a later round | {later:,} gas |
-| `VoiceJudgeVerifier`, runtime code without metadata | {ours["verifier"]:,} bytes |
+    def _accuracy(self, name: str, manifest: Manifest) -> dict[str, Any]:
+        """Of `clan` on all of MNIST's test images, which a build does not take the time for."""
+        if name != "clan":
+            return manifest["accuracy"]
+        compiled = manifest.file("compiled")
+        return self.journal.once(
+            ["accuracy", sha256(compiled)],
+            lambda: accuracy(
+                manifest.file("model"),
+                compiled,
+                digit_samples(name, tests=10_000),
+                manifest["output_scale"],
+                manifest.layout.widest,
+            ),
+        )
 
-"""
+    def _setup(self, name: str, manifest: Manifest, files: dict[str, Path]) -> float:
+        """Makes the keys once more, to see how long that takes."""
+
+        def again() -> float:
+            with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
+                keys = {label: Path(folder, label) for label in ("vk", "pk")}
+                return measure_setup(name, files | keys)
+
+        return self.journal.once(["setup", sha256(files["compiled"])], again)
 
 
-def _measure(manifest: Manifest, x: np.ndarray) -> dict:
-    return {
-        "logrows": manifest["logrows"],
-        "cells": manifest["cells"],
-        "pk": manifest["files"]["pk"]["bytes"],
-        "verifier": manifest["verifier"]["runtime_bytes"],
-        "prove": statistics.median(_times(lambda: prove(manifest, 2**224 - 1, x))),
+def _timed(found: Measured) -> dict[str, Any]:
+    names = ("witness", "prove", "verify", "memory")
+    instances = len(found.proof.instances)
+    return {name: getattr(found, name) for name in names} | {
+        "proof": len(found.proof.proof),
+        # `verifyProof(bytes,uint256[])`: selector, two offsets, two lengths, and the contents.
+        "calldata": 4 + 32 * (4 + instances) + -(-len(found.proof.proof) // 32) * 32,
     }
 
 
-def _measure_join(manifest: Manifest, x: np.ndarray) -> tuple[int, int, int]:
-    """The gas of the first join, which fills two empty storage slots, and of a later one."""
-    clan, gas = deploy(manifest, ape.accounts.test_accounts[0]), []
-    for member in ape.accounts.test_accounts[:2]:
-        proof = prove(manifest, clan.keyOf(member), x)
-        gas.append(clan.join(member, proof.proof, proof.instances, sender=member).gas_used)
-    return gas[0], gas[1], len(proof.proof)
+def _call(manifest: Manifest, x: np.ndarray) -> int:
+    """The gas of the first `join`, or of the first `judge` that is rewarded."""
+    sponsor, account = ape.accounts.test_accounts[:2]
+    contract = deploy(manifest, sponsor)
+    if application(manifest) == "Clan":
+        proof = prove(manifest, contract.keyOf(account), x)
+        return contract.join(account, proof.proof, proof.instances, sender=account).gas_used
+    deadline = ape.chain.blocks.head.timestamp + 3600
+    contract.openRound(0, ETHER, deadline, value=ETHER, sender=sponsor)
+    proof = prove(manifest, contract.keyOf(account, 0), x)
+    return contract.judge(0, account, proof.proof, proof.instances, sender=account).gas_used
 
 
-def _measure_judge(manifest: Manifest, x: np.ndarray) -> tuple[int, int, int]:
-    """The gas of a singer's first reward, and of the next, when the credit is not empty."""
-    sponsor, singer = ape.accounts.test_accounts[:2]
-    judge, gas = deploy(manifest, sponsor), []
-    for number in range(2):
-        deadline = ape.chain.blocks.head.timestamp + 3600
-        judge.openRound(0, ETHER, deadline, value=2 * ETHER, sender=sponsor)
-        proof = prove(manifest, judge.keyOf(singer, number), x)
-        receipt = judge.judge(number, singer, proof.proof, proof.instances, sender=singer)
-        gas.append(receipt.gas_used)
-    return gas[0], gas[1], len(proof.proof)
+def _report(rows: dict[str, Row], points: list[dict[str, Any]]) -> str:
+    """Markdown, the ratios first."""
+    ratios = table(
+        ["", "proving", "memory", "proving key", "gas to verify", "notebook"],
+        [
+            [
+                f"`{name}`",
+                f"**{other.seconds / row.seconds:.1f} x faster**",
+                f"{other.memory / row.memory:.1f} x less",
+                f"{other.key / row.key:.1f} x smaller",
+                f"{1 - row.gas / other.gas:.0%} less",
+                other.network,
+            ]
+            for name, row in rows.items()
+            if (other := _notebook_of(name, rows))
+        ],
+    )
+    circuits = table(
+        [
+            *("", "network", "accuracy, float", "quantised", "rows", "cells", "setup"),
+            *("witness", "prove", "verify", "memory", "key", "proof", "verifier", "by"),
+        ],
+        [
+            [
+                f"`{name}`" if name in OURS else name,
+                row.network,
+                *_accuracy(row.accuracy),
+                f"2^{row.logrows}",
+                f"{row.cells:,}",
+                f"{row.setup:.1f} s",
+                f"{row.witness:.2f} s",
+                f"{row.prove:.2f} s",
+                f"{row.verify:.3f} s",
+                f"{row.memory / 1e6:,.0f} MB",
+                f"{row.key / 1e6:,.1f} MB",
+                f"{row.proof:,} B",
+                f"{row.code:,} B",
+                f"`{row.command}`",
+            ]
+            for name, row in rows.items()
+        ],
+    )
+    chain = table(
+        ["", "gas to verify", "`join` or `judge`", *PRICES],
+        [
+            [
+                f"`{name}`" if name in OURS else name,
+                f"{row.gas:,}",
+                f"{row.call:,}" if row.call else "–",
+                *(f"${p.dollars(row.call or row.gas, row.calldata):,.4f}" for p in PRICES.values()),
+            ]
+            for name, row in rows.items()
+        ],
+    )
+    prices = "; ".join(f"{name} {price}" for name, price in PRICES.items())
+    growth = table(
+        ["cells", "rows", "prove", "memory", "key"],
+        [
+            [
+                f"{point['cells']:,}",
+                f"2^{point['shape']['logrows']}",
+                f"{point['prove']:.2f} s",
+                f"{point['memory'] / 1e6:,.0f} MB",
+                f"{point['cost']['key'] / 1e6:,.1f} MB",
+            ]
+            for point in points
+        ],
+    )
+    return "\n\n".join(
+        [
+            ratios,
+            circuits,
+            f"Dollars are those of `join` or `judge` where it says, else of verifying: {prices}.",
+            chain,
+            f"Proving takes time as the number of cells to the power of {exponent(points):.2f}:",
+            growth,
+        ]
+    )
 
 
-def _measure_recipe(
-    model: Path, samples: Samples, scales: list[int], key: KeyLayout | None = None
-) -> dict:
-    """What the notebooks do, in ezkl's own calls; with a bound key where one is given."""
-    import ezkl
-
-    limbs = key.widest if key else []
-    with tempfile.TemporaryDirectory(prefix="verdict-bench-") as folder:
-        path = {
-            name: str(Path(folder, name))
-            for name in ("cal", "settings", "compiled", "srs", "vk", "pk", "witness", "proof")
-        }
-        if key:
-            bound = Path(folder, "bound.onnx")
-            bind(read_model(model), key, Path(folder, "model.onnx"), bound)
-            model = bound
-        first = json.dumps({"input_data": _inputs(limbs, samples.test[:1])})
-
-        def once() -> None:
-            ezkl.gen_witness(first, path["compiled"], path["witness"])
-            ezkl.prove(path["witness"], path["compiled"], path["pk"], path["proof"], path["srs"])
-            ezkl.verify(path["proof"], path["settings"], path["vk"], path["srs"])
-
-        with sentences("follow the notebook recipe"):
-            settings = _follow_recipe(path, model, _inputs(limbs, samples.calibration[:20]), scales)
-            times = _times(once)
-        measured = {}
-        if samples.labels is not None:
-            scale = settings["model_output_scales"][-1]
-            measured = accuracy(model, Path(path["compiled"]), samples, scale, limbs)
-        return {
-            "logrows": settings["run_args"]["logrows"],
-            "cells": settings["total_assignments"],
-            "pk": Path(path["pk"]).stat().st_size,
-            "proof": len(json.loads(Path(path["proof"]).read_text())["proof"]),
-            "prove": statistics.median(times),
-            **measured,
-        }
+def _notebook_of(name: str, rows: dict[str, Row]) -> Row | None:
+    return rows[notebook] if name in OURS and (notebook := OURS[name][1]) else None
 
 
-def _inputs(limbs: list[int], samples: np.ndarray) -> list[list]:
-    """Samples as ezkl's files hold them: one list an input, one sample after the other."""
-    return [*([limbs * len(samples)] if limbs else []), samples.reshape(-1).tolist()]
+def _accuracy(measured: dict[str, Any]) -> list[str]:
+    if "correlation" in measured:
+        return [
+            f"correlation {measured['correlation'][kind]:.3f}, error {measured['error'][kind]:.3f}"
+            for kind in ("float", "quantised")
+        ]
+    if "float" in measured:
+        return [f"{measured['float']:.2%}", f"{measured['quantised']:.2%}"]
+    return ["–", "–"]
 
 
-def _follow_recipe(
-    path: dict[str, str], model: Path, calibration: list[list], scales: list[int]
-) -> dict:
-    """From a model to its keys; gives the settings."""
-    import ezkl
-
-    Path(path["cal"]).write_text(json.dumps({"input_data": calibration}))
-    args = ezkl.PyRunArgs()
-    args.input_visibility, args.param_visibility = "private", "fixed"
-    args.output_visibility, args.num_inner_cols = "public", 2
-    ezkl.gen_settings(str(model), path["settings"], py_run_args=args)
-    ezkl.calibrate_settings(path["cal"], str(model), path["settings"], "resources", scales=scales)
-    ezkl.compile_circuit(str(model), path["compiled"], path["settings"])
-    settings = json.loads(Path(path["settings"]).read_text())
-    ezkl.gen_srs(path["srs"], settings["run_args"]["logrows"])
-    ezkl.setup(path["compiled"], path["vk"], path["pk"], path["srs"])
-    return settings
-
-
-def _times(action: Callable[[], object]) -> list[float]:
-    """Seconds of each run, witness and verification included, after one that warms up."""
-    action()
-    times = []
-    for _ in range(PROOFS):
-        started = time.monotonic()
-        action()
-        times.append(time.monotonic() - started)
-    return times
-
-
-def _table(name: str, ours: dict, recipe: dict, more: list) -> str:
-    """What a circuit costs beside the notebook's, a line a figure."""
-    figures: list[tuple[str, Callable[[dict], str]]] = [
-        ("proving, times the recipe's speed", lambda r: f"{recipe['prove'] / r['prove']:.1f}"),
-        ("proving, seconds", lambda r: f"{r['prove']:.2f}"),
-        *more,
-        ("proving key", lambda r: f"{r['pk'] / 1e6:,.1f} MB"),
-        ("rows", lambda r: f"2^{r['logrows']}"),
-        ("cells", lambda r: f"{r['cells']:,}"),
-        ("proof", lambda r: f"{r['proof']:,} bytes"),
-    ]
-    rows = "\n".join(f"| {title} | {show(ours)} | {show(recipe)} |" for title, show in figures)
-    return f"| | `{name}` | notebook recipe |\n|---|---|---|\n{rows}"
+def _picture(rows: dict[str, Row], points: list[dict[str, Any]]) -> None:
+    """How long each circuit takes, and how that grows with the cells."""
+    with chart(ROOT / "docs" / "benchmarks.svg", width=10, columns=2) as (bars, growth):
+        ordered = sorted(rows.items(), key=lambda item: item[1].seconds)
+        names = [name for name, _ in ordered]
+        colours = [GREY if name in NOTEBOOKS else BLUE for name in names]
+        drawn = bars.barh(names, [row.seconds for _, row in ordered], color=colours)
+        bars.bar_label(drawn, [f" {row.seconds:.2f} s" for _, row in ordered])
+        bars.set_xscale("log")
+        bars.spines["bottom"].set_visible(False)
+        bars.set(title="From input to a checked proof", xticks=[])
+        bars.set_xlim(right=max(row.seconds for row in rows.values()) * 6)
+        cells = [point["cells"] for point in points]
+        growth.loglog(cells, [point["prove"] for point in points], "o-", color=ORANGE)
+        growth.set(
+            title=f"Proving grows as cells to the power of {exponent(points):.2f}",
+            xlabel="cells",
+            ylabel="seconds",
+        )

@@ -1,11 +1,9 @@
-import re
 from pathlib import Path
 
 import click
 
-from scripts._circuits import CIRCUITS, circuit, own_circuit, run_build
+from scripts._circuits import CIRCUITS, chosen_circuit, circuit, run_build
 from scripts._cli import Command
-from zk.circuit import Circuit
 
 
 @click.command(cls=Command)
@@ -30,22 +28,9 @@ def cli(name: str | None, onnx: Path | None, data: Path | None, own_name: str | 
         ape run build
         ape run build --onnx model.onnx --data samples.npz --name mine
     """
-    for chosen in _chosen(name, onnx, data, own_name):
+    if name or onnx or data or own_name:
+        circuits = [chosen_circuit(name, onnx, data, own_name)]
+    else:
+        circuits = [circuit(name) for name in ("clan", "voice")]
+    for chosen in circuits:
         run_build(chosen, srs)
-
-
-def _chosen(
-    name: str | None, onnx: Path | None, data: Path | None, own: str | None
-) -> list[Circuit]:
-    if not onnx:
-        if data or own:
-            raise click.UsageError("--data and --name go with --onnx.")
-        return [circuit(name) for name in ([name] if name else ["clan", "voice"])]
-    if name or not data or not own:
-        raise click.UsageError("--onnx goes with --data and --name, and without --circuit.")
-    if not re.fullmatch(r"[a-z][a-z0-9]+", own) or own in CIRCUITS or own == "srs":
-        raise click.UsageError(
-            f"--name {own!r} should be two or more small letters and digits, a letter first, "
-            f"and none of {', '.join(CIRCUITS)} and srs."
-        )
-    return [own_circuit(own, onnx, data)]

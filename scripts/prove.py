@@ -93,7 +93,7 @@ def _input(circuit: str, image, test_image, clip, tensor, folder: Path) -> np.nd
         pixels = mnist.drawings("test")[test_image]
         click.echo(f"test image {test_image}, labelled {mnist.labels('test')[test_image]}:")
     click.echo(drawing.as_text(pixels))
-    return drawing.VIEWS[READS[circuit]](pixels)
+    return READS[circuit](pixels)
 
 
 def _hear(circuit: str, clip: Path, path: Path) -> np.ndarray:
@@ -103,7 +103,7 @@ def _hear(circuit: str, clip: Path, path: Path) -> np.ndarray:
     samples = sound.read(clip)
     picture.spectrograms({clip.name: sound.decibels(samples)}, path)
     click.echo(f"its spectrogram, which is as private as the recording: {path}")
-    return sound.VIEWS[HEARS[circuit]](samples)
+    return HEARS[circuit](samples)
 
 
 def _announce(manifest: Manifest, judge, number: int, singer: str, x: np.ndarray) -> None:

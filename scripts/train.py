@@ -2,9 +2,10 @@ from pathlib import Path
 
 import click
 
+from models.data import drawing, sound
 from scripts._cli import Command
 
-DIGITS, VOICES = ("swift", "lenet", "dense"), ("voice", "idol")
+DIGITS, VOICES = tuple(drawing.VIEWS), tuple(sound.VIEWS)
 
 
 @click.command(cls=Command)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zk.errors import CircuitError
+from zk.matrices import unfold_convolutions
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -60,7 +61,13 @@ class Model:
         return ", ".join(sorted({node.op_type for node in self.proto.graph.node}))
 
 
-def bind(model: Model, layout: KeyLayout, model_path: Path, bound_path: Path) -> None:
+def bind(
+    model: Model,
+    layout: KeyLayout,
+    model_path: Path,
+    bound_path: Path,
+    matrix_convolutions: bool = False,
+) -> None:
     """Grafts the key onto a model: an integer input, an Identity, an output before `y`.
 
     Writes the model as it was, too, with external weights taken in.
@@ -70,6 +77,8 @@ def bind(model: Model, layout: KeyLayout, model_path: Path, bound_path: Path) ->
 
     onnx.save(model.proto, model_path)
     proto = onnx.load(model_path)
+    if matrix_convolutions:
+        unfold_convolutions(proto)
     graph = proto.graph
     del graph.value_info[:]
     for node in graph.node:

@@ -16,21 +16,20 @@ from typing import Any
 import numpy as np
 
 from zk.binding import KeyLayout, Model, bind, read_model
+from zk.costs import RESERVED_ROWS, shape_of
 from zk.errors import CircuitError, sentences
 from zk.manifest import Manifest, Record, locked, sha256
 from zk.srs import Kind, ensure_srs
 from zk.verifier import SETTINGS, SOLC, write_verifier
-from zk.witness import accuracy, witness
+from zk.witness import accuracy, answers
 
-# Rows that halo2 keeps for blinding and ezkl for padding, rounded up.
-RESERVED_ROWS = 16
 # A lookup table spans this many times the range that the calibration samples needed.
 LOOKUP_MARGIN = 2
 
 
 @dataclass(frozen=True)
 class RunArgs:
-    """The knobs that decide what a circuit costs; `logrows` is the smallest that fits."""
+    """The knobs that decide what a circuit costs; `zk.tuner` searches them."""
 
     input_scale: int = 7
     param_scale: int = 7
@@ -38,6 +37,13 @@ class RunArgs:
     num_inner_cols: int = 2
     decomp_base: int = 1024  # with three legs, a range of 2**30 without a large table
     decomp_legs: int = 3
+    logrows: int | None = None  # None: the smallest that fits
+    matrix_convolutions: bool = False  # see `zk.matrices`
+
+    @property
+    def value_range(self) -> int:
+        """Inputs, outputs and all that is rescaled or compared with 0 are smaller than this."""
+        return self.decomp_base**self.decomp_legs
 
     def to_ezkl(self, **more: Any):
         import ezkl
@@ -45,7 +51,9 @@ class RunArgs:
         args = ezkl.PyRunArgs()
         args.input_visibility, args.output_visibility = "private", "public"
         args.param_visibility = "fixed"
-        for name, value in {**asdict(self), **more}.items():
+        knobs = asdict(self)
+        del knobs["logrows"], knobs["matrix_convolutions"]
+        for name, value in {**knobs, **more}.items():
             setattr(args, name, value)
         return args
 
@@ -72,7 +80,7 @@ class Circuit:
 
     @cached_property
     def layout(self) -> KeyLayout:
-        return KeyLayout.within(self.run_args.decomp_base**self.run_args.decomp_legs)
+        return KeyLayout.within(self.run_args.value_range)
 
 
 def build(
@@ -85,7 +93,7 @@ def build(
 ) -> tuple[Manifest, list[str]]:
     """Builds what is not up to date; gives the manifest and the names of the steps it did."""
     samples, model = circuit.samples(), read_model(circuit.model)
-    _check(circuit.name, samples, model)
+    check_samples(circuit.name, samples, model)
     folder = artifacts / circuit.name
     with locked(folder):
         return _build(circuit, model, samples, folder, verifiers, srs, report)
@@ -122,9 +130,15 @@ def _build(
 
     step(
         "bind",
-        {"model": original.digest, "layout": asdict(layout)},
+        {
+            "model": original.digest,
+            "layout": asdict(layout),
+            "matrix_convolutions": circuit.run_args.matrix_convolutions,
+        },
         ["model", "bound"],
-        lambda model, bound: bind(original, layout, model, bound),
+        lambda model, bound: bind(
+            original, layout, model, bound, circuit.run_args.matrix_convolutions
+        ),
     )
     sizes = step(
         "settings",
@@ -141,7 +155,7 @@ def _build(
         "compile",
         {"bound": sha("bound"), "settings": sha("settings")},
         ["compiled"],
-        lambda compiled: _compile(path("bound"), path("settings"), compiled),
+        lambda compiled: compile_circuit(path("bound"), path("settings"), compiled),
     )
     srs_file = ensure_srs(folder.parent / "srs", srs, sizes["logrows"], report)
     srs_facts = {"kind": srs, "sha256": sha256(srs_file)}
@@ -201,7 +215,7 @@ def digest_of(*arrays: np.ndarray | None) -> str:
     return found.hexdigest()
 
 
-def _check(name: str, samples: Samples, model: Model) -> None:
+def check_samples(name: str, samples: Samples, model: Model) -> None:
     """Refuses samples that have not the model's shape, or numbers that are not finite."""
     for kind, array in (("calibration", samples.calibration), ("test", samples.test)):
         fits = len(array) > 0 and array[0].size == np.prod(model.input_shape)
@@ -222,40 +236,49 @@ def _calibrate(
     circuit: Circuit, model: Model, samples: Samples, bound: Path, settings: Path
 ) -> dict[str, Any]:
     """Settings with the lookup range that real samples need and the fewest rows that fit."""
-    import ezkl
-
-    lookups = [-1, 1]
     draft = settings.with_name("draft.compiled")
 
     def generate(**args: Any) -> dict[str, Any]:
-        run_args = circuit.run_args.to_ezkl(**args)
-        ezkl.gen_settings(str(bound), str(settings), py_run_args=run_args)
-        return json.loads(settings.read_text())
+        return write_settings(model, bound, settings, circuit.run_args, **args)
 
-    with sentences(f"translate {model.path} (operators: {model.operators})"):
-        generate()
-        ezkl.compile_circuit(str(bound), str(draft), str(settings))
-    with sentences(f"run the calibration samples of {circuit.name}"):
-        for sample in samples.calibration:
-            run = witness(draft, circuit.layout.widest, sample)
-            lookups[0] = min(lookups[0], LOOKUP_MARGIN * int(run["min_lookup_inputs"]))
-            lookups[1] = max(lookups[1], LOOKUP_MARGIN * int(run["max_lookup_inputs"]))
-    with sentences(f"settle the size of {circuit.name}"):
-        rows = generate(lookup_range=tuple(lookups))["num_rows"]
-        needed = max(rows, circuit.run_args.decomp_base) + RESERVED_ROWS
-        content = generate(lookup_range=tuple(lookups), logrows=(needed - 1).bit_length())
+    generate()
+    compile_circuit(bound, settings, draft)
+    _, (smallest, largest) = answers(
+        draft, circuit.layout.widest, samples.calibration, "run the calibration samples"
+    )
+    lookups = [min(-1, LOOKUP_MARGIN * smallest), max(1, LOOKUP_MARGIN * largest)]
+    rows = generate(lookup_range=tuple(lookups))["num_rows"]
+    logrows = circuit.run_args.logrows or fewest_logrows(rows, circuit.run_args)
+    content = generate(lookup_range=tuple(lookups), logrows=logrows)
     draft.unlink()
     return {
         "logrows": content["run_args"]["logrows"],
         "rows": content["num_rows"],
         "cells": content["total_assignments"],
+        "shape": asdict(shape_of(content)),
         "lookup_range": lookups,
         "outputs": int(np.prod(content["model_instance_shapes"][-1])),
         "output_scale": content["model_output_scales"][-1],
     }
 
 
-def _compile(bound: Path, settings: Path, compiled: Path) -> None:
+def fewest_logrows(rows: int, run_args: RunArgs) -> int:
+    """The smallest circuit that has room for its rows and for the table of `decomp_base`."""
+    return (max(rows, run_args.decomp_base) + RESERVED_ROWS - 1).bit_length()
+
+
+def write_settings(
+    model: Model, bound: Path, settings: Path, run_args: RunArgs, **more: Any
+) -> dict[str, Any]:
+    """Has ezkl lay the circuit out, and gives what it says of it."""
+    import ezkl
+
+    with sentences(f"translate {model.path} (operators: {model.operators})"):
+        ezkl.gen_settings(str(bound), str(settings), py_run_args=run_args.to_ezkl(**more))
+    return json.loads(settings.read_text())
+
+
+def compile_circuit(bound: Path, settings: Path, compiled: Path) -> None:
     import ezkl
 
     with sentences(f"compile {bound}"):

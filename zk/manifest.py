@@ -51,8 +51,8 @@ class Record:
         self._staging = folder / ".staging"
         self._progress = self._staging / "steps.json"
         self._settle()
-        self._finished = _read(self._path).get("steps", {})
-        self._staged = _read(self._progress).get("steps", {})
+        self._finished = read_whole(self._path).get("steps", {})
+        self._staged = read_whole(self._progress).get("steps", {})
         self._steps: dict[str, dict[str, Any]] = {}
         self._new: dict[str, Path] = {}
 
@@ -96,14 +96,14 @@ class Record:
             for label, path in self.files.items()
         }
         content = {**summary, "files": entries, "steps": self._steps}
-        if self._new or content != _read(self._path):
+        if self._new or content != read_whole(self._path):
             write_whole(self._staging / self._path.name, json.dumps(content, indent=2) + "\n")
             self._settle()
 
     def _settle(self) -> None:
         """Moves a complete build out of staging; what a kill interrupts, the next run finishes."""
         manifest = self._staging / self._path.name
-        for entry in _read(manifest).get("files", {}).values():
+        for entry in read_whole(manifest).get("files", {}).values():
             final = self._path.parent / entry["path"]
             staged = self._staging / final.name
             if staged.is_file() and sha256(staged) == entry["sha256"]:
@@ -146,8 +146,8 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A record, or nothing where there is none or it is damaged."""
+def read_whole(path: Path) -> dict[str, Any]:
+    """What `write_whole` left of a JSON object; nothing where there is none or it is damaged."""
     try:
         content = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -176,7 +176,7 @@ class Manifest:
         self.again = f"build {folder.name} again with `ape run build`"
         if not path.is_file():
             raise CircuitError(f"The circuit {folder.name} has not been built: {self.again}.")
-        self.content = _read(path)
+        self.content = read_whole(path)
         if self.content.get("circuit") != folder.name or "versions" not in self.content:
             raise CircuitError(f"{path} is damaged, or not that of {folder.name}: {self.again}.")
         built, installed = self.content["versions"]["ezkl"], version("ezkl")

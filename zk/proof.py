@@ -82,7 +82,12 @@ def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
         # `prove` does not check the constraints, `verify` does.
         _verify(out, files, name)
         made = json.loads(out.read_text())
-    return Proof(name, bytes(made["proof"]), [felt(v) for v in made["instances"][0]])
+    return parse(name, made)
+
+
+def parse(name: str, made: dict[str, Any]) -> Proof:
+    """A proof from the content of ezkl's own file."""
+    return Proof(name, bytes(made["proof"]), [felt(value) for value in made["instances"][0]])
 
 
 def _check(name: str, x: np.ndarray) -> None:

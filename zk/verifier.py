@@ -13,8 +13,6 @@ SOLC = "0.8.30"
 SETTINGS = {
     "optimizer": {"enabled": True, "runs": 200},
     "evmVersion": "paris",
-    # The hash of the sources at the end of the code is no part of what it does.
-    "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
     "outputSelection": {"*": {"*": ["evm.deployedBytecode.object"]}},
 }
 
@@ -45,7 +43,8 @@ def write_verifier(
     if not renamed:
         raise CircuitError(f"ezkl's verifier for {contract} is not named Halo2Verifier any more.")
     path.write_text(source)
-    return _runtime(contract, source)
+    code = without_metadata(runtime_code(contract, source))
+    return {"runtime_sha256": hashlib.sha256(code).hexdigest(), "runtime_bytes": len(code)}
 
 
 def require_solc() -> None:
@@ -59,8 +58,8 @@ def require_solc() -> None:
         raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.") from None
 
 
-def _runtime(contract: str, source: str) -> dict[str, Any]:
-    """The SHA-256 and the size of the verifier's runtime code, metadata apart."""
+def runtime_code(contract: str, source: str) -> bytes:
+    """The code of a verifier on chain."""
     import solcx
     from solcx.exceptions import SolcError
 
@@ -73,5 +72,12 @@ def _runtime(contract: str, source: str) -> dict[str, Any]:
     except SolcError as error:
         raise CircuitError(f"solc could not compile {contract}: {error.message}") from error
     deployed = compiled["contracts"][f"{contract}.sol"][contract]["evm"]["deployedBytecode"]
-    code = bytes.fromhex(deployed["object"])
-    return {"runtime_sha256": hashlib.sha256(code).hexdigest(), "runtime_bytes": len(code)}
+    return bytes.fromhex(deployed["object"])
+
+
+def without_metadata(code: bytes) -> bytes:
+    """Runtime code without the hash of its sources, which is no part of what it does.
+
+    solc appends it, and its length in the last two bytes.
+    """
+    return code[: -2 - int.from_bytes(code[-2:])]

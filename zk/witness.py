@@ -56,17 +56,30 @@ def outputs(run: dict[str, Any]) -> np.ndarray:
     return np.array([signed(felt(value)) for value in run["outputs"][-1]])
 
 
-def accuracy(
-    model: Path,
-    compiled: Path,
-    samples: "Samples",
-    output_scale: int,
-    limbs: list[int],
-) -> dict[str, Any]:
-    """Compares the float model with the circuit's witnesses on every test sample.
+def answers(
+    compiled: Path, limbs: list[int], inputs: np.ndarray, doing: str = "run the test samples"
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The quantised model's outputs for each input, and the smallest and largest lookup."""
+    with (
+        os.fdopen(os.dup(2), "w") as terminal,  # `sentences` holds stderr back
+        sentences(doing),
+        ThreadPoolExecutor() as pool,
+    ):
+        runs = pool.map(lambda x: witness(compiled, limbs, x), inputs)
+        bar = tqdm(runs, doing, len(inputs), leave=False, file=terminal, disable=None)
+        try:
+            found = [
+                (outputs(run), int(run["min_lookup_inputs"]), int(run["max_lookup_inputs"]))
+                for run in bar
+            ]
+        finally:
+            pool.shutdown(cancel_futures=True)
+    quantised, smallest, largest = zip(*found, strict=True)
+    return np.stack(quantised), (min(smallest), max(largest))
 
-    `max_error` is the largest difference of an output.
-    """
+
+def float_answers(model: Path, inputs: np.ndarray) -> np.ndarray:
+    """What the model answers before it becomes a circuit."""
     import onnxruntime
 
     try:
@@ -75,32 +88,49 @@ def accuracy(
         raise CircuitError(f"onnxruntime cannot run {model}: {error}") from error
     given = session.get_inputs()[0]
     shape = [size if isinstance(size, int) else 1 for size in given.shape]
-    floats = np.stack(
+    return np.stack(
         [
             session.run(None, {given.name: x.reshape(shape).astype(np.float32)})[0].reshape(-1)
-            for x in samples.test
+            for x in inputs
         ]
     )
 
-    def run(x: np.ndarray) -> np.ndarray:
-        return outputs(witness(compiled, limbs, x))
 
-    with (
-        os.fdopen(os.dup(2), "w") as terminal,  # `sentences` holds stderr back
-        sentences("run the test samples"),
-        ThreadPoolExecutor() as pool,
-    ):
-        runs = pool.map(run, samples.test)
-        total = len(samples.test)
-        bar = tqdm(runs, "accuracy", total, leave=False, file=terminal, disable=None)
-        quantised = np.stack(list(bar))
-
+def accuracy(
+    model: Path, compiled: Path, samples: "Samples", output_scale: int, limbs: list[int]
+) -> dict[str, Any]:
+    """Compares the float model with the circuit's witnesses on every test sample."""
+    quantised, _ = answers(compiled, limbs, samples.test)
     return {
         "samples": len(samples.test),
         "source": samples.source,
-        "max_error": float(np.abs(floats - quantised / 2.0**output_scale).max()),
-        **_comparison(floats, quantised / 2.0**output_scale, samples.labels),
+        **compare(
+            float_answers(model, samples.test), quantised / 2.0**output_scale, samples.labels
+        ),
     }
+
+
+def compare(floats: np.ndarray, quantised: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+    """How well the quantised model follows the float one, and both the labels.
+
+    `max_error` is the largest difference of an output.
+    """
+    largest = float(np.abs(floats - quantised).max())
+    return {"max_error": largest, **_comparison(floats, quantised, labels)}
+
+
+def loss(measured: dict[str, Any]) -> float:
+    """How much worse than the float model the quantised one is, by what `compare` found.
+
+    Without labels, how often they choose differently, or by how much their outputs differ.
+    """
+    if "error" in measured:
+        return measured["error"]["quantised"] - measured["error"]["float"]
+    if "quantised" in measured:
+        return measured["float"] - measured["quantised"]
+    if "agreement" in measured:
+        return 1 - measured["agreement"]
+    return measured["max_error"]
 
 
 def _comparison(floats: np.ndarray, quantised: np.ndarray, labels: np.ndarray | None) -> dict:

@@ -1,0 +1,33 @@
+"""How large a network may be for a circuit of so many rows."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from zk.binding import KeyLayout, bind, read_model
+from zk.circuit import RunArgs, write_settings
+from zk.costs import RESERVED_ROWS
+
+
+def largest(network: Callable, shape: tuple[int, ...], args: RunArgs, logrows: int) -> int:
+    """The most units that fit, where `network` makes an untrained network of so many units.
+
+    Rows grow by the same number with each unit. 0 if not even one fits.
+    """
+    few, more = 1, 3
+    first, second = (_rows(network(units), shape, args) for units in (few, more))
+    each = (second - first) / (more - few)
+    return max(0, few + int((2**logrows - RESERVED_ROWS - first) // each))
+
+
+def _rows(network, shape: tuple[int, ...], args: RunArgs) -> int:
+    import torch
+
+    from models.export import export
+
+    with tempfile.TemporaryDirectory(prefix="verdict-") as name:
+        folder = Path(name)
+        model = read_model(export(network, torch.zeros(shape), folder / "network.onnx"))
+        bound = folder / "bound.onnx"
+        bind(model, KeyLayout.within(args.value_range), folder / "model.onnx", bound)
+        return write_settings(model, bound, folder / "settings.json", args)["num_rows"]

@@ -1,0 +1,122 @@
+import time
+from pathlib import Path
+
+import click
+
+from scripts._charts import BLUE, GREY, ORANGE, chart, frontier
+from scripts._circuits import ARTIFACTS, CIRCUITS, LIKE, chosen_circuit, for_search, keep
+from scripts._cli import ChainCommand, is_dev
+from scripts._contracts import gas_of
+from zk.errors import CircuitError
+from zk.tuner import GOALS, Finalist, Limits, Outcome, knobs, tune
+from zk.verifier import require_solc
+
+
+@click.command(cls=ChainCommand)
+@click.option("--circuit", "name", type=click.Choice([n for n in CIRCUITS if n not in LIKE]))
+@click.option("--onnx", type=click.Path(path_type=Path), help="A model of your own.")
+@click.option("--data", type=click.Path(path_type=Path), help="Its samples: .npz with x [labels].")
+@click.option("--name", "own_name", help="What to call its circuit.")
+@click.option("--for", "goal", type=click.Choice(GOALS), default="balanced", show_default=True)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=Limits.tolerance,
+    show_default=True,
+    help="How much accuracy quantising may lose, as a share of samples.",
+)
+@click.option(
+    "--max-key",
+    type=click.FloatRange(0, min_open=True),
+    default=Limits.key / 1e6,
+    show_default=True,
+    help="The largest proving key, in MB.",
+)
+@click.option(
+    "--measure",
+    type=click.IntRange(1, 50),
+    default=4,
+    show_default=True,
+    help="How many circuits to build and prove.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the samples.")
+def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> None:
+    """Find the knobs with which a model is cheapest to prove, and note them for `ape run build`.
+
+    \b
+    Example:
+        ape run tune --circuit clan --for gas --network ethereum:local
+        ape run tune --onnx model.onnx --data samples.npz --name mine --for prove
+    """
+    if not is_dev():
+        raise CircuitError("Gas is measured on a dev network: give --network ethereum:local.")
+    require_solc()
+    chosen, samples = for_search(chosen_circuit(name, onnx, data, own_name), data, seed)
+    started = time.monotonic()
+    limits = Limits(tolerance=tolerance, key=max_key * 1e6)
+    outcome = tune(
+        chosen,
+        samples,
+        goal,
+        limits,
+        finalists=measure,
+        artifacts=ARTIFACTS,
+        gas=gas_of,
+        report=lambda step: click.echo(f"  {time.monotonic() - started:6.1f} s  {step}"),
+    )
+    _table(outcome)
+    path = ARTIFACTS / "tune" / chosen.name / f"{goal}.png"
+    _picture(outcome, chosen.name, path)
+    click.echo(f"picture: {path}")
+    keep(chosen.name, outcome.winner.candidate.run_args)
+    click.echo(f"{chosen.name} is tuned: {knobs(outcome.winner.candidate.run_args)}")
+    click.echo("`ape run build` builds it so.")
+
+
+def _table(outcome: Outcome) -> None:
+    """What was measured, and how far that is from what was predicted."""
+    pace = outcome.pace
+    click.echo(
+        "   rows columns     cells  seconds        gas   key MB   proof  verifier    lost  knobs"
+    )
+    for finalist in outcome.finalists:
+        args, shape, cost = finalist.candidate.run_args, finalist.candidate.shape, finalist.cost
+        mark = "*" if finalist is outcome.winner else " "
+        click.echo(
+            f"{mark} 2**{shape.logrows:<2} {shape.columns:7} {finalist.cells:9,} "
+            f"{cost.seconds:8.2f} {cost.gas:10,.0f} {cost.key / 1e6:8.1f} {cost.proof:7,.0f} "
+            f"{cost.code:9,.0f} {finalist.loss:7.2%}  {knobs(args)}"
+        )
+    off = ", ".join(
+        f"{name} {max(_off(f, name, pace) for f in outcome.finalists):.1%}"
+        for name in ("seconds", "gas", "key", "proof", "code")
+    )
+    click.echo(
+        f"the predictions were off by at most: {off} (seconds take {pace:.2f} times as long here "
+        "as where the cost model was measured, which is allowed for)"
+    )
+
+
+def _off(finalist: Finalist, name: str, pace: float) -> float:
+    predicted = getattr(finalist.candidate.cost, name) * (pace if name == "seconds" else 1)
+    return abs(getattr(finalist.cost, name) / predicted - 1)
+
+
+def _picture(outcome: Outcome, name: str, path: Path) -> None:
+    """Time against gas: what was predicted, what was measured, and which nothing beats."""
+    points = {f.candidate.run_args: (f.cost.seconds, f.cost.gas) for f in outcome.finalists}
+    with chart(path) as axes:
+        predicted = {
+            (cost.seconds * outcome.pace, cost.gas)
+            for cost in (candidate.cost for candidate in outcome.candidates)
+        }
+        axes.scatter(*zip(*predicted, strict=True), s=12, color=GREY, label="predicted")
+        axes.scatter(*zip(*points.values(), strict=True), s=36, color=BLUE, label="measured")
+        axes.plot(*zip(*frontier(list(points.values())), strict=True), color=BLUE, label="frontier")
+        winner = points[outcome.winner.candidate.run_args]
+        axes.scatter(
+            *winner, s=140, facecolors="none", edgecolors=ORANGE, linewidths=2, label="winner"
+        )
+        axes.set_xscale("log")
+        axes.set(xlabel="seconds to prove", ylabel="gas to verify", title=f"Circuits of {name}")
+        axes.legend(frameon=False)

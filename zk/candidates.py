@@ -1,0 +1,132 @@
+"""Every combination of a circuit's knobs, and what each will cost, from ezkl's settings alone."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from zk.binding import KeyLayout, Model, bind
+from zk.circuit import LOOKUP_MARGIN, RunArgs, compile_circuit, fewest_logrows, write_settings
+from zk.costs import RESERVED_ROWS, Cost, CostModel, Shape, shape_of
+from zk.witness import answers
+
+# Where ezkl rescales depends on the ratio of input and parameter scale alone, so a layout at the
+# reference scale holds for all parameter scales.
+INPUT_SHARES = (0, 0.5, 1)  # of the parameter scale; at 0, whole numbers enter as they are
+PARAM_SCALES = range(12, 2, -1)
+REFERENCE_SCALE = 8
+MULTIPLIERS = (1, 2, 3, 10)
+COLUMNS = (1, 2, 3, 4)
+LEGS = (2, 3)
+LARGEST_BASE = 2**14
+
+# Keeps the answer to a question, so that a search that is stopped goes on where it was.
+Once = Callable[[list[Any], Callable[[], Any]], Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A combination of knobs, and what it is predicted to cost."""
+
+    run_args: RunArgs
+    shape: Shape
+    rows: int
+    cost: Cost
+
+    @property
+    def numbers(self) -> list[int]:
+        """The knobs that a circuit's answers depend on."""
+        args = self.run_args
+        return [args.input_scale, args.param_scale, args.scale_rebase_multiplier]
+
+
+def candidates(model: Model, inputs: np.ndarray, folder: Path, once: Once) -> Iterator[Candidate]:
+    """All combinations; `inputs` are a few real ones, to see what is looked up in tables."""
+    costs = CostModel.load()
+    layouts = []
+    for args in tqdm(_grid(model, inputs), "layouts", leave=False, disable=None):
+        found = once(["layout", asdict(args)], partial(_layout, model, args, folder))
+        layouts.append((args, *found))
+    largest = 0.0
+    if any(tables for *_, tables in layouts):
+        largest = once(["largest lookup"], lambda: _largest_lookup(model, inputs, folder))
+    for args, rows, matrices, tables in layouts:
+        fewest = (rows + RESERVED_ROWS - 1).bit_length()
+        for scale in PARAM_SCALES:
+            finest = max(tables, default=0) * scale / REFERENCE_SCALE
+            span = 2 * LOOKUP_MARGIN * largest * 2**finest
+            for logrows in (fewest, fewest + 1):
+                usable = 2**logrows - RESERVED_ROWS
+                shape = Shape(
+                    logrows=logrows,
+                    columns=args.num_inner_cols,
+                    tables=len(tables) * math.ceil(span / usable),
+                    matrices=matrices,
+                )
+                chosen = replace(
+                    args,
+                    input_scale=args.input_scale * scale // REFERENCE_SCALE,
+                    param_scale=scale,
+                    decomp_base=min(LARGEST_BASE, usable),
+                )
+                if fewest_logrows(rows, chosen) != logrows:
+                    chosen = replace(chosen, logrows=logrows)
+                yield Candidate(chosen, shape, rows, costs.predict(shape))
+
+
+def bound(model: Model, args: RunArgs, folder: Path) -> Path:
+    """The model with a key, as these knobs have it."""
+    layout = KeyLayout.within(args.value_range)
+    matrices = args.matrix_convolutions
+    path = folder / f"bound-{layout.limbs}{'-matrices' if matrices else ''}.onnx"
+    if not path.is_file():
+        bind(model, layout, folder / "model.onnx", path, matrices)
+    return path
+
+
+def _grid(model: Model, inputs: np.ndarray) -> list[RunArgs]:
+    whole = np.array_equal(inputs, np.rint(inputs))
+    return [
+        RunArgs(
+            input_scale=int(share * REFERENCE_SCALE),
+            param_scale=REFERENCE_SCALE,
+            scale_rebase_multiplier=multiplier,
+            num_inner_cols=columns,
+            decomp_base=LARGEST_BASE,
+            decomp_legs=legs,
+            matrix_convolutions=matrices,
+        )
+        for matrices in ((False, True) if "Conv" in model.operators else (False,))
+        for share in INPUT_SHARES
+        if whole or share
+        for multiplier in MULTIPLIERS
+        for legs in LEGS
+        for columns in COLUMNS
+    ]
+
+
+def _layout(model: Model, args: RunArgs, folder: Path) -> tuple[int, bool, list[float]]:
+    """Its rows, whether there are Freivalds' products, and the scale of each lookup table."""
+    settings = write_settings(model, bound(model, args, folder), folder / "settings.json", args)
+    tables = [
+        math.log2(parameters.get("scale", 1)) if isinstance(parameters, dict) else 0.0
+        for operation in settings["required_lookups"]
+        for parameters in (operation.values() if isinstance(operation, dict) else [None])
+    ]
+    return settings["num_rows"], shape_of(settings).matrices, tables
+
+
+def _largest_lookup(model: Model, inputs: np.ndarray, folder: Path) -> float:
+    """The largest number that is looked up in a table, at scale 0."""
+    args = RunArgs(input_scale=REFERENCE_SCALE, param_scale=REFERENCE_SCALE)
+    grafted, draft = bound(model, args, folder), folder / "draft.compiled"
+    _, _, tables = _layout(model, args, folder)
+    compile_circuit(grafted, folder / "settings.json", draft)
+    limbs = [0] * KeyLayout.within(args.value_range).limbs
+    _, lookups = answers(draft, limbs, inputs, "run the first samples")
+    return max(abs(number) for number in lookups) / 2 ** max(tables, default=0.0)

@@ -1,0 +1,111 @@
+"""What a circuit will cost, before it is built: a model fitted to measurements.
+
+Everything but the seconds is a matter of how many polynomials a circuit commits to, and so of its
+shape; a key holds so many of them for each row. Seconds follow the size of the key.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zk.manifest import write_whole
+
+MEASUREMENTS = Path(__file__).with_name("measurements.json")
+FIELD_BYTES = 32
+# Rows that halo2 keeps for blinding and ezkl for padding, rounded up.
+RESERVED_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What decides the cost of a circuit."""
+
+    logrows: int
+    columns: int  # `num_inner_cols`, times the parts into which its rows are folded
+    tables: int  # columns of lookup tables; those of range checks are in every circuit
+    matrices: bool  # products checked by Freivalds' method, in columns of their own
+
+    @property
+    def _features(self) -> list[float]:
+        # From four columns on, polynomials are of a degree that doubles the larger domain.
+        steep = self.columns if self.columns > 3 else 0
+        return [
+            1,
+            self.columns,
+            steep,
+            self.tables,
+            self.tables * self.columns,
+            self.matrices,
+            self.matrices * self.columns,
+        ]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a circuit costs: bytes of its proving key, proof and verifier, gas, seconds to prove."""
+
+    key: float
+    proof: float
+    code: float
+    gas: float
+    seconds: float
+
+
+class CostModel:
+    """Predicts costs from those that were measured, also on another machine."""
+
+    def __init__(self, measured: Iterable[tuple[Shape, Cost]]) -> None:
+        shapes, costs = zip(*measured, strict=True)
+        features = np.array([shape._features for shape in shapes])
+        units = [_units(*pair) for pair in zip(shapes, costs, strict=True)]
+        self._units = _fitted(features, np.array(units))
+        self._figures = {
+            name: _fitted(features, np.array([getattr(cost, name) for cost in costs]))
+            for name in ("proof", "code", "gas")
+        }
+        keys = np.array([[1, cost.key] for cost in costs])
+        self._seconds = _fitted(keys, np.array([cost.seconds for cost in costs]))
+
+    @classmethod
+    def load(cls, path: Path = MEASUREMENTS) -> "CostModel":
+        content = json.loads(path.read_text())
+        return cls((Shape(**row["shape"]), Cost(**row["cost"])) for row in content)
+
+    def predict(self, shape: Shape) -> Cost:
+        features = np.array(shape._features)
+        key = float(features @ self._units) * FIELD_BYTES * 2**shape.logrows
+        figures = {name: float(features @ fitted) for name, fitted in self._figures.items()}
+        return Cost(key=key, seconds=float(self._seconds @ [1, key]), **figures)
+
+
+def save(measured: Iterable[tuple[Shape, Cost]], path: Path = MEASUREMENTS) -> None:
+    rows = [json.dumps({"shape": asdict(shape), "cost": asdict(cost)}) for shape, cost in measured]
+    write_whole(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
+
+
+def _units(shape: Shape, cost: Cost) -> float:
+    """How many polynomials of a number a row a key holds."""
+    return cost.key / FIELD_BYTES / 2**shape.logrows
+
+
+def _fitted(features: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Coefficients with the least squared error relative to each value."""
+    return np.linalg.lstsq(features / values[:, None], np.ones(len(values)), rcond=None)[0]
+
+
+def shape_of(settings: dict[str, Any]) -> Shape:
+    """The shape of a circuit, from what ezkl's settings say of its layout."""
+    args = settings["run_args"]
+    usable = 2 ** args["logrows"] - RESERVED_ROWS
+    smallest, largest = args["lookup_range"]
+    return Shape(
+        logrows=args["logrows"],
+        columns=args["num_inner_cols"] * math.ceil(settings["num_rows"] / usable),
+        tables=len(settings["required_lookups"]) * math.ceil((largest - smallest + 1) / usable),
+        matrices=settings["einsum_params"]["total_einsum_col_size"] > 0,
+    )

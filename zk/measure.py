@@ -1,0 +1,165 @@
+"""What proving takes, measured in a process of its own: seconds, and the most memory at once."""
+
+import json
+import math
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from zk.circuit import Circuit, build
+from zk.costs import Cost
+from zk.errors import CircuitError, InvalidProofError, sentences
+from zk.proof import Proof, parse
+from zk.witness import loss
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Medians over several proofs, in seconds; memory in bytes; the last of the proofs."""
+
+    witness: float
+    prove: float
+    verify: float
+    memory: int
+    proof: Proof
+
+    @property
+    def seconds(self) -> float:
+        """From the input to a proof that was checked."""
+        return self.witness + self.prove + self.verify
+
+
+def measure(
+    name: str,
+    files: dict[str, Path],
+    data: list[list],
+    *,
+    proofs: int = 3,
+    patience: float = math.inf,
+) -> Measured:
+    """Proves the input `data` once to warm up, and then `proofs` times.
+
+    `files` are a circuit's `compiled`, `pk`, `vk`, `settings` and `srs`. A first proof that takes
+    more seconds than `patience` is the only one.
+    """
+    found = _in_child(name, _prove, files, data=data, proofs=proofs, patience=patience)
+    return Measured(**{**found, "proof": parse(name, found["proof"])})
+
+
+def measure_setup(name: str, files: dict[str, Path]) -> float:
+    """Makes the keys `vk` and `pk` of a `compiled` circuit with its `srs`; gives the seconds."""
+    return _in_child(name, _setup, files)
+
+
+def figures_of(
+    circuit: Circuit,
+    *,
+    artifacts: Path,
+    verifiers: Path,
+    gas: Callable[[str, Path, Proof], int],
+    proofs: int = 3,
+) -> dict[str, Any]:
+    """Builds a circuit for its figures alone, and removes it.
+
+    `gas` is what a chain takes for checking a proof with a verifier of that name and source.
+    """
+    manifest, _ = build(circuit, artifacts=artifacts, verifiers=verifiers)
+    labels = ("compiled", "pk", "vk", "settings", "srs")
+    files = {label: manifest.file(label) for label in labels}
+    x = circuit.samples().test[0].reshape(-1).tolist()
+    found = measure(circuit.name, files, [manifest.layout.widest, x], proofs=proofs)
+    cost = Cost(
+        key=manifest["files"]["pk"]["bytes"],
+        proof=len(found.proof.proof),
+        code=manifest["verifier"]["runtime_bytes"],
+        gas=gas(circuit.contract, manifest.file("verifier"), found.proof),
+        seconds=found.seconds,
+    )
+    figures = {
+        "shape": manifest["shape"],
+        "cost": asdict(cost),
+        "cells": manifest["cells"],
+        "prove": found.prove,
+        "memory": found.memory,
+        "loss": loss(manifest["accuracy"]),
+    }
+    manifest.file("verifier").unlink()
+    shutil.rmtree(manifest.folder)
+    return figures
+
+
+def _in_child(name: str, task: Callable, files: dict[str, Path], **more: Any) -> Any:
+    paths = {label: os.fspath(path) for label, path in files.items()}
+    child = subprocess.run(
+        [sys.executable, "-m", "zk.measure", task.__name__],
+        input=json.dumps({"name": name, "files": paths, **more}),
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    if child.returncode:
+        reason = child.stderr.strip().split("\n")[-1] or f"exit code {child.returncode}"
+        raise CircuitError(f"{name} could not be measured: {reason}")
+    return json.loads(child.stdout)
+
+
+def _setup(name: str, files: dict[str, str]) -> float:
+    import ezkl
+
+    started = time.perf_counter()
+    with sentences(f"make the keys of {name}"):
+        ezkl.setup(files["compiled"], files["vk"], files["pk"], files["srs"])
+    return time.perf_counter() - started
+
+
+def _prove(
+    name: str, files: dict[str, str], data: list[list], proofs: int, patience: float
+) -> dict[str, Any]:
+    import ezkl
+
+    times: list[list[float]] = []
+    with tempfile.TemporaryDirectory(prefix="verdict-") as folder, sentences(f"prove {name}"):
+        witness, proof = f"{folder}/witness.json", f"{folder}/proof.json"
+        while len(times) < proofs + 1 and sum(map(sum, times[:1])) <= patience:
+            moments = [time.perf_counter()]
+            ezkl.gen_witness(json.dumps({"input_data": data}), files["compiled"], witness)
+            moments.append(time.perf_counter())
+            ezkl.prove(witness, files["compiled"], files["pk"], proof, files["srs"])
+            moments.append(time.perf_counter())
+            if not ezkl.verify(proof, files["settings"], files["vk"], files["srs"]):
+                raise InvalidProofError(f"A proof of {name} is not valid.")
+            moments.append(time.perf_counter())
+            times.append([after - before for before, after in pairwise(moments)])
+        made = json.loads(Path(proof).read_text())
+    medians = [statistics.median(step) for step in zip(*(times[1:] or times), strict=True)]
+    return {
+        **dict(zip(("witness", "prove", "verify"), medians, strict=True)),
+        "memory": _most_memory(),
+        "proof": {"proof": made["proof"], "instances": made["instances"]},
+    }
+
+
+def _most_memory() -> int:
+    """Bytes. On Linux `ru_maxrss` would count what the parent process held, too."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    try:
+        json.dump(globals()[sys.argv[1]](**json.load(sys.stdin)), sys.stdout)
+    except CircuitError as error:
+        sys.exit(str(error))

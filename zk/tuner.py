@@ -1,0 +1,243 @@
+"""The search for the cheapest circuit of a model that answers as well as the model does.
+
+Cheap steps first: all combinations of knobs are ordered by what they are predicted to cost. Down
+that order, real samples are run through circuits of half the range, and the first few that keep the
+model's accuracy are built, proved and verified. Samples that the search never saw decide whether a
+circuit is accepted.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from zk.binding import KeyLayout, read_model
+from zk.candidates import Candidate, bound, candidates
+from zk.circuit import (
+    Circuit,
+    RunArgs,
+    Samples,
+    check_samples,
+    compile_circuit,
+    digest_of,
+    write_settings,
+)
+from zk.costs import Cost
+from zk.errors import CircuitError
+from zk.journal import Journal
+from zk.manifest import digest, locked
+from zk.measure import figures_of
+from zk.proof import Proof
+from zk.witness import answers, compare, float_answers, loss
+
+Goal = Literal["prove", "gas", "balanced"]
+GOALS: tuple[Goal, ...] = get_args(Goal)
+
+FIRST_SAMPLES = 8  # a circuit whose range does not hold these is not tried on the others
+RANGE_MARGIN = 2  # the range is larger by this than the one that holds the search's samples
+SAME = 1.05  # values that differ by less are equal, and the smaller key wins
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a circuit must keep to."""
+
+    tolerance: float = 0.002  # of accuracy lost by quantising, or of error gained
+    key: float = 1e9  # bytes of the proving key
+    code: int = 24_576  # bytes of a contract, EIP-170
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A candidate that was built, proved and verified, on samples that the search never saw."""
+
+    candidate: Candidate
+    cost: Cost
+    cells: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    candidates: list[Candidate]  # all, the cheapest first
+    finalists: list[Finalist]
+    winner: Finalist
+
+    @property
+    def pace(self) -> float:
+        """How many times longer proving takes here than where the cost model was measured."""
+        return float(np.median([f.cost.seconds / f.candidate.cost.seconds for f in self.finalists]))
+
+
+def tune(
+    circuit: Circuit,
+    samples: Samples,
+    goal: Goal,
+    limits: Limits,
+    *,
+    finalists: int,
+    artifacts: Path,
+    gas: Callable[[str, Path, Proof], int],
+    report: Callable[[str], None] = lambda step: None,
+) -> Outcome:
+    """Measures that many acceptable circuits of different shapes, and gives the best.
+
+    `samples.test` is for the search; the circuit's own samples decide. For `gas` see `figures_of`.
+    """
+    folder = artifacts / "tune" / circuit.name
+    with locked(folder):
+        return _Search(circuit, samples, limits, folder, gas, report).run(goal, finalists)
+
+
+class _Search:
+    def __init__(
+        self,
+        circuit: Circuit,
+        samples: Samples,
+        limits: Limits,
+        folder: Path,
+        gas: Callable[[str, Path, Proof], int],
+        report: Callable[[str], None],
+    ) -> None:
+        self.circuit, self.samples, self.limits = circuit, samples, limits
+        self.folder, self.gas, self.report = folder, gas, report
+        self.model = read_model(circuit.model)
+        self.unseen = circuit.samples()
+        for given in (samples, self.unseen):
+            check_samples(circuit.name, given, self.model)
+        self.floats = float_answers(circuit.model, samples.test)
+        self.too_small: dict[str, int] = {}  # by a candidate's numbers, the range that failed
+        self.losses: dict[str, float] = {}
+        unseen = (self.unseen.calibration, self.unseen.test, self.unseen.labels)
+        self.journal = Journal(
+            folder / "journal.json",
+            {
+                "model": self.model.digest,
+                "search": digest_of(samples.test, samples.labels),
+                "unseen": digest_of(*unseen),
+            },
+        )
+
+    def run(self, goal: Goal, finalists: int) -> Outcome:
+        few = self.samples.test[:FIRST_SAMPLES]
+        found = list(candidates(self.model, few, self.folder, self.journal.once))
+        found.sort(key=lambda c: (_value(c.cost, goal), c.rows, -c.run_args.param_scale))
+        self.report(f"{len(found):,} circuits laid out")
+        measured: list[Finalist] = []
+        refusals: list[tuple[float, str]] = []
+        for candidate in found:
+            if candidate.shape in [finalist.candidate.shape for finalist in measured]:
+                continue
+            if refusal := self._excess(candidate.cost) or self._rehearse(candidate):
+                refusals.append(refusal)
+                continue
+            finalist = self._measure(candidate)
+            if refusal := self._excess(finalist.cost, finalist.loss):
+                refusals.append(refusal)
+                continue
+            measured.append(finalist)
+            if len(measured) == finalists:
+                break
+        if not measured:
+            raise CircuitError(
+                f"None of {len(found):,} circuits of {self.circuit.name} meets the limits: the "
+                f"nearest {min(refusals)[1]}."
+            )
+        return Outcome(found, measured, _best(measured, goal))
+
+    def _excess(self, cost: Cost, loss: float = 0.0) -> tuple[float, str] | None:
+        """By what factor a circuit misses its limits, and the worst of them in words."""
+        limits = self.limits
+        excess, words = max(
+            (
+                cost.key / limits.key,
+                f"needs a proving key of {cost.key / 1e6:,.1f} MB, more than {limits.key / 1e6:g}",
+            ),
+            (
+                cost.code / limits.code,
+                f"has a verifier of {cost.code:,.0f} bytes, more than {limits.code:,}",
+            ),
+            (
+                loss / max(limits.tolerance, 1e-9),
+                f"loses {loss:.2%} by quantising, more than {limits.tolerance:.2%}",
+            ),
+        )
+        return (excess, words) if excess > 1 else None
+
+    def _rehearse(self, candidate: Candidate) -> tuple[float, str] | None:
+        """Runs the search's samples through a circuit with less range; why it is refused."""
+        args, numbers = candidate.run_args, json.dumps(candidate.numbers)
+        if args.value_range > self.too_small.get(numbers, 0) and numbers not in self.losses:
+            question = ["loss", candidate.numbers, args.decomp_base, args.decomp_legs]
+            lost = self.journal.once(question, lambda: self._run_samples(args))
+            if lost is None:
+                self.too_small[numbers] = args.value_range
+            else:
+                self.losses[numbers] = lost
+        if args.value_range <= self.too_small.get(numbers, 0):
+            return (math.inf, f"has too small a range: {knobs(args)}")
+        return self._excess(candidate.cost, self.losses[numbers])
+
+    def _run_samples(self, args: RunArgs) -> float | None:
+        """What quantising loses on the search's samples; None if the range does not hold them."""
+        base = int(args.decomp_base / RANGE_MARGIN ** (1 / args.decomp_legs))
+        less = replace(args, decomp_base=base, logrows=None, matrix_convolutions=False)
+        self.report(f"running samples: {knobs(args)}")
+        grafted, settings = bound(self.model, less, self.folder), self.folder / "settings.json"
+        scale = write_settings(self.model, grafted, settings, less)["model_output_scales"][-1]
+        draft = self.folder / "draft.compiled"
+        compile_circuit(grafted, settings, draft)
+        limbs = [0] * KeyLayout.within(less.value_range).limbs
+        try:
+            for inputs in (self.samples.test[:FIRST_SAMPLES], self.samples.test):
+                quantised, _ = answers(draft, limbs, inputs, "run the samples of the search")
+        except CircuitError:
+            return None
+        return loss(compare(self.floats, quantised / 2.0**scale, self.samples.labels))
+
+    def _measure(self, candidate: Candidate) -> Finalist:
+        args = candidate.run_args
+        measured = self.journal.once(["measured", asdict(args)], lambda: self._build(args))
+        cost = Cost(**measured["cost"])
+        return Finalist(candidate, cost, measured["cells"], measured["loss"])
+
+    def _build(self, args: RunArgs) -> dict[str, Any]:
+        self.report(f"building and proving: {knobs(args)}")
+        name = f"tune-{digest(asdict(args))[:12]}"
+        chosen = replace(self.circuit, name=name, samples=lambda: self.unseen, run_args=args)
+        artifacts = self.folder.parents[1]  # where the SRS are, too
+        return figures_of(chosen, artifacts=artifacts, verifiers=self.folder, gas=self.gas)
+
+
+def knobs(args: RunArgs) -> str:
+    """The knobs of a circuit in a few words."""
+    return ", ".join(
+        [
+            f"scales {args.input_scale} and {args.param_scale}",
+            f"multiplier {args.scale_rebase_multiplier}",
+            f"{args.num_inner_cols} columns",
+            f"range {args.decomp_base}**{args.decomp_legs}",
+            *([f"2**{args.logrows} rows"] if args.logrows else []),
+            *(["matrix convolutions"] if args.matrix_convolutions else []),
+        ]
+    )
+
+
+def _value(cost: Cost, goal: Goal) -> float:
+    """What a search for this goal makes small."""
+    return {
+        "prove": cost.seconds,
+        "gas": cost.gas,
+        "balanced": math.sqrt(cost.seconds * cost.gas),
+    }[goal]
+
+
+def _best(measured: list[Finalist], goal: Goal) -> Finalist:
+    """The smallest value; among those as good, give or take noise, the smallest key."""
+    least = min(_value(finalist.cost, goal) for finalist in measured)
+    equal = [f for f in measured if _value(f.cost, goal) <= SAME * least]
+    return min(equal, key=lambda f: (f.cost.key, _value(f.cost, goal)))
