@@ -1,8 +1,12 @@
+import csv
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
+from models.data import DatasetError, arrays, drawing, mnist
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS, HEARS, READS, ROOT
 from scripts._clan import logits
@@ -10,7 +14,19 @@ from scripts._cli import ChainCommand, address
 from scripts._contracts import application
 from scripts._voice import chosen_round, exactly, require_winnable, score_from, written
 from zk.manifest import Manifest
-from zk.proof import answer, prove
+from zk.proof import Proof, answer, prove_all
+
+SOURCES = ("image", "test-image", "clip", "input")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is to be proved, for whom, and where the proof goes."""
+
+    owner: str
+    key: int
+    x: np.ndarray
+    path: Path
 
 
 @click.command(cls=ChainCommand)
@@ -23,75 +39,126 @@ from zk.proof import answer, prove
 @click.option(
     "--input", "tensor", type=click.Path(path_type=Path), help=".npy, for a circuit of your own."
 )
-@click.option(
-    "--account", required=True, help="For whom: an address, alias or test account number."
-)
+@click.option("--account", help="For whom: an address, alias or test account number.")
 @click.option(
     "--round", "number", type=click.IntRange(min=0), help="Of VoiceJudge; default: the newest."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Default: proofs/CIRCUIT-[ROUND-]ACCOUNT.json."
 )
-def cli(circuit, image, test_image, clip, tensor, account, number, out) -> None:
+@click.option(
+    "--batch",
+    type=click.Path(path_type=Path),
+    help="Many at once: a .csv with the columns account and image, test-image, clip or input.",
+)
+def cli(circuit, image, test_image, clip, tensor, account, number, out, batch) -> None:
     """Prove what the model says of a drawing or a recording, for one account, chain and contract.
 
     \b
     Example:
         ape run prove --circuit clan --test-image 7 --account 1 --network ethereum:local
         ape run prove --circuit voice --clip song.wav --account 1 --network ethereum:local
+        ape run prove --batch members.csv --network ethereum:local
     """
     manifest = Manifest(ARTIFACTS / circuit)
-    _check_source(circuit, image, test_image, clip, tensor)
-    kind, owner = application(manifest), address(account)
+    sources = dict(zip(SOURCES, (image, test_image, clip, tensor), strict=True))
+    given = {name: value for name, value in sources.items() if value is not None}
+    if batch:
+        if given or account or out:
+            raise click.UsageError("--batch goes without --account, --out and single inputs.")
+        items = _read_batch(batch)
+    else:
+        if not account:
+            raise click.UsageError("Say with --account for whom to prove, or give --batch.")
+        items = [(account, given)]
+    for _, sources in items:
+        _check_source(circuit, sources)
+    kind = application(manifest)
     if number is not None and kind == "Clan":
         raise click.UsageError("--round is of VoiceJudge: Clan has no rounds.")
+    owners = [address(name) for name, _ in items]
+    if twice := [owner for owner in owners if owners.count(owner) > 1]:
+        raise click.UsageError(f"{batch} has {twice[0]} twice: there is one proof an account.")
     contract = _deployments.contract(circuit, kind, manifest)
-    folder = out.parent if out else ROOT / "proofs"
     if kind == "VoiceJudge":
         number = chosen_round(contract, number)
-        x = _input(circuit, image, test_image, clip, tensor, folder)
-        _announce(manifest, contract, number, owner, x)
-        key = contract.keyOf(owner, number)
-        name = f"{circuit}-{number}-{owner}"
-    else:
-        x = _input(circuit, image, test_image, clip, tensor, folder)
-        key = contract.keyOf(owner)
-        name = f"{circuit}-{owner}"
-    proof = prove(manifest, key, x)
-    out = out or folder / f"{name}.json"
-    proof.save(out)
-    if kind == "Clan":
-        click.echo(logits(manifest, proof))
-    click.echo(f"proof for {owner}: {out}")
+    folder = out.parent if out else ROOT / "proofs"
+    claims = [
+        _claim(manifest, contract, owner, sources, number, folder, out)
+        for owner, (_, sources) in zip(owners, items, strict=True)
+    ]
+    proofs = prove_all(manifest, [(claim.key, claim.x) for claim in claims])
+    for claim, proof in zip(claims, proofs, strict=True):
+        _keep(manifest, claim, proof, bars=kind == "Clan" and not batch)
 
 
-def _check_source(circuit: str, image, test_image, clip, tensor) -> None:
+def _read_batch(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The account and the source of each line, as the options of the same names would give them."""
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file, restkey="", strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise click.UsageError(f"{path} cannot be read as a .csv file: {error}.") from error
+    items: list[tuple[str, dict[str, Any]]] = []
+    for line, row in enumerate(rows, start=2):
+        given = {name: value for name, value in row.items() if value}
+        account = given.pop("account", "")
+        if not account or len(given) != 1 or not set(given) <= set(SOURCES):
+            raise click.UsageError(
+                f"Line {line} of {path} should have an account and one of {', '.join(SOURCES)}."
+            )
+        ((name, value),) = given.items()
+        if name != "test-image":
+            items.append((account, {name: Path(value)}))
+        elif value.isdigit() and int(value) <= 9999:
+            items.append((account, {name: int(value)}))
+        else:
+            raise click.UsageError(
+                f"Line {line} of {path} has test-image {value!r}: a number from 0 to 9999 is."
+            )
+    if not items:
+        raise click.UsageError(f"{path} has no line below its head, such as `account,image`.")
+    return items
+
+
+def _check_source(circuit: str, given: dict) -> None:
     """One source, and one that the circuit takes."""
-    given = [source for source in (image, test_image, clip, tensor) if source is not None]
     if len(given) != 1:
         raise click.UsageError("Give one of --image, --test-image, --clip and --input.")
-    if clip is not None and circuit not in HEARS:
+    if "clip" in given and circuit not in HEARS:
         raise click.UsageError(f"{circuit} hears no recordings: give --circuit voice.")
-    if (image is not None or test_image is not None) and circuit not in READS:
+    if ("image" in given or "test-image" in given) and circuit not in READS:
         other = "--clip FILE" if circuit in HEARS else "--input FILE.npy"
         raise click.UsageError(f"{circuit} is no digit reader of this project: give {other}.")
 
 
-def _input(circuit: str, image, test_image, clip, tensor, folder: Path) -> np.ndarray:
-    """The circuit's input, shown where people would look at it."""
-    from models.data import DatasetError, arrays, drawing, mnist
+def _claim(
+    manifest: Manifest, contract, owner: str, given: dict, number: int | None, folder: Path, out
+) -> Claim:
+    """Reads an input, and asks the contract which key makes a proof of it the owner's."""
+    circuit = manifest["circuit"]
+    x = _input(circuit, given, folder)
+    if number is None:
+        return Claim(owner, contract.keyOf(owner), x, out or folder / f"{circuit}-{owner}.json")
+    _announce(manifest, contract, number, owner, x)
+    path = out or folder / f"{circuit}-{number}-{owner}.json"
+    return Claim(owner, contract.keyOf(owner, number), x, path)
 
-    if tensor is not None:
-        if (x := arrays.read(tensor).get("x")) is None:
-            raise DatasetError(f"{tensor} should have an array `x`.")
+
+def _input(circuit: str, given: dict, folder: Path) -> np.ndarray:
+    """The circuit's input, shown where people would look at it."""
+    ((name, value),) = given.items()
+    if name == "input":
+        if (x := arrays.read(value).get("x")) is None:
+            raise DatasetError(f"{value} should have an array `x`.")
         return x
-    if clip is not None:
-        return _hear(circuit, clip, folder / f"{clip.stem}.private.png")
-    if image is not None:
-        pixels = drawing.read(image)
+    if name == "clip":
+        return _hear(circuit, value, folder / f"{value.stem}.private.png")
+    if name == "image":
+        pixels = drawing.read(value)
     else:
-        pixels = mnist.drawings("test")[test_image]
-        click.echo(f"test image {test_image}, labelled {mnist.labels('test')[test_image]}:")
+        pixels = mnist.drawings("test")[value]
+        click.echo(f"test image {value}, labelled {mnist.labels('test')[value]}:")
     click.echo(drawing.as_text(pixels))
     return READS[circuit](pixels)
 
@@ -115,3 +182,10 @@ def _announce(manifest: Manifest, judge, number: int, singer: str, x: np.ndarray
         f"for {exactly(offer.threshold)} or more"
     )
     require_winnable(judge, number, singer, score)
+
+
+def _keep(manifest: Manifest, claim: Claim, proof: Proof, bars: bool) -> None:
+    proof.save(claim.path)
+    if bars:
+        click.echo(logits(manifest, proof))
+    click.echo(f"proof for {claim.owner}: {claim.path}")

@@ -48,35 +48,42 @@ class Candidate:
 def candidates(model: Model, inputs: np.ndarray, folder: Path, once: Once) -> Iterator[Candidate]:
     """All combinations; `inputs` are a few real ones, to see what is looked up in tables."""
     costs = CostModel.load()
-    layouts = []
-    for args in tqdm(_grid(model, inputs), "layouts", leave=False, disable=None):
-        found = once(["layout", asdict(args)], partial(_layout, model, args, folder))
-        layouts.append((args, *found))
+
+    def layout(args: RunArgs) -> tuple[int, bool, list[float]]:
+        return once(["layout", asdict(args)], partial(_layout, model, args, folder))
+
+    grid = _grid(model, inputs)
+    layouts = [(args, *layout(args)) for args in tqdm(grid, "layouts", leave=False, disable=None)]
     largest = 0.0
     if any(tables for *_, tables in layouts):
-        largest = once(["largest lookup"], lambda: _largest_lookup(model, inputs, folder))
-    for args, rows, matrices, tables in layouts:
+        largest = once(["largest lookup"], partial(_largest_lookup, model, inputs, folder))
+    for reference, rows, matrices, tables in layouts:
         fewest = (rows + RESERVED_ROWS - 1).bit_length()
-        for scale in PARAM_SCALES:
-            finest = max(tables, default=0) * scale / REFERENCE_SCALE
-            span = 2 * LOOKUP_MARGIN * largest * 2**finest
-            for logrows in (fewest, fewest + 1):
-                usable = 2**logrows - RESERVED_ROWS
+        for logrows in (fewest, fewest + 1):
+            usable = 2**logrows - RESERVED_ROWS
+            args = replace(reference, decomp_base=min(LARGEST_BASE, usable))
+            if _limbs(args) != _limbs(reference):
+                rows, *_ = layout(args)  # a key of more limbs takes more rows
+            if rows > usable:
+                continue
+            if fewest_logrows(rows, args) != logrows:
+                args = replace(args, logrows=logrows)
+            for scale in PARAM_SCALES:
+                finest = max(tables, default=0) * scale / REFERENCE_SCALE
+                span = 2 * LOOKUP_MARGIN * largest * 2**finest
                 shape = Shape(
                     logrows=logrows,
                     columns=args.num_inner_cols,
                     tables=len(tables) * math.ceil(span / usable),
                     matrices=matrices,
                 )
-                chosen = replace(
-                    args,
-                    input_scale=args.input_scale * scale // REFERENCE_SCALE,
-                    param_scale=scale,
-                    decomp_base=min(LARGEST_BASE, usable),
-                )
-                if fewest_logrows(rows, chosen) != logrows:
-                    chosen = replace(chosen, logrows=logrows)
+                input_scale = args.input_scale * scale // REFERENCE_SCALE
+                chosen = replace(args, input_scale=input_scale, param_scale=scale)
                 yield Candidate(chosen, shape, rows, costs.predict(shape))
+
+
+def _limbs(args: RunArgs) -> int:
+    return KeyLayout.within(args.value_range).limbs
 
 
 def bound(model: Model, args: RunArgs, folder: Path) -> Path:
@@ -127,6 +134,5 @@ def _largest_lookup(model: Model, inputs: np.ndarray, folder: Path) -> float:
     grafted, draft = bound(model, args, folder), folder / "draft.compiled"
     _, _, tables = _layout(model, args, folder)
     compile_circuit(grafted, folder / "settings.json", draft)
-    limbs = [0] * KeyLayout.within(args.value_range).limbs
-    _, lookups = answers(draft, limbs, inputs, "run the first samples")
+    _, lookups = answers(draft, [0] * _limbs(args), inputs, "run the first samples")
     return max(abs(number) for number in lookups) / 2 ** max(tables, default=0.0)

@@ -7,7 +7,7 @@ shape; a key holds so many of them for each row. Seconds follow the size of the 
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ class Shape:
     columns: int  # `num_inner_cols`, times the parts into which its rows are folded
     tables: int  # columns of lookup tables; those of range checks are in every circuit
     matrices: bool  # products checked by Freivalds' method, in columns of their own
+
+    def contains(self, other: "Shape") -> bool:
+        """Whether it is at least as large in every way, and so as costly."""
+        return all(mine >= its for mine, its in zip(astuple(self), astuple(other), strict=True))
 
     @property
     def _features(self) -> list[float]:

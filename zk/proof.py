@@ -4,16 +4,21 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from zk.binding import KeyLayout
 from zk.errors import CircuitError, InvalidProofError, sentences
 from zk.manifest import Manifest, write_whole
 from zk.witness import FIELD, felt, outputs, signed, witness
+
+AT_ONCE = 2  # proofs; each of them uses all processors most of the time
 
 
 @dataclass(frozen=True)
@@ -69,20 +74,39 @@ def answer(manifest: Manifest, x: np.ndarray) -> np.ndarray:
 
 def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
     """Proves what the circuit makes of `x`, for the account and domain in `key`."""
+    return prove_all(manifest, [(key, x)])[0]
+
+
+def prove_all(manifest: Manifest, claims: Sequence[tuple[int, np.ndarray]]) -> list[Proof]:
+    """Proves claims, each a key and an input, two at once: one alone leaves processors idle."""
+    name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
+    for _, x in claims:
+        _check(name, x)
+
+    def one(claim: tuple[int, np.ndarray]) -> Proof:
+        key, x = claim
+        return _prove(name, files, manifest.layout.split(key), x)
+
+    with (
+        os.fdopen(os.dup(2), "w") as terminal,  # `sentences` holds stderr back
+        sentences(f"prove {name}"),
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        proofs = pool.map(one, claims)
+        quiet = True if len(claims) == 1 else None
+        return list(tqdm(proofs, "proving", len(claims), leave=False, file=terminal, disable=quiet))
+
+
+def _prove(name: str, files: dict[str, str], limbs: list[int], x: np.ndarray) -> Proof:
     import ezkl
 
-    name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
-    _check(name, x)
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         run, out = Path(folder, "witness.json"), Path(folder, "proof.json")
-        with sentences(f"run the input through {name}"):
-            witness(Path(files["compiled"]), manifest.layout.split(key), x, run)
-        with sentences(f"prove {name}"):
-            ezkl.prove(str(run), files["compiled"], files["pk"], str(out), files["srs"])
+        witness(Path(files["compiled"]), limbs, x, run)
+        ezkl.prove(str(run), files["compiled"], files["pk"], str(out), files["srs"])
         # `prove` does not check the constraints, `verify` does.
         _verify(out, files, name)
-        made = json.loads(out.read_text())
-    return parse(name, made)
+        return parse(name, json.loads(out.read_text()))
 
 
 def parse(name: str, made: dict[str, Any]) -> Proof:
@@ -111,15 +135,15 @@ def verify(manifest: Manifest, proof: Proof) -> None:
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         path = Path(folder, "proof.json")
         path.write_text(json.dumps(_snark(proof)))
-        _verify(path, files, name)
+        with sentences(f"accept the proof under the key of {name}", InvalidProofError):
+            _verify(path, files, name)
 
 
 def _verify(path: Path, files: dict[str, str], name: str) -> None:
     import ezkl
 
-    with sentences(f"accept the proof under the key of {name}", InvalidProofError):
-        if not ezkl.verify(str(path), files["settings"], files["vk"], files["srs"]):
-            raise InvalidProofError(f"The proof is not valid under the key of {name}.")
+    if not ezkl.verify(str(path), files["settings"], files["vk"], files["srs"]):
+        raise InvalidProofError(f"The proof is not valid under the key of {name}.")
 
 
 def _files(manifest: Manifest, *labels: str) -> dict[str, str]:

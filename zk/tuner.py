@@ -9,7 +9,7 @@ circuit is accepted.
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -93,6 +93,19 @@ def tune(
         return _Search(circuit, samples, limits, folder, gas, report).run(goal, finalists)
 
 
+@dataclass
+class _Part:
+    """Some samples, and what came of running them through circuits."""
+
+    name: str
+    samples: np.ndarray
+    labels: np.ndarray | None
+    floats: np.ndarray
+    margin: float  # by which the range that holds them is smaller than the circuit's
+    too_small: dict[str, int] = field(default_factory=dict)  # by numbers: a range that failed
+    losses: dict[str, float] = field(default_factory=dict)
+
+
 class _Search:
     def __init__(
         self,
@@ -103,36 +116,47 @@ class _Search:
         gas: Callable[[str, Path, Proof], int],
         report: Callable[[str], None],
     ) -> None:
-        self.circuit, self.samples, self.limits = circuit, samples, limits
-        self.folder, self.gas, self.report = folder, gas, report
+        self.circuit, self.limits, self.folder = circuit, limits, folder
+        self.gas, self.report = gas, report
         self.model = read_model(circuit.model)
         self.unseen = circuit.samples()
         for given in (samples, self.unseen):
             check_samples(circuit.name, given, self.model)
-        self.floats = float_answers(circuit.model, samples.test)
-        self.too_small: dict[str, int] = {}  # by a candidate's numbers, the range that failed
-        self.losses: dict[str, float] = {}
-        unseen = (self.unseen.calibration, self.unseen.test, self.unseen.labels)
+        self.parts = [
+            _Part(name, some.test, some.labels, float_answers(circuit.model, some.test), margin)
+            for name, some, margin in (
+                ("samples of the search", samples, RANGE_MARGIN),
+                ("samples that the search never saw", self.unseen, 1),
+            )
+        ]
+        calibration, test, labels = (
+            self.unseen.calibration,
+            self.unseen.test,
+            self.unseen.labels,
+        )
         self.journal = Journal(
             folder / "journal.json",
             {
                 "model": self.model.digest,
                 "search": digest_of(samples.test, samples.labels),
-                "unseen": digest_of(*unseen),
+                "unseen": digest_of(calibration, test, labels),
             },
         )
 
     def run(self, goal: Goal, finalists: int) -> Outcome:
-        few = self.samples.test[:FIRST_SAMPLES]
+        few = self.parts[0].samples[:FIRST_SAMPLES]
         found = list(candidates(self.model, few, self.folder, self.journal.once))
         found.sort(key=lambda c: (_value(c.cost, goal), c.rows, -c.run_args.param_scale))
         self.report(f"{len(found):,} circuits laid out")
         measured: list[Finalist] = []
         refusals: list[tuple[float, str]] = []
         for candidate in found:
-            if candidate.shape in [finalist.candidate.shape for finalist in measured]:
+            if any(candidate.shape.contains(f.candidate.shape) for f in measured):
                 continue
-            if refusal := self._excess(candidate.cost) or self._rehearse(candidate):
+            refusal = self._excess(candidate.cost)
+            for part in self.parts:
+                refusal = refusal or self._rehearse(candidate, part)
+            if refusal:
                 refusals.append(refusal)
                 continue
             finalist = self._measure(candidate)
@@ -168,42 +192,43 @@ class _Search:
         )
         return (excess, words) if excess > 1 else None
 
-    def _rehearse(self, candidate: Candidate) -> tuple[float, str] | None:
-        """Runs the search's samples through a circuit with less range; why it is refused."""
+    def _rehearse(self, candidate: Candidate, part: _Part) -> tuple[float, str] | None:
+        """Runs samples through a circuit that is not built; gives why it is refused."""
         args, numbers = candidate.run_args, json.dumps(candidate.numbers)
-        if args.value_range > self.too_small.get(numbers, 0) and numbers not in self.losses:
-            question = ["loss", candidate.numbers, args.decomp_base, args.decomp_legs]
-            lost = self.journal.once(question, lambda: self._run_samples(args))
+        if args.value_range > part.too_small.get(numbers, 0) and numbers not in part.losses:
+            question = [part.name, candidate.numbers, args.decomp_base, args.decomp_legs]
+            lost = self.journal.once(question, lambda: self._run(part, args))
             if lost is None:
-                self.too_small[numbers] = args.value_range
+                part.too_small[numbers] = args.value_range
             else:
-                self.losses[numbers] = lost
-        if args.value_range <= self.too_small.get(numbers, 0):
-            return (math.inf, f"has too small a range: {knobs(args)}")
-        return self._excess(candidate.cost, self.losses[numbers])
+                part.losses[numbers] = lost  # the range changes no answer
+        if args.value_range <= part.too_small.get(numbers, 0):
+            return math.inf, f"has too small a range for {part.name}: {knobs(args)}"
+        if refusal := self._excess(candidate.cost, part.losses[numbers]):
+            return refusal[0], f"{refusal[1]}, on {part.name}: {knobs(args)}"
+        return None
 
-    def _run_samples(self, args: RunArgs) -> float | None:
-        """What quantising loses on the search's samples; None if the range does not hold them."""
-        base = int(args.decomp_base / RANGE_MARGIN ** (1 / args.decomp_legs))
+    def _run(self, part: _Part, args: RunArgs) -> float | None:
+        """What quantising loses on these samples; None if the range does not hold them."""
+        base = int(args.decomp_base / part.margin ** (1 / args.decomp_legs))
         less = replace(args, decomp_base=base, logrows=None, matrix_convolutions=False)
-        self.report(f"running samples: {knobs(args)}")
+        self.report(f"running {part.name}: {knobs(args)}")
         grafted, settings = bound(self.model, less, self.folder), self.folder / "settings.json"
         scale = write_settings(self.model, grafted, settings, less)["model_output_scales"][-1]
         draft = self.folder / "draft.compiled"
         compile_circuit(grafted, settings, draft)
         limbs = [0] * KeyLayout.within(less.value_range).limbs
         try:
-            for inputs in (self.samples.test[:FIRST_SAMPLES], self.samples.test):
-                quantised, _ = answers(draft, limbs, inputs, "run the samples of the search")
+            for inputs in (part.samples[:FIRST_SAMPLES], part.samples):
+                quantised, _ = answers(draft, limbs, inputs, f"run {part.name}")
         except CircuitError:
             return None
-        return loss(compare(self.floats, quantised / 2.0**scale, self.samples.labels))
+        return loss(compare(part.floats, quantised / 2.0**scale, part.labels))
 
     def _measure(self, candidate: Candidate) -> Finalist:
         args = candidate.run_args
-        measured = self.journal.once(["measured", asdict(args)], lambda: self._build(args))
-        cost = Cost(**measured["cost"])
-        return Finalist(candidate, cost, measured["cells"], measured["loss"])
+        found = self.journal.once(["measured", asdict(args)], lambda: self._build(args))
+        return Finalist(candidate, Cost(**found["cost"]), found["cells"], found["loss"])
 
     def _build(self, args: RunArgs) -> dict[str, Any]:
         self.report(f"building and proving: {knobs(args)}")

@@ -84,16 +84,16 @@ def float_answers(model: Path, inputs: np.ndarray) -> np.ndarray:
 
     try:
         session = onnxruntime.InferenceSession(model)
+        given = session.get_inputs()[0]
+        shape = [size if isinstance(size, int) else 1 for size in given.shape]
+        return np.stack(
+            [
+                session.run(None, {given.name: x.reshape(shape).astype(np.float32)})[0].reshape(-1)
+                for x in inputs
+            ]
+        )
     except Exception as error:  # onnxruntime's errors have no other base
         raise CircuitError(f"onnxruntime cannot run {model}: {error}") from error
-    given = session.get_inputs()[0]
-    shape = [size if isinstance(size, int) else 1 for size in given.shape]
-    return np.stack(
-        [
-            session.run(None, {given.name: x.reshape(shape).astype(np.float32)})[0].reshape(-1)
-            for x in inputs
-        ]
-    )
 
 
 def accuracy(

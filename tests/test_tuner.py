@@ -1,0 +1,171 @@
+"""The tuner: what it finds, what it refuses, and that it goes on where it was stopped."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from models.export import export
+from scripts._contracts import gas_of
+from tests.test_build import write_model
+from zk import candidates, costs, tuner
+from zk.circuit import Circuit, RunArgs, Samples, build
+from zk.costs import Cost, CostModel, Shape
+from zk.errors import CircuitError
+from zk.matrices import unfold_convolutions
+from zk.proof import prove, verify
+from zk.tuner import Limits, tune
+
+SAMPLES = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)
+SEEN, UNSEEN = np.split(SAMPLES, 2)
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    """Tunes a linear layer with an activation, on a grid of few scales and multipliers."""
+    monkeypatch.setattr(candidates, "PARAM_SCALES", (8, 4))
+    monkeypatch.setattr(candidates, "MULTIPLIERS", (1, 10))
+
+    def search(operator="Relu", unseen=UNSEEN, limits=None, **more):
+        model = write_model(tmp_path / "tiny.onnx", operator=operator)
+        circuit = Circuit("tiny", model, "TinyVerifier", lambda: Samples(unseen[:8], unseen))
+        options = {"finalists": 1, "artifacts": tmp_path / "artifacts", "gas": gas_of} | more
+        limits = limits or Limits(tolerance=0.05)
+        return tune(circuit, Samples(SEEN, SEEN), "balanced", limits, **options)
+
+    return search
+
+
+def test_winner_is_built_as_it_was_measured(search, tmp_path):
+    outcome = search(finalists=2)
+    winner = outcome.winner
+    (other,) = (f for f in outcome.finalists if f is not winner)
+    assert winner.loss <= 0.05
+    assert winner.cost.code <= 24_576
+    assert winner.cost.seconds < other.cost.seconds or winner.cost.gas < other.cost.gas
+    assert len(outcome.candidates) > 100
+    circuit = Circuit(
+        "tiny",
+        tmp_path / "tiny.onnx",
+        "TinyVerifier",
+        lambda: Samples(SEEN, UNSEEN),
+        winner.candidate.run_args,
+    )
+    manifest, _ = build(circuit, artifacts=tmp_path / "artifacts", verifiers=tmp_path)
+    assert Shape(**manifest["shape"]) == winner.candidate.shape
+    assert manifest["files"]["pk"]["bytes"] == winner.cost.key
+    proof = prove(manifest, 5, UNSEEN[0])
+    assert len(proof.proof) == winner.cost.proof
+    verify(manifest, proof)
+
+
+def test_same_search_finds_the_same(search, tmp_path):
+    first, again = search(), search(artifacts=tmp_path / "again")
+    assert again.winner.candidate == first.winner.candidate
+    assert again.winner.loss == first.winner.loss
+
+
+def test_search_goes_on_where_it_was_stopped(search, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(gas=stopped)
+
+    def unwanted(*_, **__):
+        pytest.fail("this was done before")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(candidates, "write_settings", unwanted)
+        patch.setattr(tuner, "write_settings", unwanted)
+        outcome = search()
+        patch.setattr(tuner, "figures_of", unwanted)
+        assert search().winner == outcome.winner
+
+
+def test_other_samples_start_the_search_anew(search):
+    assert search().winner.loss != search(unseen=UNSEEN / 2).winner.loss
+
+
+def test_limits_that_nothing_meets(search, monkeypatch):
+    with pytest.raises(CircuitError, match=r"the nearest needs a proving key of [\d.]+ MB, more"):
+        search(limits=Limits(key=1000))
+    with pytest.raises(CircuitError, match=r"the nearest has a verifier of [\d,]+ bytes, more"):
+        search(limits=Limits(code=1000))
+    monkeypatch.setattr(candidates, "PARAM_SCALES", (1,))
+    with pytest.raises(CircuitError, match=r"the nearest loses [\d.]+% by quantising, more than"):
+        search(limits=Limits(tolerance=0))
+
+
+def test_samples_of_the_search_alone_do_not_decide(search):
+    """What holds on the search's samples, and not on the unseen ones, is refused."""
+    with pytest.raises(CircuitError, match="too small a range for samples that the search never"):
+        search(unseen=UNSEEN * 1e9, limits=Limits(tolerance=1, code=10**6))
+
+
+def test_unsupported_operator_is_named(search):
+    with pytest.raises(CircuitError, match="the operator Mish is not supported"):
+        search(operator="Mish")
+
+
+def test_predictions_are_those_that_were_measured():
+    """The committed cost model, held against the measurements that it is fitted to."""
+    content = json.loads(costs.MEASUREMENTS.read_text())
+    model = CostModel.load()
+    for row in content:
+        shape, cost = Shape(**row["shape"]), Cost(**row["cost"])
+        predicted = model.predict(shape)
+        for name, share in (("key", 0.1), ("proof", 0.1), ("gas", 0.1), ("code", 0.2)):
+            assert getattr(predicted, name) == pytest.approx(getattr(cost, name), rel=share)
+
+
+CONVOLUTIONS = {
+    "plain": (nn.Conv2d(1, 3, 5), (1, 1, 9, 9)),
+    "strides and pads": (nn.Conv2d(2, 3, (3, 2), stride=(2, 1), padding=(1, 2)), (1, 2, 9, 7)),
+    "dilated, no bias": (nn.Conv2d(2, 3, 3, dilation=2, bias=False), (1, 2, 9, 7)),
+    "one dimension": (nn.Conv1d(2, 4, 3, stride=2), (1, 2, 15)),
+    "in groups": (nn.Conv2d(4, 4, 3, groups=2), (1, 4, 6, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_convolution_as_a_matrix_product_answers_the_same(kind, tmp_path):
+    layer, shape = CONVOLUTIONS[kind]
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    model = onnx.load(export(layer, x, tmp_path / "layer.onnx"))
+    expected = layer(x).detach().numpy()
+    assert unfold_convolutions(model) == (0 if kind == "in groups" else 1)
+    onnx.checker.check_model(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (found,) = session.run(None, {"x": x.numpy()})
+    assert found.shape == expected.shape
+    assert np.allclose(found, expected, atol=1e-5)
+
+
+def test_matrix_convolutions_are_proved_with_the_same_answers(tmp_path):
+    """In the circuit, too: the same outputs, from fewer cells."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 2))
+    inputs = np.random.default_rng(0).integers(0, 5, (6, 1, 8, 8)).astype(np.float32)
+    model = export(network, torch.from_numpy(inputs[:1]), tmp_path / "conv.onnx")
+    args = RunArgs(0, 6, 10, num_inner_cols=1, decomp_base=1000, decomp_legs=3)
+    built = []
+    for name, matrices in (("plain", False), ("matrices", True)):
+        circuit = Circuit(
+            name,
+            model,
+            f"{name.capitalize()}Verifier",
+            lambda: Samples(inputs, inputs),
+            replace(args, matrix_convolutions=matrices),
+        )
+        manifest, _ = build(circuit, artifacts=tmp_path, verifiers=tmp_path)
+        built.append((manifest, prove(manifest, 5, inputs[0])))
+    (plain, first), (matrices, second) = built
+    assert first.instances == second.instances
+    assert matrices["cells"] < 0.8 * plain["cells"]
+    verify(matrices, second)
