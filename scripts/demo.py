@@ -7,7 +7,7 @@ import click
 from ape.logging import logger
 
 from scripts import _clan, _voice
-from scripts._circuits import circuit, run_build
+from scripts._circuits import HEARS, READS, circuit, run_build
 from scripts._cli import Command, free_port
 from scripts._contracts import deploy
 from zk.errors import CircuitError
@@ -65,7 +65,7 @@ def _draw(step: Step, manifest: Manifest, clan) -> None:
         click.echo(drawing.as_text(pixels[2:26]))
         step(f"{name} proves what the model reads, in the name of {account.address}")
         proving = time.monotonic()
-        proof = prove(manifest, clan.keyOf(account), drawing.block_sums(pixels))
+        proof = prove(manifest, clan.keyOf(account), READS["clan"](pixels))
         seconds = time.monotonic() - proving
         click.echo(_clan.logits(manifest, proof))
         click.echo(f"a proof of {len(proof.proof):,} bytes, made in {seconds:.1f} s")
@@ -90,7 +90,7 @@ def _sing(step: Step, manifest: Manifest, judge) -> None:
     voice, emotion, sentence = SONG
     clip = voices.synthetic_clip(voice, emotion, sentence)
     step(f"Dora, {singer.address}, sings: a synthetic voice, {emotion}")
-    x = sound.VIEWS["voice"](sound.read(clip.path))
+    x = HEARS["voice"](sound.read(clip.path))
     score = _voice.score_from(int(answer(manifest, x)[0]), manifest["output_scale"])
     click.echo(f"{clip.path.name}: the judge's score is {_voice.written(score)}")
     step("Dora proves her score, for this round and in her own name")

@@ -18,6 +18,7 @@ from zk.journal import Journal
 # As `ape run tune` finds them for such networks: whole numbers in, and no rescaling.
 ARGS = RunArgs(0, 6, 10, decomp_base=4096, decomp_legs=2)
 MOST_FILTERS = 32
+SHOWN = 5  # of each size
 
 EPOCHS = 12  # of a digit reader: enough to compare
 SIDES = {14: drawing.block_sums, 12: drawing.middle_sums}
@@ -158,19 +159,17 @@ def _most_filters(variant: Variant) -> int:
 
 
 def _report(kind: str, found: list[tuple[Variant, int, float]]) -> str:
-    """The best of each size first."""
+    """The best few of each size."""
     costs = CostModel.load()
-    rows = [
-        [
-            f"{variant.columns} x 2^{variant.logrows}",
-            f"{costs.predict(Shape(variant.logrows, variant.columns, 0, False)).seconds:.2f} s",
-            variant.words,
-            variant.activation,
-            str(filters),
-            f"{reached:.2%}" if kind == "digits" else f"{reached:.3f}",
-        ]
-        for variant, filters, reached in found
-    ]
-    rows.sort(key=lambda row: (row[1], row[-1]), reverse=True)
+    lines = []
+    for size in dict.fromkeys((variant.logrows, variant.columns) for variant, *_ in found):
+        same = [row for row in found if (row[0].logrows, row[0].columns) == size]
+        predicted = costs.predict(Shape(*size, tables=0, matrices=False)).seconds
+        for variant, filters, reached in sorted(same, key=lambda row: -row[2])[:SHOWN]:
+            score = f"{reached:.2%}" if kind == "digits" else f"{reached:.3f}"
+            cells = f"{variant.columns} x 2^{variant.logrows}"
+            line = [cells, f"{predicted:.2f} s", variant.words, variant.activation, str(filters)]
+            lines.append([*line, score])
     reads = "accuracy" if kind == "digits" else "correlation"
-    return table(["cells", "predicted", "convolution", "activation", "filters", reads], rows)
+    head = ["cells", "predicted", "convolution", "activation", "filters", reads]
+    return table(head, lines)

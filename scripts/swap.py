@@ -6,7 +6,7 @@ import numpy as np
 from ape.exceptions import ContractLogicError
 from ape.logging import logger
 
-from scripts._circuits import circuit, run_build
+from scripts._circuits import READS, circuit, run_build
 from scripts._clan import read_digit
 from scripts._cli import ChainCommand, refusal, signer
 from scripts._contracts import deploy, deploy_verifier
@@ -39,7 +39,7 @@ def cli(account: str | None) -> None:
     sender = signer(account)
     clan, bad_verifier = deploy(good, sender), deploy_verifier(bad, sender)
     good_verifier = ape.project.ClanVerifier.at(clan.verifier())
-    views = drawing.block_sums(mnist.drawings("test"))
+    views = READS["clan"](mnist.drawings("test"))
     chosen = next(i for i, x in enumerate(views) if _reading(good, x) != _reading(bad, x))
     click.echo(f"\n{drawing.as_text(mnist.drawings('test')[chosen])}")
     click.echo(f"test image {chosen}, labelled {mnist.labels('test')[chosen]}\n")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from ape.exceptions import CustomError
 
-from scripts._circuits import ROOT, circuit, run_build
+from scripts._circuits import HEARS, READS, ROOT, circuit, run_build
 from scripts._cli import free_port
 from scripts._contracts import deploy, deploy_verifier
 from scripts._voice import score_from
@@ -28,7 +28,15 @@ os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
 UPSTREAM_PORT = 8544  # of node.ethereum.mainnet.uri in ape-config.yaml
 
 # What needs no chain, or starts one of its own, runs once: with the plain anvil, not on the fork.
-OFF_CHAIN = ["test_build.py", "test_commands.py", "test_data.py", "test_sound.py", "test_voices.py"]
+OFF_CHAIN = [
+    "test_bench.py",
+    "test_build.py",
+    "test_commands.py",
+    "test_data.py",
+    "test_sound.py",
+    "test_tuner.py",
+    "test_voices.py",
+]
 
 # Which of MNIST's test images each test account draws: three 7s, two 1s, two 0s, one 4.
 DRAWINGS = (0, 17, 26, 2, 5, 3, 10, 4)
@@ -125,9 +133,9 @@ def bad_verifier(bad_manifest, deployer):
 @pytest.fixture(scope="session")
 def views():
     """What the circuit sees of MNIST's test images."""
-    from models.data import drawing, mnist
+    from models.data import mnist
 
-    return drawing.block_sums(mnist.drawings("test"))
+    return READS["clan"](mnist.drawings("test"))
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +187,7 @@ def heard() -> list[np.ndarray]:
     paths = [
         song if isinstance(song, Path) else voices.synthetic_clip(*song).path for song in SONGS
     ]
-    return [sound.VIEWS["voice"](sound.read(path)) for path in paths]
+    return [HEARS["voice"](sound.read(path)) for path in paths]
 
 
 @pytest.fixture(scope="session")

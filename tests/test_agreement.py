@@ -49,14 +49,14 @@ def test_torch_is_onnxruntime(name):
 
 @pytest.mark.parametrize("name", DIGITS)
 def test_exports_are_as_accurate_as_their_recipes_demand(name):
-    assert digits.test(name, load(name)) >= digits.RECIPES[name].floor
+    assert digits.test(load(name), drawing.VIEWS[name]) >= digits.RECIPES[name].floor
 
 
 def test_training_sees_what_proving_sees():
     """The views for torch, on the training device, are those of numpy."""
     images = torch.tensor(mnist.images("test")[:20]).unsqueeze(1) / 255
-    for name, view in drawing.VIEWS.items():
-        trained_on = digits.view_of(name, images).numpy()
+    for view in drawing.VIEWS.values():
+        trained_on = digits.view_of(view, images).numpy()
         assert (trained_on == view(mnist.drawings("test")[:20])).all()
 
 
@@ -70,18 +70,21 @@ def test_onnxruntime_is_the_witness(manifest, views):
 
 def test_whole_numbers_stay_exact(manifest, views):
     """The circuit is integer arithmetic on the rounded weights, to the last unit."""
+    scale = 2.0 ** manifest["run_args"]["param_scale"]
     model = {
-        t.name: numpy_helper.to_array(t)
+        t.name: numpy_helper.to_array(t).astype(float)
         for t in onnx.load(manifest.file("model")).graph.initializer
     }
-    rounded = {name: np.sign(w) * np.floor(np.abs(w) * 64 + 0.5) for name, w in model.items()}
-    x = views[0]
-    windows = np.lib.stride_tricks.sliding_window_view(x[0], (4, 4))[::2, ::2]
-    hidden = np.einsum("ijkl,ckl->cij", windows, rounded["0.weight"][:, 0])
-    hidden = np.maximum(hidden + rounded["0.bias"][:, None, None], 0).reshape(-1)
-    bias = np.sign(model["3.bias"]) * np.floor(np.abs(model["3.bias"]) * 2**12 + 0.5)
-    expected = rounded["3.weight"] @ hidden + bias
-    run = witness(manifest.file("compiled"), manifest.layout.widest, x)
+
+    def rounded(name: str, power: int = 1) -> np.ndarray:
+        return np.sign(model[name]) * np.floor(np.abs(model[name]) * scale**power + 0.5)
+
+    kernel = model["0.weight"].shape[2:]
+    windows = np.lib.stride_tricks.sliding_window_view(views[0][0], kernel)[::3, ::3]
+    hidden = np.einsum("ijkl,ckl->cij", windows, rounded("0.weight")[:, 0])
+    hidden = (hidden + rounded("0.bias")[:, None, None]).reshape(-1) ** 2
+    expected = rounded("3.weight") @ hidden + rounded("3.bias", 3)
+    run = witness(manifest.file("compiled"), manifest.layout.widest, views[0])
     assert (outputs(run) == expected).all()
 
 

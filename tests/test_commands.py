@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,12 +17,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from scripts._circuits import ROOT
+from scripts._circuits import ROOT, RUN_ARGS
 from scripts._cli import free_port
 from scripts._contracts import deploy, runtime_sha256
 from scripts._voice import exactly
 from tests.conftest import REAL_VOICE, start_anvil
 from tests.test_build import write_model
+from zk.circuit import RunArgs
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof, prove, verify
@@ -235,6 +237,45 @@ def test_demo_tells_both_stories():
     assert "the thief's credit  0 ether" in result.stdout
 
 
+def test_prove_a_batch(node, tmp_path):
+    assert ape("deploy", "--only", "clan", **node).returncode == 0
+    batch = tmp_path / "members.csv"
+    batch.write_text("account,test-image\n3,1\n4,2\n")
+    result = ape("prove", "--batch", str(batch), **node)
+    assert result.returncode == 0, result.stderr
+    proofs = [Path(path) for path in re.findall(r"proof for \w+: (.+)", result.stdout)]
+    try:
+        assert [proof.parent for proof in proofs] == [ROOT / "proofs"] * 2
+        for proof, clan in zip(proofs, (2, 1), strict=True):
+            assert f"joined clan {clan}" in ape("join", str(proof), **node).stdout
+    finally:
+        for proof in proofs:
+            proof.unlink()
+
+
+def test_prove_refuses_a_bad_batch(node, tmp_path):
+    cases = [
+        ("cannot be read as a .csv file", None),
+        ("has no line below its head", "account,test-image\n"),
+        ("Line 2 of", "account,test-image\n,0\n"),
+        ("Line 3 of", "account,test-image,image\n1,0,\n2,0,x.png\n"),
+        ("Line 2 of", "account,picture\n1,0\n"),
+        ("has test-image '10000'", "account,test-image\n1,10000\n"),
+        ("twice", "account,test-image\n1,0\n1,1\n"),
+        ("There is no drawing", "account,image\n1,nothing.png\n"),
+        ("clan hears no recordings", "account,clip\n1,song.wav\n"),
+    ]
+    assert ape("deploy", "--only", "clan", **node).returncode == 0
+    commands = []
+    for number, (reason, content) in enumerate(cases):
+        batch = tmp_path / f"{number}.csv"
+        if content is not None:
+            batch.write_text(content)
+        commands.append((reason, "prove", "--batch", str(batch)))
+    both = ("goes without --account", "prove", "--batch", "x.csv", "--account", "1")
+    all_refused([*commands, both, ("Say with --account", "prove", "--test-image", "0")], node)
+
+
 def rpc(node: dict[str, str], method: str, *params: object) -> None:
     from web3 import HTTPProvider
     from web3.types import RPCEndpoint
@@ -436,6 +477,33 @@ def test_own_model_is_built_and_proved(tmp_path):
     finally:
         shutil.rmtree(ROOT / "artifacts" / "ownmodel", ignore_errors=True)
         (ROOT / "contracts" / "verifiers" / "OwnmodelVerifier.sol").unlink(missing_ok=True)
+
+
+def test_own_model_is_tuned(tmp_path):
+    """What `tune` finds for a model of the user's is what `build` builds."""
+    write_model(tmp_path / "own.onnx")
+    numbers = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
+    np.savez(tmp_path / "own.npz", x=numbers)
+    model = ["--onnx", str(tmp_path / "own.onnx"), "--data", str(tmp_path / "own.npz")]
+    model += ["--name", "tunedmodel"]
+    before = RUN_ARGS.read_bytes()
+    try:
+        limits = ["--for", "gas", "--measure", "1", "--tolerance", "0.1"]
+        assert "needs a proving key of" in refused(ape("tune", *model, "--max-key", "0.001"))
+        assert RUN_ARGS.read_bytes() == before
+        result = ape("tune", *model, *limits)
+        assert "tunedmodel is tuned" in result.stdout, result.stderr
+        assert "the predictions were off by at most" in result.stdout
+        assert (ROOT / "artifacts" / "tune" / "tunedmodel" / "gas.png").stat().st_size > 10_000
+        assert ape("build", *model).returncode == 0
+        found = json.loads(RUN_ARGS.read_text())["tunedmodel"]
+        assert Manifest(ROOT / "artifacts" / "tunedmodel")["run_args"] == found
+        assert found != asdict(RunArgs())
+    finally:
+        RUN_ARGS.write_bytes(before)
+        for folder in ("tunedmodel", "tune/tunedmodel"):
+            shutil.rmtree(ROOT / "artifacts" / folder, ignore_errors=True)
+        (ROOT / "contracts" / "verifiers" / "TunedmodelVerifier.sol").unlink(missing_ok=True)
 
 
 def test_spec_names_tests_that_exist():

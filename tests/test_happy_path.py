@@ -26,7 +26,7 @@ def test_happy_path(manifest, clan, proof_of, accounts, relayer):
         clan.Joined(account=members[0], clan=7),
         clan.LeaderChanged(clan=7, members=1),
     ]
-    assert receipt.gas_used <= 640_000
+    assert receipt.gas_used <= 480_000
 
     # 5. The second joins another clan: between equals, the lowest digit leads.
     receipt = clan.join(members[1], proofs[1].proof, proofs[1].instances, sender=members[1])

@@ -99,7 +99,7 @@ def test_limits_that_nothing_meets(search, monkeypatch):
         search(limits=Limits(code=1000))
     monkeypatch.setattr(candidates, "PARAM_SCALES", (1,))
     with pytest.raises(CircuitError, match=r"the nearest loses [\d.]+% by quantising, more than"):
-        search(limits=Limits(tolerance=0))
+        search(limits=Limits(tolerance=0, code=10**6))
 
 
 def test_samples_of_the_search_alone_do_not_decide(search):

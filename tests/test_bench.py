@@ -1,0 +1,79 @@
+"""What the benchmark says of itself: its prices, its notes, and the figures on record."""
+
+import json
+
+import pytest
+
+from scripts import _documents
+from scripts._circuits import ROOT
+from scripts._growth import exponent
+from scripts._prices import PRICES, Price
+from zk.journal import Journal
+
+RECORD = json.loads((ROOT / "docs" / "benchmarks.json").read_text())
+ROWS = RECORD["rows"]
+
+
+def seconds(name: str) -> float:
+    """From the input to a checked proof."""
+    return sum(ROWS[name][step] for step in ("witness", "prove", "verify"))
+
+
+@pytest.mark.parametrize(
+    ("name", "notebook", "times"),
+    [
+        ("clan", "clan notebook", 60),
+        ("clan-dash", "clan notebook", 100),
+        ("clan-lenet", "clan notebook", 3),
+        ("voice", "voice notebook", 10),
+    ],
+)
+def test_recorded_ratios(name, notebook, times):
+    assert seconds(notebook) >= times * seconds(name)
+
+
+def test_recorded_figures():
+    clan, lenet, voice = (ROWS[name] for name in ("clan", "clan-lenet", "voice"))
+    assert clan["accuracy"]["samples"] == 10_000
+    assert clan["accuracy"]["quantised"] >= 0.98
+    assert clan["memory"] <= 350e6
+    assert clan["call"] <= 480_000
+    assert abs(lenet["accuracy"]["float"] - lenet["accuracy"]["quantised"]) <= 0.003
+    assert voice["accuracy"]["correlation"]["quantised"] >= 0.45
+    assert voice["accuracy"]["error"]["quantised"] <= 0.85
+
+
+def test_gas_in_dollars():
+    assert Price(gwei=10, coin=2_000).dollars(gas=500_000, calldata=3_000) == pytest.approx(10)
+    # 1,000 bytes of data count as 793.9; 16 x 5,227 x 1 gwei each, in millionths.
+    rollup = Price(gwei=0, coin=1_000, l1_gwei=1)
+    assert rollup.dollars(gas=1, calldata=1_000) == pytest.approx(66.4e-6, rel=0.01)
+    assert RECORD["prices"]["mainnet"]["gwei"] == PRICES["mainnet"].gwei
+
+
+def test_exponent_of_growth():
+    points = [{"cells": 2**k, "prove": 0.1 * 2 ** (0.5 * k)} for k in range(10, 19)]
+    assert exponent(points) == pytest.approx(0.5)
+
+
+def test_note_replaces_what_was_measured_before(tmp_path, monkeypatch):
+    path = tmp_path / "benchmarks.md"
+    path.write_text("# Title\n\n<!-- measured: bench -->\nold\n<!-- end -->\n\nAfter.\n")
+    monkeypatch.setattr(_documents, "BENCHMARKS", path)
+    for text in ("first", "second"):
+        _documents.note("bench", text)
+    expected = "# Title\n\n<!-- measured: bench -->\n\nsecond\n\n<!-- end -->\n\nAfter.\n"
+    assert path.read_text() == expected
+
+
+def test_journal_answers_once_and_about_one_thing(tmp_path):
+    path, asked = tmp_path / "journal.json", []
+
+    def answer() -> int:
+        asked.append(1)
+        return len(asked)
+
+    for about, expected in (("this", 1), ("this", 1), ("that", 2), ("this", 3)):
+        assert Journal(path, about).once(["question", 7], answer) == expected
+    path.write_text("{")  # a damaged one starts anew
+    assert Journal(path, "this").once(["question", 7], answer) == 4
