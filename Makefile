@@ -14,8 +14,8 @@ test: setup  ## Everything on a plain anvil; what touches the chain also on an a
 	@$(ACTIVATE) ape test
 	@$(ACTIVATE) ape test --network ethereum:mainnet-fork:foundry
 
-bench: setup  ## Measure, and write docs/benchmarks.md. Takes about ten minutes and 5 GB of memory.
-	@$(ACTIVATE) ape run bench --network ethereum:local
+bench: setup  ## Measure against the notebooks, and write docs/benchmarks.md. Takes 5 GB of memory.
+	@$(ACTIVATE) ape run bench --quick --network ethereum:local
 
 lint: setup
 	@$(ACTIVATE) ruff check . && ruff format --check . && mypy

@@ -10,14 +10,15 @@ from zk.costs import RESERVED_ROWS
 
 
 def largest(network: Callable, shape: tuple[int, ...], args: RunArgs, logrows: int) -> int:
-    """The most units that fit, where `network` makes an untrained network of so many units.
-
-    Rows grow by the same number with each unit. 0 if not even one fits.
-    """
+    """The most units that fit, where `network` makes an untrained network of so many units."""
     few, more = 1, 3
     first, second = (_rows(network(units), shape, args) for units in (few, more))
-    each = (second - first) / (more - few)
-    return max(0, few + int((2**logrows - RESERVED_ROWS - first) // each))
+    each, room = (second - first) / (more - few), 2**logrows - RESERVED_ROWS
+    units = few + int((room - first) // each)
+    # Rows grow almost by the same number with each unit.
+    while units > 0 and (excess := _rows(network(units), shape, args) - room) > 0:
+        units -= max(1, int(excess // (2 * each)))
+    return max(0, units)
 
 
 def _rows(network, shape: tuple[int, ...], args: RunArgs) -> int:

@@ -92,6 +92,11 @@ def test_other_samples_start_the_search_anew(search):
     assert search().winner.loss != search(unseen=UNSEEN / 2).winner.loss
 
 
+def test_another_model_starts_the_search_anew(search):
+    """Nothing that was made from the first model is taken for the second's."""
+    assert search(operator="Relu").candidates != search(operator="Sigmoid").candidates
+
+
 def test_limits_that_nothing_meets(search, monkeypatch):
     with pytest.raises(CircuitError, match=r"the nearest needs a proving key of [\d.]+ MB, more"):
         search(limits=Limits(key=1000))

@@ -90,7 +90,8 @@ def bound(model: Model, args: RunArgs, folder: Path) -> Path:
     """The model with a key, as these knobs have it."""
     layout = KeyLayout.within(args.value_range)
     matrices = args.matrix_convolutions
-    path = folder / f"bound-{layout.limbs}{'-matrices' if matrices else ''}.onnx"
+    kind = f"{layout.limbs}{'-matrices' if matrices else ''}"
+    path = folder / f"bound-{model.digest[:16]}-{kind}.onnx"
     if not path.is_file():
         bind(model, layout, folder / "model.onnx", path, matrices)
     return path

@@ -102,7 +102,9 @@ class _Part:
     labels: np.ndarray | None
     floats: np.ndarray
     margin: float  # by which the range that holds them is smaller than the circuit's
-    too_small: dict[str, int] = field(default_factory=dict)  # by numbers: a range that failed
+    # By a candidate's numbers: the largest range that failed, the smallest that held, the loss.
+    too_small: dict[str, int] = field(default_factory=dict)
+    enough: dict[str, int] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
 
 
@@ -195,14 +197,16 @@ class _Search:
     def _rehearse(self, candidate: Candidate, part: _Part) -> tuple[float, str] | None:
         """Runs samples through a circuit that is not built; gives why it is refused."""
         args, numbers = candidate.run_args, json.dumps(candidate.numbers)
-        if args.value_range > part.too_small.get(numbers, 0) and numbers not in part.losses:
+        span = args.value_range
+        if part.too_small.get(numbers, 0) < span < part.enough.get(numbers, span + 1):
             question = [part.name, candidate.numbers, args.decomp_base, args.decomp_legs]
             lost = self.journal.once(question, lambda: self._run(part, args))
             if lost is None:
-                part.too_small[numbers] = args.value_range
+                part.too_small[numbers] = span
             else:
+                part.enough[numbers] = span
                 part.losses[numbers] = lost  # the range changes no answer
-        if args.value_range <= part.too_small.get(numbers, 0):
+        if span <= part.too_small.get(numbers, 0):
             return math.inf, f"has too small a range for {part.name}: {knobs(args)}"
         if refusal := self._excess(candidate.cost, part.losses[numbers]):
             return refusal[0], f"{refusal[1]}, on {part.name}: {knobs(args)}"
@@ -212,7 +216,6 @@ class _Search:
         """What quantising loses on these samples; None if the range does not hold them."""
         base = int(args.decomp_base / part.margin ** (1 / args.decomp_legs))
         less = replace(args, decomp_base=base, logrows=None, matrix_convolutions=False)
-        self.report(f"running {part.name}: {knobs(args)}")
         grafted, settings = bound(self.model, less, self.folder), self.folder / "settings.json"
         scale = write_settings(self.model, grafted, settings, less)["model_output_scales"][-1]
         draft = self.folder / "draft.compiled"
