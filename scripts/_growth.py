@@ -69,14 +69,15 @@ def _dense(hidden: int):
 
 
 def _convolution(sigmoids: int):
-    """A convolution and one or two linear layers, with squares where there is no sigmoid."""
+    """A convolution and two linear layers, with up to two sigmoids between them."""
     import torch
     from torch import nn
 
     from models.square import Square
 
     torch.manual_seed(0)
-    first, second = (nn.Sigmoid if sigmoids > number else Square for number in range(2))
+    first = nn.Sigmoid if sigmoids > 0 else Square
+    second = nn.Sigmoid if sigmoids > 1 else nn.ReLU
     return nn.Sequential(
         *(nn.Conv2d(1, 2, 3, stride=3), first(), nn.Flatten()),
         *(nn.Linear(8, 8), second(), nn.Linear(8, 10)),

@@ -33,7 +33,7 @@ ETHER = 10**18
 
 # Each circuit, its network in words, and the notebook that it is held against.
 OURS = {
-    "clan": ("18 of 5x5/3 on 12x12, squares, linear", "clan notebook"),
+    "clan": ("8 of 4x4/2 on 12x12, squares, linear", "clan notebook"),
     "clan-dash": ("8 of 6x6/3 on 12x12, squares, linear", "clan notebook"),
     "clan-lenet": ("LeNet 784-6-16-120-84-10, tuned", "clan notebook"),
     "voice": ("9 of 16x4/2 on 16x32, squares, linear", "voice notebook"),

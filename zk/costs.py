@@ -35,18 +35,25 @@ class Shape:
         return all(mine >= its for mine, its in zip(astuple(self), astuple(other), strict=True))
 
     @property
-    def _features(self) -> list[float]:
-        # From four columns on, polynomials are of a degree that doubles the larger domain.
-        steep = self.columns if self.columns > 3 else 0
+    def features(self) -> list[float]:
+        """What the number of its polynomials is made of."""
         return [
             1,
             self.columns,
-            steep,
             self.tables,
             self.tables * self.columns,
             self.matrices,
             self.matrices * self.columns,
         ]
+
+    @property
+    def values(self) -> int:
+        """How many values a key holds of a polynomial for each row.
+
+        As coefficients, at the rows, and on a domain four times as large; eight times, where a
+        constraint multiplies as many columns or tables.
+        """
+        return 10 if self.columns > 3 or self.tables > 5 else 6
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,9 @@ class CostModel:
 
     def __init__(self, measured: Iterable[tuple[Shape, Cost]]) -> None:
         shapes, costs = zip(*measured, strict=True)
-        features = np.array([shape._features for shape in shapes])
-        units = [_units(*pair) for pair in zip(shapes, costs, strict=True)]
-        self._units = _fitted(features, np.array(units))
+        features = np.array([shape.features for shape in shapes])
+        polynomials = [cost.key / _row(shape) for shape, cost in zip(shapes, costs, strict=True)]
+        self._polynomials = _fitted(features, np.array(polynomials))
         self._figures = {
             name: _fitted(features, np.array([getattr(cost, name) for cost in costs]))
             for name in ("proof", "code", "gas")
@@ -81,8 +88,8 @@ class CostModel:
         return cls((Shape(**row["shape"]), Cost(**row["cost"])) for row in content)
 
     def predict(self, shape: Shape) -> Cost:
-        features = np.array(shape._features)
-        key = float(features @ self._units) * FIELD_BYTES * 2**shape.logrows
+        features = np.array(shape.features)
+        key = float(features @ self._polynomials) * _row(shape)
         figures = {name: float(features @ fitted) for name, fitted in self._figures.items()}
         return Cost(key=key, seconds=float(self._seconds @ [1, key]), **figures)
 
@@ -92,9 +99,9 @@ def save(measured: Iterable[tuple[Shape, Cost]], path: Path = MEASUREMENTS) -> N
     write_whole(path, "[\n  " + ",\n  ".join(rows) + "\n]\n")
 
 
-def _units(shape: Shape, cost: Cost) -> float:
-    """How many polynomials of a number a row a key holds."""
-    return cost.key / FIELD_BYTES / 2**shape.logrows
+def _row(shape: Shape) -> int:
+    """The bytes that a key holds of one polynomial."""
+    return FIELD_BYTES * shape.values * 2**shape.logrows
 
 
 def _fitted(features: np.ndarray, values: np.ndarray) -> np.ndarray:

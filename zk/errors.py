@@ -43,7 +43,8 @@ def _reason(message: str, printed: str) -> str:
     unsupported = UNSUPPORTED.search(printed) or UNSUPPORTED.search(message)
     if unsupported:
         return f"the operator {unsupported.group(1)} is not supported"
-    if limit := re.search(r"too large to be represented by (base \d+ and n \d+)", printed):
+    said = f"{printed} {message}"
+    if limit := re.search(r"too large to be represented by (base \d+ and n \d+)", said):
         # The value itself may be private.
         return f"a value leaves the circuit's range, {limit.group(1)}"
     return re.sub(r"\s+", " ", re.sub(r"^Failed to [\w ]+: ", "", message)).strip(" .")
