@@ -23,6 +23,8 @@ EXPORTS = ROOT / "models" / "exports"
 CALIBRATION_SAMPLES = 32
 SEARCH_SAMPLES = 500  # for the tuner, from the training data
 TEST_SAMPLES = 1000  # of the 10,000; `ape run bench` measures them all
+# A witness of these takes ten times as long.
+SLOW_TESTS = {"clan-lenet": 200, "clan-conv-6-16": 200}
 
 # The model and the generated verifier of each circuit.
 CIRCUITS = {
@@ -73,8 +75,9 @@ def keep(name: str, run_args: RunArgs) -> None:
     write_whole(RUN_ARGS, json.dumps(content, indent=2) + "\n")
 
 
-def digit_samples(name: str, tests: int = TEST_SAMPLES) -> Samples:
+def digit_samples(name: str, tests: int | None = None) -> Samples:
     """Drawings as the circuit's model sees them; calibration never sees a test image."""
+    tests = tests or SLOW_TESTS.get(name, TEST_SAMPLES)
     view = READS[name]
     return Samples(
         calibration=view(mnist.drawings("train", CALIBRATION_SAMPLES)),

@@ -23,8 +23,8 @@ def seconds(name: str) -> float:
     ("name", "notebook", "times"),
     [
         ("clan", "clan notebook", 60),
-        ("clan-dash", "clan notebook", 100),
-        ("clan-lenet", "clan notebook", 3),
+        ("clan-dash", "clan notebook", 90),
+        ("clan-lenet", "clan notebook", 2.5),
         ("voice", "voice notebook", 10),
     ],
 )
