@@ -149,7 +149,9 @@ def chosen_circuit(
 ) -> Circuit:
     """The circuit that --circuit names, or that --onnx, --data and --name make."""
     if not onnx:
-        if not name or data or own:
+        if data or own:
+            raise click.UsageError("--data and --name go with --onnx.")
+        if not name:
             raise click.UsageError("Give --circuit, or --onnx with --data and --name.")
         return circuit(name)
     if name or not data or not own:

@@ -11,26 +11,24 @@ import numpy as np
 
 from scripts._circuits import ARTIFACTS
 from scripts._contracts import gas_of
-from scripts._sizes import largest
 from zk.circuit import Circuit, RunArgs, Samples
 from zk.costs import Cost, Shape, save
 from zk.journal import Journal
-from zk.manifest import digest
 from zk.measure import figures_of
 
-SIDE = 6
-SHAPE = (1, 1, SIDE, SIDE)
 ARGS = RunArgs(0, 6, 10, num_inner_cols=1, decomp_base=992, decomp_legs=3)
-SIZES, QUICK_SIZES = range(10, 19), range(10, 15)  # rows as powers of two
+SERIES_SIDE, SURVEY_SIDE = 4, 6  # of the square inputs
+# Hidden units that all but fill 2**10 to 2**18 rows, and how many of them --quick measures.
+HIDDEN = (4, 40, 114, 260, 552, 1138, 2308, 4648, 9330)
+QUICK = 5
 
 
 def series(journal: Journal, quick: bool) -> list[dict[str, Any]]:
     """Measures circuits of one column that are all but full, from 2**10 cells to 2**18."""
-    points = []
-    for size in QUICK_SIZES if quick else SIZES:
-        hidden = journal.once(["hidden", size], partial(largest, _dense, SHAPE, ARGS, size))
-        points.append(_measure(journal, ["dense", hidden], partial(_dense, hidden), ARGS))
-    return points
+    return [
+        _measure(journal, ["dense", hidden], partial(_dense, hidden), SERIES_SIDE, ARGS)
+        for hidden in HIDDEN[: QUICK if quick else None]
+    ]
 
 
 def exponent(points: list[dict[str, Any]]) -> float:
@@ -53,7 +51,7 @@ def survey(journal: Journal) -> None:
                     matrix_convolutions=matrices,
                 )
                 network = partial(_convolution, sigmoids)
-                point = _measure(journal, ["sigmoids", sigmoids], network, args)
+                point = _measure(journal, ["sigmoids", sigmoids], network, SURVEY_SIDE, args)
                 found.append((Shape(**point["shape"]), Cost(**point["cost"])))
     save(found)
 
@@ -65,7 +63,9 @@ def _dense(hidden: int):
     from models.square import Square
 
     torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, hidden), Square(), nn.Linear(hidden, 10))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(SERIES_SIDE**2, hidden), Square(), nn.Linear(hidden, 10)
+    )
 
 
 def _convolution(sigmoids: int):
@@ -84,21 +84,24 @@ def _convolution(sigmoids: int):
     )
 
 
-def _measure(journal: Journal, question: list, network: Callable, args: RunArgs) -> dict[str, Any]:
+def _measure(
+    journal: Journal, question: list, network: Callable, side: int, args: RunArgs
+) -> dict[str, Any]:
     """The figures of an untrained network's circuit, which is not kept."""
-    return journal.once([*question, asdict(args)], partial(_figures, network, args))
+    return journal.once([*question, asdict(args)], partial(_figures, network, side, args))
 
 
-def _figures(network: Callable, args: RunArgs) -> dict[str, Any]:
+def _figures(network: Callable, side: int, args: RunArgs) -> dict[str, Any]:
     import torch
 
     from models.export import export
 
-    inputs = np.random.default_rng(0).integers(0, 5, (4, SIDE**2)).astype(np.float32)
+    inputs = np.random.default_rng(0).integers(0, 5, (4, side**2)).astype(np.float32)
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
+        sample = torch.zeros(1, 1, side, side)
         circuit = Circuit(
-            name=f"size-{digest([asdict(args), str(network)])[:12]}",
-            model=export(network(), torch.zeros(SHAPE), Path(folder, "network.onnx")),
+            name="size",
+            model=export(network(), sample, Path(folder, "network.onnx")),
             contract="SizeVerifier",
             samples=lambda: Samples(inputs, inputs),
             run_args=args,

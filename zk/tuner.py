@@ -38,7 +38,7 @@ Goal = Literal["prove", "gas", "balanced"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
 
 FIRST_SAMPLES = 8  # a circuit whose range does not hold these is not tried on the others
-RANGE_MARGIN = 2  # the range is larger by this than the one that holds the search's samples
+RANGE_MARGIN = 2.0  # the range is larger by this than the one that holds the search's samples
 SAME = 1.05  # values that differ by less are equal, and the smaller key wins
 
 
@@ -102,6 +102,7 @@ class _Part:
     labels: np.ndarray | None
     floats: np.ndarray
     margin: float  # by which the range that holds them is smaller than the circuit's
+    far: float  # how far off a circuit is whose range does not hold them
     # By a candidate's numbers: the largest range that failed, the smallest that held, the loss.
     too_small: dict[str, int] = field(default_factory=dict)
     enough: dict[str, int] = field(default_factory=dict)
@@ -125,10 +126,12 @@ class _Search:
         for given in (samples, self.unseen):
             check_samples(circuit.name, given, self.model)
         self.parts = [
-            _Part(name, some.test, some.labels, float_answers(circuit.model, some.test), margin)
-            for name, some, margin in (
-                ("samples of the search", samples, RANGE_MARGIN),
-                ("samples that the search never saw", self.unseen, 1),
+            _Part(
+                name, some.test, some.labels, float_answers(circuit.model, some.test), margin, far
+            )
+            for name, some, margin, far in (
+                ("samples of the search", samples, RANGE_MARGIN, math.inf),
+                ("samples that the search never saw", self.unseen, 1.0, 1e12),
             )
         ]
         calibration, test, labels = (
@@ -207,7 +210,7 @@ class _Search:
                 part.enough[numbers] = span
                 part.losses[numbers] = lost  # the range changes no answer
         if span <= part.too_small.get(numbers, 0):
-            return math.inf, f"has too small a range for {part.name}: {knobs(args)}"
+            return part.far, f"has too small a range for {part.name}: {knobs(args)}"
         if refusal := self._excess(candidate.cost, part.losses[numbers]):
             return refusal[0], f"{refusal[1]}, on {part.name}: {knobs(args)}"
         return None
