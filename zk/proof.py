@@ -5,7 +5,6 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from zk.binding import KeyLayout
 from zk.errors import CircuitError, InvalidProofError, sentences
 from zk.manifest import Manifest, write_whole
 from zk.witness import FIELD, felt, outputs, signed, witness
-
-AT_ONCE = 2  # proofs; each of them uses all processors most of the time
 
 
 @dataclass(frozen=True)
@@ -78,23 +75,17 @@ def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
 
 
 def prove_all(manifest: Manifest, claims: Sequence[tuple[int, np.ndarray]]) -> list[Proof]:
-    """Proves claims, each a key and an input, two at once: one alone leaves processors idle."""
+    """Proves claims, each a key and an input; the artifacts are checked once for all of them."""
     name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
     for _, x in claims:
         _check(name, x)
-
-    def one(claim: tuple[int, np.ndarray]) -> Proof:
-        key, x = claim
-        return _prove(name, files, manifest.layout.split(key), x)
-
     with (
         os.fdopen(os.dup(2), "w") as terminal,  # `sentences` holds stderr back
         sentences(f"prove {name}"),
-        ThreadPoolExecutor(AT_ONCE) as pool,
     ):
-        proofs = pool.map(one, claims)
         quiet = True if len(claims) == 1 else None
-        return list(tqdm(proofs, "proving", len(claims), leave=False, file=terminal, disable=quiet))
+        bar = tqdm(claims, "proving", leave=False, file=terminal, disable=quiet)
+        return [_prove(name, files, manifest.layout.split(key), x) for key, x in bar]
 
 
 def _prove(name: str, files: dict[str, str], limbs: list[int], x: np.ndarray) -> Proof:
