@@ -11,10 +11,10 @@ DIGITS, VOICES = tuple(drawing.VIEWS), tuple(sound.VIEWS)
 @click.command(cls=Command)
 @click.argument("name", type=click.Choice(DIGITS + VOICES))
 @click.option("--epochs", type=click.IntRange(min=1), help="Default: the model's own recipe.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=int, help="Default: that of the committed export.")
 @click.option("--bad", is_flag=True, help="Stop after one epoch: the impostor of `ape run swap`.")
 @click.option("--data", type=click.Path(path_type=Path), help="Of voices. Default: VOICE_DATA_DIR.")
-def cli(name: str, epochs: int | None, seed: int, bad: bool, data: Path | None) -> None:
+def cli(name: str, epochs: int | None, seed: int | None, bad: bool, data: Path | None) -> None:
     """Train a digit reader on MNIST, or a voice judge on recordings; export to models/exports.
 
     \b
@@ -39,7 +39,7 @@ def cli(name: str, epochs: int | None, seed: int, bad: bool, data: Path | None) 
         raise click.ClickException(str(error)) from error
 
 
-def _train_digits(name: str, epochs: int | None, seed: int, bad: bool) -> None:
+def _train_digits(name: str, epochs: int | None, seed: int | None, bad: bool) -> None:
     from models import digits
 
     def report(epoch: int, accuracy: float) -> None:
@@ -49,11 +49,11 @@ def _train_digits(name: str, epochs: int | None, seed: int, bad: bool) -> None:
     click.echo(f"{name} reads {accuracy:.2%} of 10,000 test images: {path}")
 
 
-def _train_voice(name: str, epochs: int | None, seed: int, data: Path | None) -> None:
+def _train_voice(name: str, epochs: int | None, seed: int | None, data: Path | None) -> None:
     from models import voices
     from models.data.voices import find
 
-    path, figures = voices.train(name, find(data), epochs=epochs, seed=seed)
+    path, figures = voices.train(name, find(data), epochs=epochs, seed=seed or 0)
     for corpus, measured in figures.items():
         click.echo(f"{corpus}, speakers never heard in training: {measured}")
     click.echo(f"{name} is exported: {path}")

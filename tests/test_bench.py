@@ -23,7 +23,7 @@ def seconds(name: str) -> float:
     ("name", "notebook", "times"),
     [
         ("clan", "clan notebook", 60),
-        ("clan-dash", "clan notebook", 90),
+        ("clan-dash", "clan notebook", 100),
         ("clan-lenet", "clan notebook", 2.5),
         ("voice", "voice notebook", 10),
     ],
