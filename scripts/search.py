@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -77,29 +77,23 @@ def _digits() -> Iterator[Variant]:
     import torch
 
     from models import digits
-    from models.square import Square
 
-    def reached(network: Callable, view: Callable, filters: int) -> float:
+    def reached(view: Callable, network: Callable, filters: int) -> float:
         torch.manual_seed(0)
         recipe = digits.patient(partial(network, filters), floor=0, epochs=EPOCHS)
         return digits.learn(recipe.network(), view, recipe, EPOCHS)
 
-    for size in DIGIT_SIZES:
-        for side, view in SIDES.items():
-            for kernel, stride in KERNELS:
-                for name, activation in (("square", Square), ("ReLU", torch.nn.ReLU)):
-                    network = partial(
-                        digits.strided, side, kernel=kernel, stride=stride, activation=activation
-                    )
-                    words = f"{kernel}x{kernel}, stride {stride}, on {side}x{side}"
-                    yield Variant(
-                        words,
-                        name,
-                        *size,
-                        (1, 1, side, side),
-                        network,
-                        partial(reached, network, view),
-                    )
+    designs = [
+        (
+            f"{kernel}x{kernel}, stride {stride}, on {side}x{side}",
+            (1, 1, side, side),
+            partial(digits.strided, side, kernel=kernel, stride=stride),
+            partial(reached, view),
+        )
+        for side, view in SIDES.items()
+        for kernel, stride in KERNELS
+    ]
+    return _variants(DIGIT_SIZES, designs)
 
 
 def _voices(data: Path | None) -> Iterator[Variant]:
@@ -107,7 +101,6 @@ def _voices(data: Path | None) -> Iterator[Variant]:
     import torch
 
     from models import voices as judges
-    from models.square import Square
 
     found = voices.find(data)
     found.clips = [c for c in found.clips if c.corpus == "RAVDESS speech" and not c.held_out]
@@ -116,7 +109,7 @@ def _voices(data: Path | None) -> Iterator[Variant]:
     actors = np.array([int(clip.speaker) for clip in found.clips])
     recipe = judges.RECIPES["voice"]
 
-    def reached(network: Callable, block: tuple[int, int], filters: int) -> float:
+    def reached(block: tuple[int, int], network: Callable, filters: int) -> float:
         correlations = []
         for fold in FOLDS:
             out = torch.from_numpy(np.isin(actors, fold))
@@ -129,28 +122,33 @@ def _voices(data: Path | None) -> Iterator[Variant]:
             correlations.append(float(np.corrcoef(answers, scores[out].numpy())[0, 1]))
         return float(np.mean(correlations))
 
-    for size in VOICE_SIZES:
-        for bands, steps in PHRASES:
-            window = steps // 8  # a third of a second
-            for name, activation in (("square", Square), ("ReLU", torch.nn.ReLU)):
-                network = partial(
-                    judges.over_time,
-                    bands=bands,
-                    steps=steps,
-                    window=window,
-                    stride=max(1, window // 2),
-                    activation=activation,
-                )
-                block = (sound.MELS // bands, sound.FRAMES // steps)
-                words = f"{bands} bands, {steps} steps, window {window}"
-                yield Variant(
-                    words,
-                    name,
-                    *size,
-                    (1, 1, bands, steps),
-                    network,
-                    partial(reached, network, block),
-                )
+    designs = []
+    for bands, steps in PHRASES:
+        window = steps // 8  # a third of a second
+        network = partial(
+            judges.over_time,
+            bands=bands,
+            steps=steps,
+            window=window,
+            stride=max(1, window // 2),
+        )
+        block = (sound.MELS // bands, sound.FRAMES // steps)
+        words = f"{bands} bands, {steps} steps, window {window}"
+        designs.append((words, (1, 1, bands, steps), network, partial(reached, block)))
+    return _variants(VOICE_SIZES, designs)
+
+
+def _variants(sizes: Iterable[tuple[int, int]], designs: list[tuple]) -> Iterator[Variant]:
+    """Each design in each size, with squares and with ReLU."""
+    from torch import nn
+
+    from models.square import Square
+
+    for size in sizes:
+        for words, shape, design, reached in designs:
+            for name, activation in (("square", Square), ("ReLU", nn.ReLU)):
+                network = partial(design, activation=activation)
+                yield Variant(words, name, *size, shape, network, partial(reached, network))
 
 
 def _most_filters(variant: Variant) -> int:
@@ -164,7 +162,7 @@ def _report(kind: str, found: list[tuple[Variant, int, float]]) -> str:
     lines = []
     for size in dict.fromkeys((variant.logrows, variant.columns) for variant, *_ in found):
         same = [row for row in found if (row[0].logrows, row[0].columns) == size]
-        predicted = costs.predict(Shape(*size, tables=0, matrices=False)).seconds
+        predicted = costs.predict(Shape(*size, tables=0, matrices=0)).seconds
         for variant, filters, reached in sorted(same, key=lambda row: -row[2])[:SHOWN]:
             score = f"{reached:.2%}" if kind == "digits" else f"{reached:.3f}"
             cells = f"{variant.columns} x 2^{variant.logrows}"

@@ -17,7 +17,7 @@ from zk import candidates, costs, tuner
 from zk.circuit import Circuit, RunArgs, Samples, build
 from zk.costs import Cost, CostModel, Shape
 from zk.errors import CircuitError
-from zk.matrices import unfold_convolutions
+from zk.rewriting import sum_averages, unfold_convolutions
 from zk.proof import prove, verify
 from zk.tuner import Limits, tune
 
@@ -150,6 +150,59 @@ def test_convolution_as_a_matrix_product_answers_the_same(kind, tmp_path):
     (found,) = session.run(None, {"x": x.numpy()})
     assert found.shape == expected.shape
     assert np.allclose(found, expected, atol=1e-5)
+
+
+def pooled(pool: nn.Module, after: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Sigmoid(), pool, after, nn.Flatten(), nn.LazyLinear(3))
+
+
+AVERAGES = {
+    "before a convolution": (pooled(nn.AvgPool2d(2), nn.Conv2d(2, 3, 3)), 1),
+    "before a linear layer": (pooled(nn.AvgPool2d((3, 2), (2, 1)), nn.Identity()), 1),
+    "padded": (pooled(nn.AvgPool2d(3, padding=1), nn.Conv2d(2, 3, 2)), 1),
+    "fewer at the edges": (
+        pooled(nn.AvgPool2d(3, padding=1, count_include_pad=False), nn.Flatten()),
+        0,
+    ),
+    "before an activation": (pooled(nn.AvgPool2d(2), nn.Sigmoid()), 0),
+}
+
+
+@pytest.mark.parametrize("kind", AVERAGES)
+def test_average_as_a_sum_answers_the_same(kind, tmp_path):
+    network, summed = AVERAGES[kind]
+    x = torch.randn((1, 2, 8, 8), generator=torch.Generator().manual_seed(0))
+    network(x)  # sets the size of the last layer
+    model = onnx.load(export(network, x, tmp_path / "network.onnx"))
+    assert sum_averages(model) == summed
+    onnx.checker.check_model(model)
+    assert [node.op_type for node in model.graph.node].count("AveragePool") == 1 - summed
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (found,) = session.run(None, {"x": x.numpy()})
+    assert np.allclose(found, network(x).detach().numpy(), atol=1e-5)
+
+
+def test_summed_averages_cost_less_and_answer_as_well(tmp_path):
+    """In the circuit, too: fewer cells, and no answer further from the model's."""
+    torch.manual_seed(0)
+    network = pooled(nn.AvgPool2d(2), nn.Conv2d(2, 3, 3))
+    inputs = np.random.default_rng(0).normal(size=(6, 2, 8, 8)).astype(np.float32)
+    network(torch.from_numpy(inputs))
+    model = export(network, torch.from_numpy(inputs[:1]), tmp_path / "pooled.onnx")
+    built = []
+    for name, sums in (("averages", False), ("sums", True)):
+        circuit = Circuit(
+            name,
+            model,
+            f"{name.capitalize()}Verifier",
+            lambda: Samples(inputs, inputs),
+            RunArgs(8, 8, summed_averages=sums),
+        )
+        built.append(build(circuit, artifacts=tmp_path, verifiers=tmp_path)[0])
+    averages, sums = built
+    assert sums["cells"] < 0.9 * averages["cells"]
+    assert sums["accuracy"]["max_error"] < 0.05
+    verify(sums, prove(sums, 5, inputs[0]))
 
 
 def test_matrix_convolutions_are_proved_with_the_same_answers(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zk.errors import CircuitError
-from zk.matrices import unfold_convolutions
+from zk.rewriting import sum_averages, unfold_convolutions
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -66,17 +66,22 @@ def bind(
     layout: KeyLayout,
     model_path: Path,
     bound_path: Path,
+    *,
     matrix_convolutions: bool = False,
+    summed_averages: bool = False,
 ) -> None:
     """Grafts the key onto a model: an integer input, an Identity, an output before `y`.
 
-    Writes the model as it was, too, with external weights taken in.
+    Writes the model as it was, too, with external weights taken in. The bound one may have its
+    convolutions as matrix products and its averages as sums, see `zk.rewriting`.
     """
     import onnx
     from onnx import TensorProto, helper
 
     onnx.save(model.proto, model_path)
     proto = onnx.load(model_path)
+    if summed_averages:
+        sum_averages(proto)
     if matrix_convolutions:
         unfold_convolutions(proto)
     graph = proto.graph

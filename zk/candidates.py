@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from zk.binding import KeyLayout, Model, bind
 from zk.circuit import LOOKUP_MARGIN, RunArgs, compile_circuit, fewest_logrows, write_settings
-from zk.costs import RESERVED_ROWS, Cost, CostModel, Shape, shape_of
+from zk.costs import RESERVED_ROWS, Cost, CostModel, Shape, product_cells
 from zk.witness import answers
 
 # Where ezkl rescales depends on the ratio of input and parameter scale alone, so a layout at the
@@ -22,8 +22,8 @@ PARAM_SCALES = range(12, 2, -1)
 REFERENCE_SCALE = 8
 MULTIPLIERS = (1, 2, 3, 10)
 COLUMNS = (1, 2, 3, 4)
-LEGS = (2, 3)
-LARGEST_BASE = 2**14
+LEGS = (1, 2, 3)
+LARGEST_BASE = 2**14  # of more than one leg
 
 # Keeps the answer to a question, so that a search that is stopped goes on where it was.
 Once = Callable[[list[Any], Callable[[], Any]], Any]
@@ -49,7 +49,7 @@ def candidates(model: Model, inputs: np.ndarray, folder: Path, once: Once) -> It
     """All combinations; `inputs` are a few real ones, to see what is looked up in tables."""
     costs = CostModel.load()
 
-    def layout(args: RunArgs) -> tuple[int, bool, list[float]]:
+    def layout(args: RunArgs) -> tuple[int, int, list[float]]:
         return once(["layout", asdict(args)], partial(_layout, model, args, folder))
 
     grid = _grid(model, inputs)
@@ -57,11 +57,12 @@ def candidates(model: Model, inputs: np.ndarray, folder: Path, once: Once) -> It
     largest = 0.0
     if any(tables for *_, tables in layouts):
         largest = once(["largest lookup"], partial(_largest_lookup, model, inputs, folder))
-    for reference, rows, matrices, tables in layouts:
+    for reference, rows, products, tables in layouts:
         fewest = (rows + RESERVED_ROWS - 1).bit_length()
         for logrows in (fewest, fewest + 1):
             usable = 2**logrows - RESERVED_ROWS
-            args = replace(reference, decomp_base=min(LARGEST_BASE, usable))
+            base = usable if reference.decomp_legs == 1 else min(LARGEST_BASE, usable)
+            args = replace(reference, decomp_base=base)
             if _limbs(args) != _limbs(reference):
                 rows, *_ = layout(args)  # a key of more limbs takes more rows
             if rows > usable:
@@ -75,7 +76,7 @@ def candidates(model: Model, inputs: np.ndarray, folder: Path, once: Once) -> It
                     logrows=logrows,
                     columns=args.num_inner_cols,
                     tables=len(tables) * math.ceil(span / usable),
-                    matrices=matrices,
+                    matrices=math.ceil(products / (args.num_inner_cols * usable)),
                 )
                 input_scale = args.input_scale * scale // REFERENCE_SCALE
                 chosen = replace(args, input_scale=input_scale, param_scale=scale)
@@ -89,11 +90,10 @@ def _limbs(args: RunArgs) -> int:
 def bound(model: Model, args: RunArgs, folder: Path) -> Path:
     """The model with a key, as these knobs have it."""
     layout = KeyLayout.within(args.value_range)
-    matrices = args.matrix_convolutions
-    kind = f"{layout.limbs}{'-matrices' if matrices else ''}"
-    path = folder / f"bound-{model.digest[:16]}-{kind}.onnx"
+    kind = "-".join(name for name, chosen in args.rewriting.items() if chosen)
+    path = folder / f"bound-{model.digest[:16]}-{layout.limbs}-{kind}.onnx"
     if not path.is_file():
-        bind(model, layout, folder / "model.onnx", path, matrices)
+        bind(model, layout, folder / "model.onnx", path, **args.rewriting)
     return path
 
 
@@ -108,6 +108,7 @@ def _grid(model: Model, inputs: np.ndarray) -> list[RunArgs]:
             decomp_base=LARGEST_BASE,
             decomp_legs=legs,
             matrix_convolutions=matrices,
+            summed_averages="AveragePool" in model.operators,
         )
         for matrices in ((False, True) if "Conv" in model.operators else (False,))
         for share in INPUT_SHARES
@@ -118,15 +119,15 @@ def _grid(model: Model, inputs: np.ndarray) -> list[RunArgs]:
     ]
 
 
-def _layout(model: Model, args: RunArgs, folder: Path) -> tuple[int, bool, list[float]]:
-    """Its rows, whether there are Freivalds' products, and the scale of each lookup table."""
+def _layout(model: Model, args: RunArgs, folder: Path) -> tuple[int, int, list[float]]:
+    """Its rows, the cells for products of matrices, and the scale of each lookup table."""
     settings = write_settings(model, bound(model, args, folder), folder / "settings.json", args)
     tables = [
         math.log2(parameters.get("scale", 1)) if isinstance(parameters, dict) else 0.0
         for operation in settings["required_lookups"]
         for parameters in (operation.values() if isinstance(operation, dict) else [None])
     ]
-    return settings["num_rows"], shape_of(settings).matrices, tables
+    return settings["num_rows"], product_cells(settings), tables
 
 
 def _largest_lookup(model: Model, inputs: np.ndarray, folder: Path) -> float:

@@ -38,7 +38,16 @@ class RunArgs:
     decomp_base: int = 1024  # with three legs, a range of 2**30 without a large table
     decomp_legs: int = 3
     logrows: int | None = None  # None: the smallest that fits
-    matrix_convolutions: bool = False  # see `zk.matrices`
+    matrix_convolutions: bool = False  # see `zk.rewriting`, here and below
+    summed_averages: bool = False
+
+    @property
+    def rewriting(self) -> dict[str, bool]:
+        """How the model's operators are to be bound."""
+        return {
+            "matrix_convolutions": self.matrix_convolutions,
+            "summed_averages": self.summed_averages,
+        }
 
     @property
     def value_range(self) -> int:
@@ -51,10 +60,9 @@ class RunArgs:
         args = ezkl.PyRunArgs()
         args.input_visibility, args.output_visibility = "private", "public"
         args.param_visibility = "fixed"
-        knobs = asdict(self)
-        del knobs["logrows"], knobs["matrix_convolutions"]
-        for name, value in {**knobs, **more}.items():
-            setattr(args, name, value)
+        for name, value in {**asdict(self), **more}.items():
+            if name not in ("logrows", *self.rewriting) or name in more:
+                setattr(args, name, value)
         return args
 
 
@@ -133,12 +141,10 @@ def _build(
         {
             "model": original.digest,
             "layout": asdict(layout),
-            "matrix_convolutions": circuit.run_args.matrix_convolutions,
+            **circuit.run_args.rewriting,
         },
         ["model", "bound"],
-        lambda model, bound: bind(
-            original, layout, model, bound, circuit.run_args.matrix_convolutions
-        ),
+        lambda model, bound: bind(original, layout, model, bound, **circuit.run_args.rewriting),
     )
     sizes = step(
         "settings",

@@ -28,7 +28,7 @@ class Shape:
     logrows: int
     columns: int  # `num_inner_cols`, times the parts into which its rows are folded
     tables: int  # columns of lookup tables; those of range checks are in every circuit
-    matrices: bool  # products checked by Freivalds' method, in columns of their own
+    matrices: int  # sets of columns for products that are checked by Freivalds' method
 
     def contains(self, other: "Shape") -> bool:
         """Whether it is at least as large in every way, and so as costly."""
@@ -53,7 +53,7 @@ class Shape:
         As coefficients, at the rows, and on a domain four times as large; eight times, where a
         constraint multiplies as many columns or tables.
         """
-        return 10 if self.columns > 3 or self.tables > 5 else 6
+        return 10 if self.columns > 3 or self.tables > 5 or self.matrices > 1 else 6
 
 
 @dataclass(frozen=True)
@@ -118,5 +118,20 @@ def shape_of(settings: dict[str, Any]) -> Shape:
         logrows=args["logrows"],
         columns=args["num_inner_cols"] * math.ceil(settings["num_rows"] / usable),
         tables=len(settings["required_lookups"]) * math.ceil((largest - smallest + 1) / usable),
-        matrices=settings["einsum_params"]["total_einsum_col_size"] > 0,
+        matrices=math.ceil(product_cells(settings) / (args["num_inner_cols"] * usable)),
+    )
+
+
+def product_cells(settings: dict[str, Any]) -> int:
+    """The cells that ezkl reserves for products of matrices, within a few per cent.
+
+    Where there are any, it counts every other product, too: the sizes of factors and results.
+    """
+    products = settings["einsum_params"]
+    if not products["total_einsum_col_size"]:
+        return 0
+    return sum(
+        math.prod(sizes.get(axis, 1) for axis in tensor)
+        for equation, sizes in products["equations"]
+        for tensor in equation.replace("->", ",").split(",")
     )

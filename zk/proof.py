@@ -6,16 +6,20 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from zk.binding import KeyLayout
 from zk.errors import CircuitError, InvalidProofError, sentences
 from zk.manifest import Manifest, write_whole
+from zk.processes import answer_all
 from zk.witness import FIELD, felt, outputs, signed, witness
+
+FEW = 2  # claims for which it does not pay to start another process
+LARGE_KEY = 1e8  # bytes; proving takes up to five times as much memory
 
 
 @dataclass(frozen=True)
@@ -75,22 +79,23 @@ def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
 
 
 def prove_all(manifest: Manifest, claims: Sequence[tuple[int, np.ndarray]]) -> list[Proof]:
-    """Proves claims, each a key and an input; the artifacts are checked once for all of them."""
+    """Proves claims, each a key and an input; the artifacts are checked once for all of them.
+
+    Several are proved at once, unless the circuit is so large that one fills cores and memory.
+    """
     name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
     for _, x in claims:
         _check(name, x)
-    with (
-        os.fdopen(os.dup(2), "w") as terminal,  # `sentences` holds stderr back
-        sentences(f"prove {name}"),
-    ):
-        quiet = True if len(claims) == 1 else None
-        bar = tqdm(claims, "proving", leave=False, file=terminal, disable=quiet)
-        return [_prove(name, files, manifest.layout.split(key), x) for key, x in bar]
+    small = manifest["files"]["pk"]["bytes"] < LARGE_KEY
+    inputs = [(manifest.layout.split(key), x) for key, x in claims]
+    processes = len(claims) // FEW if small else 1
+    return answer_all(partial(_prove, name, files), inputs, f"prove {name}", processes)
 
 
-def _prove(name: str, files: dict[str, str], limbs: list[int], x: np.ndarray) -> Proof:
+def _prove(name: str, files: dict[str, str], claim: tuple[list[int], np.ndarray]) -> Proof:
     import ezkl
 
+    limbs, x = claim
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         run, out = Path(folder, "witness.json"), Path(folder, "proof.json")
         witness(Path(files["compiled"]), limbs, x, run)

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -90,6 +91,8 @@ def tune(
     """
     folder = artifacts / "tune" / circuit.name
     with locked(folder):
+        for old in folder.glob("bound-*.onnx"):
+            old.unlink()
         return _Search(circuit, samples, limits, folder, gas, report).run(goal, finalists)
 
 
@@ -145,6 +148,7 @@ class _Search:
                 "model": self.model.digest,
                 "search": digest_of(samples.test, samples.labels),
                 "unseen": digest_of(calibration, test, labels),
+                "ezkl": version("ezkl"),
             },
         )
 
@@ -218,7 +222,7 @@ class _Search:
     def _run(self, part: _Part, args: RunArgs) -> float | None:
         """What quantising loses on these samples; None if the range does not hold them."""
         base = int(args.decomp_base / part.margin ** (1 / args.decomp_legs))
-        less = replace(args, decomp_base=base, logrows=None, matrix_convolutions=False)
+        less = replace(args, decomp_base=base, logrows=None)
         grafted, settings = bound(self.model, less, self.folder), self.folder / "settings.json"
         scale = write_settings(self.model, grafted, settings, less)["model_output_scales"][-1]
         draft = self.folder / "draft.compiled"
@@ -253,7 +257,7 @@ def knobs(args: RunArgs) -> str:
             f"{args.num_inner_cols} columns",
             f"range {args.decomp_base}**{args.decomp_legs}",
             *([f"2**{args.logrows} rows"] if args.logrows else []),
-            *(["matrix convolutions"] if args.matrix_convolutions else []),
+            *(name.replace("_", " ") for name, chosen in args.rewriting.items() if chosen),
         ]
     )
 

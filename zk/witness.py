@@ -1,15 +1,14 @@
 """Running a circuit without proving: what the quantised model answers, and how well."""
 
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
-from zk.errors import CircuitError, sentences
+from zk.errors import CircuitError
+from zk.processes import answer_all
 
 if TYPE_CHECKING:
     from zk.circuit import Samples
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 # A negative output v stands in the field as FIELD - |v|; nothing in between is a number.
 LARGEST = 2**127
+
+FEW = 50  # inputs for which it does not pay to start another process
 
 
 def felt(value: str) -> int:
@@ -60,22 +61,14 @@ def answers(
     compiled: Path, limbs: list[int], inputs: np.ndarray, doing: str = "run the test samples"
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """The quantised model's outputs for each input, and the smallest and largest lookup."""
-    with (
-        os.fdopen(os.dup(2), "w") as terminal,  # `sentences` holds stderr back
-        sentences(doing),
-        ThreadPoolExecutor() as pool,
-    ):
-        runs = pool.map(lambda x: witness(compiled, limbs, x), inputs)
-        bar = tqdm(runs, doing, len(inputs), leave=False, file=terminal, disable=None)
-        try:
-            found = [
-                (outputs(run), int(run["min_lookup_inputs"]), int(run["max_lookup_inputs"]))
-                for run in bar
-            ]
-        finally:
-            pool.shutdown(cancel_futures=True)
-    quantised, smallest, largest = zip(*found, strict=True)
+    runs = answer_all(partial(_run, compiled, limbs), list(inputs), doing, len(inputs) // FEW)
+    quantised, smallest, largest = zip(*runs, strict=True)
     return np.stack(quantised), (min(smallest), max(largest))
+
+
+def _run(compiled: Path, limbs: list[int], x: np.ndarray) -> tuple[np.ndarray, int, int]:
+    run = witness(compiled, limbs, x)
+    return outputs(run), int(run["min_lookup_inputs"]), int(run["max_lookup_inputs"])
 
 
 def float_answers(model: Path, inputs: np.ndarray) -> np.ndarray:
