@@ -24,7 +24,7 @@ CALIBRATION_SAMPLES = 32
 SEARCH_SAMPLES = 500  # for the tuner, from the training data
 TEST_SAMPLES = 1000  # of the 10,000; `ape run bench` measures them all
 # A witness of these takes ten times as long.
-SLOW_TESTS = {"clan-lenet": 200, "clan-conv-6-16": 200}
+SLOW_TESTS = {"clan-lenet": 500, "clan-conv-6-16": 500}
 
 # The model and the generated verifier of each circuit.
 CIRCUITS = {

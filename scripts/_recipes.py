@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.data import drawing, mnist, sound, voices
-from scripts._circuits import ARTIFACTS, CALIBRATION_SAMPLES, EXPORTS
+from models.data import sound, voices
+from scripts._circuits import ARTIFACTS, CALIBRATION_SAMPLES, EXPORTS, digit_samples
 from zk.binding import KeyLayout, bind, read_model
 from zk.circuit import Samples
 from zk.errors import sentences
@@ -21,7 +22,6 @@ from zk.verifier import write_verifier
 from zk.witness import accuracy
 
 FOLDER = ARTIFACTS / "bench"
-DIGITS = 200  # a witness takes many times longer than one of clan
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,6 @@ class Recipe:
         return {name: FOLDER / f"{self.name}.{name}" for name in names}
 
 
-def _lenet_samples() -> Samples:
-    view = drawing.VIEWS["lenet"]
-    return Samples(
-        calibration=view(mnist.drawings("train", CALIBRATION_SAMPLES)),
-        test=view(mnist.drawings("test", DIGITS)),
-        labels=mnist.labels("test")[:DIGITS],
-    )
-
-
 def _idol_samples() -> Samples:
     training = voices.synthetic().only(held_out=False)
     training.clips = training.clips[:CALIBRATION_SAMPLES]
@@ -59,7 +50,7 @@ def _idol_samples() -> Samples:
     return Samples(heard, heard)
 
 
-LENET = Recipe("lenet-recipe", EXPORTS / "lenet.onnx", [2, 7], _lenet_samples)
+LENET = Recipe("lenet-recipe", EXPORTS / "lenet.onnx", [2, 7], partial(digit_samples, "clan-lenet"))
 IDOL = Recipe("voice-recipe", EXPORTS / "idol.onnx", [4], _idol_samples, KeyLayout(10, 24))
 
 

@@ -17,8 +17,8 @@ from zk import candidates, costs, tuner
 from zk.circuit import Circuit, RunArgs, Samples, build
 from zk.costs import Cost, CostModel, Shape
 from zk.errors import CircuitError
-from zk.rewriting import sum_averages, unfold_convolutions
 from zk.proof import prove, verify
+from zk.rewriting import sum_averages, unfold_convolutions
 from zk.tuner import Limits, tune
 
 SAMPLES = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)

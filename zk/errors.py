@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 # How ezkl and tract, which reads ONNX for it, name an operator that they lack.
 UNSUPPORTED = re.compile(r"(?:Unimplemented\(|Unknown op: |analyse for node #\d+ \"[^\"]*\" )(\w+)")
+TOO_LARGE = re.compile(r"too large to be represented by (base \d+ and n \d+)")
 
 
 class CircuitError(Exception):
@@ -18,6 +19,10 @@ class CircuitError(Exception):
 
 class InvalidProofError(CircuitError):
     """A proof that the verification key does not accept."""
+
+
+class RangeError(CircuitError):
+    """An input of which a circuit makes larger numbers than it can hold."""
 
 
 @contextmanager
@@ -36,17 +41,18 @@ def sentences(doing: str, kind: type[CircuitError] = CircuitError) -> Iterator[N
                 raise
             sink.seek(0)
             printed = sink.read().decode(errors="replace")
-            raise kind(f"ezkl could not {doing}: {_reason(str(error), printed)}.") from error
+            message, failure = str(error), f"ezkl could not {doing}"
+            if limit := TOO_LARGE.search(f"{printed} {message}"):
+                # The value itself may be private.
+                reason = f"a value leaves the circuit's range, {limit.group(1)}"
+                raise RangeError(f"{failure}: {reason}.") from error
+            raise kind(f"{failure}: {_reason(message, printed)}.") from error
 
 
 def _reason(message: str, printed: str) -> str:
     unsupported = UNSUPPORTED.search(printed) or UNSUPPORTED.search(message)
     if unsupported:
         return f"the operator {unsupported.group(1)} is not supported"
-    said = f"{printed} {message}"
-    if limit := re.search(r"too large to be represented by (base \d+ and n \d+)", said):
-        # The value itself may be private.
-        return f"a value leaves the circuit's range, {limit.group(1)}"
     return re.sub(r"\s+", " ", re.sub(r"^Failed to [\w ]+: ", "", message)).strip(" .")
 
 

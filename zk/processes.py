@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -17,6 +19,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 CORES = os.cpu_count() or 1
+ROOT = str(Path(__file__).parents[1])
 
 
 def answer_all(
@@ -34,6 +37,8 @@ def answer_all(
     processes = min(processes, CORES)
     if processes < 2:
         return [attempt(item) for item in bar(items)]
+    if ROOT not in sys.path:  # Ape takes it away again, and the processes import from there
+        sys.path.append(ROOT)
     # Never a fork: ezkl's threads would be missing in it.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(

@@ -4,7 +4,7 @@ Convolutions become matrix products, which are checked by Freivalds' method: its
 sizes of the matrices and not with the number of multiplications. It takes columns of its own, so it
 pays where convolutions are most of a circuit.
 
-Averages become sums, because a division costs forty times an addition. The weights that follow are
+Averages become sums, because a division costs fifty times an addition. The weights that follow are
 divided instead, once and for all, and so need a finer scale.
 """
 

@@ -28,7 +28,7 @@ from zk.circuit import (
     write_settings,
 )
 from zk.costs import Cost
-from zk.errors import CircuitError
+from zk.errors import CircuitError, RangeError
 from zk.journal import Journal
 from zk.manifest import digest, locked
 from zk.measure import figures_of
@@ -231,7 +231,7 @@ class _Search:
         try:
             for inputs in (part.samples[:FIRST_SAMPLES], part.samples):
                 quantised, _ = answers(draft, limbs, inputs, f"run {part.name}")
-        except CircuitError:
+        except RangeError:
             return None
         return loss(compare(part.floats, quantised / 2.0**scale, part.labels))
 

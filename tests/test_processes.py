@@ -1,0 +1,43 @@
+"""Work in several processes: the same answers as in one, and failures that are sentences."""
+
+import os
+
+import numpy as np
+import pytest
+
+from scripts._circuits import digit_samples
+from zk import proof, witness
+from zk.errors import CircuitError
+from zk.processes import answer_all
+from zk.proof import prove_all, verify
+from zk.witness import answers
+
+DRAWINGS = digit_samples("clan", tests=100).test
+
+
+def test_answers_are_the_same(manifest, monkeypatch):
+    compiled, limbs = manifest.file("compiled"), manifest.layout.widest
+    several, lookups = answers(compiled, limbs, DRAWINGS)
+    monkeypatch.setattr(witness, "FEW", 1000)
+    alone, same = answers(compiled, limbs, DRAWINGS)
+    assert np.array_equal(several, alone)
+    assert lookups == same
+
+
+def test_proofs_are_in_the_order_of_their_claims(manifest, monkeypatch):
+    monkeypatch.setattr(proof, "FEW", 1)
+    claims = list(enumerate(DRAWINGS[:3]))
+    for (key, x), made in zip(claims, prove_all(manifest, claims), strict=True):
+        assert made.key(manifest.layout) == key
+        assert np.array_equal(made.outputs(manifest.layout), proof.answer(manifest, x))
+        verify(manifest, made)
+
+
+def test_failure_in_a_process_is_a_sentence(manifest):
+    with pytest.raises(CircuitError, match=r"run the test samples: a value leaves the .* range"):
+        answers(manifest.file("compiled"), manifest.layout.widest, DRAWINGS * 1e9)
+
+
+def test_killed_process_is_a_sentence():
+    with pytest.raises(CircuitError, match="could not die: one of 2 processes was killed, perhaps"):
+        answer_all(os._exit, [1, 1], "die", 2)
