@@ -22,6 +22,7 @@ from zk.verifier import write_verifier
 from zk.witness import accuracy
 
 FOLDER = ARTIFACTS / "bench"
+TESTS = 200  # drawings: a witness takes many times longer than one of clan
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def _idol_samples() -> Samples:
     return Samples(heard, heard)
 
 
-LENET = Recipe("lenet-recipe", EXPORTS / "lenet.onnx", [2, 7], partial(digit_samples, "clan-lenet"))
+LENET = Recipe(
+    "lenet-recipe", EXPORTS / "lenet.onnx", [2, 7], partial(digit_samples, "clan-lenet", TESTS)
+)
 IDOL = Recipe("voice-recipe", EXPORTS / "idol.onnx", [4], _idol_samples, KeyLayout(10, 24))
 
 

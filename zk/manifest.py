@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -13,6 +14,8 @@ from typing import Any
 
 from zk.binding import KeyLayout
 from zk.errors import CircuitError
+
+FORMAT = 2  # of the steps in a manifest; those of another format are done again
 
 
 def sha256(path: Path) -> str:
@@ -67,7 +70,7 @@ class Record:
 
         Gives the facts that `make` returned, now or back then.
         """
-        key = digest([name, version("ezkl"), inputs])
+        key = digest([FORMAT, name, version("ezkl"), inputs])
         final = {label: self.files[label] for label in labels}
         staged = {label: self._staging / path.name for label, path in final.items()}
         if _intact(self._finished.get(name), key, final):
@@ -116,11 +119,14 @@ class Record:
     def _make(self, key: str, staged: dict[str, Path], make: Callable) -> dict[str, Any]:
         self._staging.mkdir(parents=True, exist_ok=True)
         partials = {label: path.with_name(f"{path.name}.partial") for label, path in staged.items()}
+        started = time.perf_counter()
         facts = make(**partials) or {}
+        seconds = time.perf_counter() - started
         for label, partial in partials.items():
             partial.replace(staged[label])
         return {
             "key": key,
+            "seconds": seconds,
             "facts": facts,
             "files": {
                 label: {"sha256": sha256(path), "bytes": path.stat().st_size}
