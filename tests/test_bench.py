@@ -24,7 +24,7 @@ def seconds(name: str) -> float:
     [
         ("clan", "clan notebook", 60),
         ("clan-dash", "clan notebook", 100),
-        ("clan-lenet", "clan notebook", 2.5),
+        ("clan-lenet", "clan notebook", 3),
         ("voice", "voice notebook", 10),
     ],
 )

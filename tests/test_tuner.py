@@ -113,6 +113,15 @@ def test_samples_of_the_search_alone_do_not_decide(search):
         search(unseen=UNSEEN * 1e9, limits=Limits(tolerance=1, code=10**6))
 
 
+def test_other_failures_are_not_taken_for_a_small_range(search, monkeypatch):
+    def failing(*_):
+        raise CircuitError("a process was killed")
+
+    monkeypatch.setattr(tuner, "answers", failing)
+    with pytest.raises(CircuitError, match="a process was killed"):
+        search()
+
+
 def test_unsupported_operator_is_named(search):
     with pytest.raises(CircuitError, match="the operator Mish is not supported"):
         search(operator="Mish")

@@ -25,6 +25,9 @@ class Journal:
             write_whole(self._path, json.dumps(content, indent=1) + "\n")
         return self._known[key]
 
+    def __contains__(self, question: list[Any]) -> bool:
+        return json.dumps(question) in self._known
+
     def forget(self, question: list[Any]) -> None:
         """For answers about files that are no longer there."""
         self._known.pop(json.dumps(question), None)
