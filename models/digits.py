@@ -86,7 +86,7 @@ def patient(
     network: Callable[[], nn.Module], floor: float, epochs: int = 80, seed: int = 0
 ) -> Recipe:
     """For small networks of squares, which learn slowly and from steep gradients."""
-    return Recipe(network, epochs, 256, 0.01, floor, True, True, clip=1.0, seed=seed)
+    return Recipe(network, epochs, 256, 0.01, floor, anneal=True, jitter=True, clip=1.0, seed=seed)
 
 
 RECIPES = {

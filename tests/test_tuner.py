@@ -191,24 +191,28 @@ def test_average_as_a_sum_answers_the_same(kind, tmp_path):
     assert np.allclose(found, network(x).detach().numpy(), atol=1e-5)
 
 
-def test_summed_averages_cost_less_and_answer_as_well(tmp_path):
-    """In the circuit, too: fewer cells, and no answer further from the model's."""
-    torch.manual_seed(0)
-    network = pooled(nn.AvgPool2d(2), nn.Conv2d(2, 3, 3))
-    inputs = np.random.default_rng(0).normal(size=(6, 2, 8, 8)).astype(np.float32)
-    network(torch.from_numpy(inputs))
-    model = export(network, torch.from_numpy(inputs[:1]), tmp_path / "pooled.onnx")
-    built = []
-    for name, sums in (("averages", False), ("sums", True)):
+def with_and_without(rewriting: str, network: nn.Module, inputs: np.ndarray, args, folder):
+    """The builds of a circuit whose operators are rewritten, and of one whose are not."""
+    model = export(network, torch.from_numpy(inputs[:1]), folder / "network.onnx")
+    for rewritten in (True, False):
+        name = "rewritten" if rewritten else "plain"
         circuit = Circuit(
             name,
             model,
             f"{name.capitalize()}Verifier",
             lambda: Samples(inputs, inputs),
-            RunArgs(8, 8, summed_averages=sums),
+            replace(args, **{rewriting: rewritten}),
         )
-        built.append(build(circuit, artifacts=tmp_path, verifiers=tmp_path)[0])
-    averages, sums = built
+        yield build(circuit, artifacts=folder, verifiers=folder)[0]
+
+
+def test_summed_averages_cost_less_and_answer_as_well(tmp_path):
+    """In the circuit, too: answers near the model's, from fewer cells."""
+    torch.manual_seed(0)
+    network = pooled(nn.AvgPool2d(2), nn.Conv2d(2, 3, 3))
+    inputs = np.random.default_rng(0).normal(size=(6, 2, 8, 8)).astype(np.float32)
+    network(torch.from_numpy(inputs))  # sets the size of the last layer
+    sums, averages = with_and_without("summed_averages", network, inputs, RunArgs(8, 8), tmp_path)
     assert sums["cells"] < 0.9 * averages["cells"]
     assert sums["accuracy"]["max_error"] < 0.05
     verify(sums, prove(sums, 5, inputs[0]))
@@ -219,20 +223,9 @@ def test_matrix_convolutions_are_proved_with_the_same_answers(tmp_path):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 2))
     inputs = np.random.default_rng(0).integers(0, 5, (6, 1, 8, 8)).astype(np.float32)
-    model = export(network, torch.from_numpy(inputs[:1]), tmp_path / "conv.onnx")
     args = RunArgs(0, 6, 10, num_inner_cols=1, decomp_base=1000, decomp_legs=3)
-    built = []
-    for name, matrices in (("plain", False), ("matrices", True)):
-        circuit = Circuit(
-            name,
-            model,
-            f"{name.capitalize()}Verifier",
-            lambda: Samples(inputs, inputs),
-            replace(args, matrix_convolutions=matrices),
-        )
-        manifest, _ = build(circuit, artifacts=tmp_path, verifiers=tmp_path)
-        built.append((manifest, prove(manifest, 5, inputs[0])))
-    (plain, first), (matrices, second) = built
-    assert first.instances == second.instances
+    matrices, plain = with_and_without("matrix_convolutions", network, inputs, args, tmp_path)
+    proof = prove(matrices, 5, inputs[0])
+    assert proof.instances == prove(plain, 5, inputs[0]).instances
     assert matrices["cells"] < 0.8 * plain["cells"]
-    verify(matrices, second)
+    verify(matrices, proof)

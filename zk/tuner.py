@@ -91,7 +91,7 @@ def tune(
     """
     folder = artifacts / "tune" / circuit.name
     with locked(folder):
-        for old in folder.glob("bound-*.onnx"):
+        for old in folder.glob("bound-*.onnx"):  # perhaps by other rewritings
             old.unlink()
         return _Search(circuit, samples, limits, folder, gas, report).run(goal, finalists)
 
