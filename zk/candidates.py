@@ -90,8 +90,8 @@ def _limbs(args: RunArgs) -> int:
 def bound(model: Model, args: RunArgs, folder: Path) -> Path:
     """The model with a key, as these knobs have it."""
     layout = KeyLayout.within(args.value_range)
-    kind = "-".join(name for name, chosen in args.rewriting.items() if chosen)
-    path = folder / f"bound-{model.digest[:16]}-{layout.limbs}-{kind}.onnx"
+    kind = [name for name, chosen in args.rewriting.items() if chosen]
+    path = folder / f"{'-'.join(['bound', model.digest[:16], str(layout.limbs), *kind])}.onnx"
     if not path.is_file():
         bind(model, layout, folder / "model.onnx", path, **args.rewriting)
     return path

@@ -60,9 +60,10 @@ class RunArgs:
         args = ezkl.PyRunArgs()
         args.input_visibility, args.output_visibility = "private", "public"
         args.param_visibility = "fixed"
-        for name, value in {**asdict(self), **more}.items():
-            if name not in ("logrows", *self.rewriting) or name in more:
-                setattr(args, name, value)
+        ours = ("logrows", *self.rewriting)
+        knobs = {name: value for name, value in asdict(self).items() if name not in ours}
+        for name, value in {**knobs, **more}.items():
+            setattr(args, name, value)
         return args
 
 
