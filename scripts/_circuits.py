@@ -93,12 +93,12 @@ def voice_samples(name: str) -> Samples:
     Everybody calibrates on the same synthetic voices, and so builds the same circuit. Accuracy is
     measured on the speakers kept for testing: real ones where VOICE_DATA_DIR names a folder.
     """
-    view = HEARS[name]
+    view = sound.VIEWS[name]
     synthetic = voices.synthetic()
     training, test = synthetic.only(held_out=False), synthetic.only(held_out=True)
     step = len(training.clips) // CALIBRATION_SAMPLES
     training.clips = training.clips[::step][:CALIBRATION_SAMPLES]
-    hint = "; real ones are measured where VOICE_DATA_DIR names a folder"
+    hint = "; real ones where VOICE_DATA_DIR names a folder"
     if os.environ.get("VOICE_DATA_DIR"):
         test, hint = voices.find().only(held_out=True), ""
         if not test.clips:
@@ -112,7 +112,7 @@ def voice_samples(name: str) -> Samples:
         calibration=training.hear(view),
         test=heard,
         labels=np.array([clip.score for clip in test.clips]),
-        source=f"clips of speakers never heard in training ({corpora}{hint})",
+        source=f"clips of unheard speakers ({corpora}{hint})",
     )
 
 

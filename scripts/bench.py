@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import ape
@@ -17,6 +18,7 @@ from scripts._documents import note, table
 from scripts._growth import exponent, series, survey
 from scripts._prices import PRICES
 from scripts._recipes import FOLDER, IDOL, LENET, Recipe, follow, inputs
+from zk.circuit import Samples
 from zk.errors import CircuitError
 from zk.journal import Journal
 from zk.manifest import Manifest, sha256, write_whole
@@ -113,17 +115,18 @@ class _Bench:
 
     def notebook(self, recipe: Recipe, network: str) -> Row:
         files, facts = follow(recipe, self.journal)
-        x = recipe.samples().test[:1]
+        samples = recipe.samples()
         click.echo(f"measuring {recipe.name}")
-        found = self.measure(recipe.name, files, inputs(recipe.limbs, x))
-        gas = gas_of("RecipeVerifier", files["verifier"], found.proof)
+        found = self.measure(recipe.name, files, inputs(recipe.limbs, samples.test[:1]))
+        known = dict(facts)
+        scale = known.pop("output_scale")
         return Row(
             network=network,
             command="ape run bench",
-            **facts,
+            **known,
             **_timed(found),
-            gas=gas,
-            call=None,
+            accuracy=self._accuracy(recipe.model, files["compiled"], samples, scale, recipe.limbs),
+            gas=gas_of("RecipeVerifier", files["verifier"], found.proof),
         )
 
     def ours(self, name: str) -> Row:
@@ -138,7 +141,7 @@ class _Bench:
         return Row(
             network=network,
             command=f"ape run build --circuit {name}",
-            accuracy=self._accuracy(name, manifest),
+            accuracy=self._all_drawings(manifest) if name == "clan" else manifest["accuracy"],
             logrows=manifest["logrows"],
             cells=manifest["cells"],
             setup=manifest["steps"]["setup"]["seconds"],
@@ -149,21 +152,21 @@ class _Bench:
             call=_call(manifest, x) if name in ("clan", "clan-dash", "voice") else None,
         )
 
-    def _accuracy(self, name: str, manifest: Manifest) -> dict[str, Any]:
-        """Of `clan` on all of MNIST's test images, which a build does not take the time for."""
-        if name != "clan":
-            return manifest["accuracy"]
-        compiled = manifest.file("compiled")
-        return self.journal.once(
-            ["accuracy", sha256(compiled)],
-            lambda: accuracy(
-                manifest.file("model"),
-                compiled,
-                digit_samples(name, tests=10_000),
-                manifest["output_scale"],
-                manifest.layout.widest,
-            ),
+    def _all_drawings(self, manifest: Manifest) -> dict[str, Any]:
+        """The accuracy on all of MNIST's test images, which a build does not take the time for."""
+        return self._accuracy(
+            manifest.file("model"),
+            manifest.file("compiled"),
+            digit_samples(manifest["circuit"], tests=10_000),
+            manifest["output_scale"],
+            manifest.layout.widest,
         )
+
+    def _accuracy(
+        self, model: Path, compiled: Path, samples: Samples, scale: int, limbs: list[int]
+    ) -> dict[str, Any]:
+        question = ["accuracy", sha256(compiled), len(samples.test), samples.source]
+        return self.journal.once(question, lambda: accuracy(model, compiled, samples, scale, limbs))
 
 
 def _timed(found: Measured) -> dict[str, Any]:
@@ -208,7 +211,7 @@ def _report(rows: dict[str, Row], points: list[dict[str, Any]]) -> str:
     )
     circuits = table(
         [
-            *("", "network", "accuracy, float", "quantised", "rows", "cells", "setup"),
+            *("", "network", "accuracy, float", "quantised", "on", "rows", "cells", "setup"),
             *("witness", "prove", "verify", "memory", "key", "proof", "verifier", "by"),
         ],
         [
@@ -274,14 +277,14 @@ def _notebook_of(name: str, rows: dict[str, Row]) -> Row | None:
 
 
 def _accuracy(measured: dict[str, Any]) -> list[str]:
+    """Of the float model, of the circuit, and on what."""
+    kinds, on = ("float", "quantised"), f"{measured['samples']:,} {measured['source']}"
     if "correlation" in measured:
         return [
             f"correlation {measured['correlation'][kind]:.3f}, error {measured['error'][kind]:.3f}"
-            for kind in ("float", "quantised")
-        ]
-    if "float" in measured:
-        return [f"{measured['float']:.2%}", f"{measured['quantised']:.2%}"]
-    return ["–", "–"]
+            for kind in kinds
+        ] + [on]
+    return [*(f"{measured[kind]:.2%}" for kind in kinds), on]
 
 
 def _picture(rows: dict[str, Row], points: list[dict[str, Any]]) -> None:

@@ -40,7 +40,9 @@ def test_recorded_figures():
     assert clan["call"] <= 480_000
     assert abs(lenet["accuracy"]["float"] - lenet["accuracy"]["quantised"]) <= 0.003
     assert voice["accuracy"]["correlation"]["quantised"] >= 0.45
-    assert voice["accuracy"]["error"]["quantised"] <= 0.85
+    notebook = ROWS["voice notebook"]["accuracy"]
+    assert voice["accuracy"]["samples"] == notebook["samples"]
+    assert voice["accuracy"]["error"]["quantised"] <= min(0.85, notebook["error"]["quantised"])
 
 
 def test_gas_in_dollars():
