@@ -1,8 +1,5 @@
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,12 @@ from zk.circuit import Samples
 from zk.errors import CircuitError
 from zk.journal import Journal
 from zk.manifest import Manifest, sha256, write_whole
-from zk.measure import Measured, measure
-from zk.proof import prove
+from zk.measure import Measured, measure, typical
+from zk.proof import LARGE_KEY, prove
 from zk.verifier import require_solc
 from zk.witness import accuracy
 
-PROOFS = 5
-PATIENCE = 4.0  # seconds; with --quick, a first proof that takes longer is the only one
+PROOFS = 5  # of each circuit; with --quick, of one with a LARGE_KEY a single one
 ETHER = 10**18
 
 # Each circuit, its network in words, and the notebook that it is held against; those without one
@@ -75,6 +71,16 @@ class Row:
         return self.witness + self.prove + self.verify
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A circuit whose keys are made: what it is proved with, and what is known of it."""
+
+    files: dict[str, Path]
+    data: list[list]
+    contract: str
+    facts: dict[str, Any]  # of its `Row`
+
+
 @click.command(cls=ChainCommand)
 @click.option("--quick", is_flag=True, help="Fewer circuits and proofs, and kept setups.")
 def cli(quick: bool) -> None:
@@ -88,11 +94,14 @@ def cli(quick: bool) -> None:
         raise CircuitError("A benchmark runs on a dev network: give --network ethereum:local.")
     require_solc()
     journal = Journal(FOLDER / "journal.json", about="bench")
-    bench = _Bench(journal, partial(measure, proofs=PROOFS, patience=PATIENCE if quick else inf))
-    rows = {name: bench.notebook(*notebook) for name, notebook in NOTEBOOKS.items()}
-    for name, (_, notebook) in OURS.items():
+    subjects = {
+        name: _notebook(journal, recipe, network) for name, (recipe, network) in NOTEBOOKS.items()
+    }
+    for name, (network, notebook) in OURS.items():
         if notebook or not quick:
-            rows[name] = bench.ours(name)
+            subjects[name] = _ours(journal, name, network)
+    found = _in_turns(subjects, quick)
+    rows = {name: _row(subject, found[name]) for name, subject in subjects.items()}
     if not quick:
         survey(journal)
     points = series(journal, quick)
@@ -108,75 +117,85 @@ def cli(quick: bool) -> None:
     click.echo(report)
 
 
-@dataclass(frozen=True)
-class _Bench:
-    journal: Journal
-    measure: Callable[..., Measured]
-
-    def notebook(self, recipe: Recipe, network: str) -> Row:
-        files, facts = follow(recipe, self.journal)
-        samples = recipe.samples()
-        click.echo(f"measuring {recipe.name}")
-        found = self.measure(recipe.name, files, inputs(recipe.limbs, samples.test[:1]))
-        known = dict(facts)
-        scale = known.pop("output_scale")
-        return Row(
-            network=network,
-            command="ape run bench",
-            **known,
-            **_timed(found),
-            accuracy=self._accuracy(recipe.model, files["compiled"], samples, scale, recipe.limbs),
-            gas=gas_of("RecipeVerifier", files["verifier"], found.proof),
-        )
-
-    def ours(self, name: str) -> Row:
-        network, _ = OURS[name]
-        manifest = run_build(circuit(name))
-        labels = ("compiled", "pk", "vk", "settings", "srs")
-        files = {label: manifest.file(label) for label in labels}
-        samples = circuit(name).samples()
-        x = samples.test[0]
-        click.echo(f"measuring {name}")
-        found = self.measure(name, files, inputs(manifest.layout.widest, x[None]))
-        return Row(
-            network=network,
-            command=f"ape run build --circuit {name}",
-            accuracy=self._all_drawings(manifest) if name == "clan" else manifest["accuracy"],
-            logrows=manifest["logrows"],
-            cells=manifest["cells"],
-            setup=manifest["steps"]["setup"]["seconds"],
-            **_timed(found),
-            key=manifest["files"]["pk"]["bytes"],
-            code=manifest["verifier"]["runtime_bytes"],
-            gas=gas_of(manifest["verifier"]["contract"], manifest.file("verifier"), found.proof),
-            call=_call(manifest, x) if name in ("clan", "clan-dash", "voice") else None,
-        )
-
-    def _all_drawings(self, manifest: Manifest) -> dict[str, Any]:
-        """The accuracy on all of MNIST's test images, which a build does not take the time for."""
-        return self._accuracy(
-            manifest.file("model"),
-            manifest.file("compiled"),
-            digit_samples(manifest["circuit"], tests=10_000),
-            manifest["output_scale"],
-            manifest.layout.widest,
-        )
-
-    def _accuracy(
-        self, model: Path, compiled: Path, samples: Samples, scale: int, limbs: list[int]
-    ) -> dict[str, Any]:
-        question = ["accuracy", sha256(compiled), len(samples.test), samples.source]
-        return self.journal.once(question, lambda: accuracy(model, compiled, samples, scale, limbs))
+def _notebook(journal: Journal, recipe: Recipe, network: str) -> Subject:
+    files, facts = follow(recipe, journal)
+    samples, known = recipe.samples(), dict(facts)
+    scale = known.pop("output_scale")
+    measured = _accuracy(journal, recipe.model, files["compiled"], samples, scale, recipe.limbs)
+    return Subject(
+        files,
+        inputs(recipe.limbs, samples.test[:1]),
+        "RecipeVerifier",
+        {"network": network, "command": "ape run bench", "accuracy": measured, **known},
+    )
 
 
-def _timed(found: Measured) -> dict[str, Any]:
+def _ours(journal: Journal, name: str, network: str) -> Subject:
+    manifest = run_build(circuit(name))
+    labels = ("compiled", "pk", "vk", "settings", "srs", "verifier")
+    x = circuit(name).samples().test[0]
+    return Subject(
+        {label: manifest.file(label) for label in labels},
+        inputs(manifest.layout.widest, x[None]),
+        manifest["verifier"]["contract"],
+        {
+            "network": network,
+            "command": f"ape run build --circuit {name}",
+            "accuracy": _all_drawings(journal, manifest)
+            if name == "clan"
+            else manifest["accuracy"],
+            "logrows": manifest["logrows"],
+            "cells": manifest["cells"],
+            "setup": manifest["steps"]["setup"]["seconds"],
+            "key": manifest["files"]["pk"]["bytes"],
+            "code": manifest["verifier"]["runtime_bytes"],
+            "call": _call(manifest, x) if name in ("clan", "clan-dash", "voice") else None,
+        },
+    )
+
+
+def _all_drawings(journal: Journal, manifest: Manifest) -> dict[str, Any]:
+    """The accuracy on all of MNIST's test images, which a build does not take the time for."""
+    return _accuracy(
+        journal,
+        manifest.file("model"),
+        manifest.file("compiled"),
+        digit_samples(manifest["circuit"], tests=10_000),
+        manifest["output_scale"],
+        manifest.layout.widest,
+    )
+
+
+def _accuracy(
+    journal: Journal, model: Path, compiled: Path, samples: Samples, scale: int, limbs: list[int]
+) -> dict[str, Any]:
+    question = ["accuracy", sha256(compiled), len(samples.test), samples.source]
+    return journal.once(question, lambda: accuracy(model, compiled, samples, scale, limbs))
+
+
+def _in_turns(subjects: dict[str, Subject], quick: bool) -> dict[str, Measured]:
+    """Proves with every circuit in turn, so that a slow minute of the machine touches them all."""
+    proofs: dict[str, list[Measured]] = {name: [] for name in subjects}
+    for turn in range(PROOFS):
+        click.echo(f"proving with each circuit, {turn + 1} of {PROOFS}")
+        for place, (name, subject) in enumerate(subjects.items()):
+            large = subject.facts["key"] > LARGE_KEY
+            if not (quick and large) or place % PROOFS == turn:
+                proofs[name].append(measure(name, subject.files, subject.data))
+    return {name: typical(made) for name, made in proofs.items()}
+
+
+def _row(subject: Subject, found: Measured) -> Row:
     names = ("witness", "prove", "verify", "memory")
-    instances = len(found.proof.instances)
-    return {name: getattr(found, name) for name in names} | {
-        "proof": len(found.proof.proof),
+    proof = found.proof
+    return Row(
+        **subject.facts,
+        **{name: getattr(found, name) for name in names},
+        proof=len(proof.proof),
         # `verifyProof(bytes,uint256[])`: selector, two offsets, two lengths, and the contents.
-        "calldata": 4 + 32 * (4 + instances) + -(-len(found.proof.proof) // 32) * 32,
-    }
+        calldata=4 + 32 * (4 + len(proof.instances)) + -(-len(proof.proof) // 32) * 32,
+        gas=gas_of(subject.contract, subject.files["verifier"], proof),
+    )
 
 
 def _call(manifest: Manifest, x: np.ndarray) -> int:
@@ -218,7 +237,7 @@ def _report(rows: dict[str, Row], points: list[dict[str, Any]]) -> str:
             [
                 f"`{name}`" if name in OURS else name,
                 row.network,
-                *_accuracy(row.accuracy),
+                *_in_words(row.accuracy),
                 f"2^{row.logrows}",
                 f"{row.cells:,}",
                 f"{row.setup:.1f} s",
@@ -276,8 +295,8 @@ def _notebook_of(name: str, rows: dict[str, Row]) -> Row | None:
     return rows[notebook] if name in OURS and (notebook := OURS[name][1]) else None
 
 
-def _accuracy(measured: dict[str, Any]) -> list[str]:
-    """Of the float model, of the circuit, and on what."""
+def _in_words(measured: dict[str, Any]) -> list[str]:
+    """That of the float model, of the circuit, and on what."""
     kinds, on = ("float", "quantised"), f"{measured['samples']:,} {measured['source']}"
     if "correlation" in measured:
         return [

@@ -1,7 +1,6 @@
 """What proving takes, measured in a process of its own: seconds, and the most memory at once."""
 
 import json
-import math
 import os
 import resource
 import shutil
@@ -25,7 +24,7 @@ from zk.witness import loss
 
 @dataclass(frozen=True)
 class Measured:
-    """Medians over several proofs, in seconds; memory in bytes; the last of the proofs."""
+    """A proof, the seconds that its steps took, and the most bytes of memory."""
 
     witness: float
     prove: float
@@ -39,21 +38,23 @@ class Measured:
         return self.witness + self.prove + self.verify
 
 
-def measure(
-    name: str,
-    files: dict[str, Path],
-    data: list[list],
-    *,
-    proofs: int = 3,
-    patience: float = math.inf,
-) -> Measured:
-    """Proves the input `data` once to warm up, and then `proofs` times.
+def measure(name: str, files: dict[str, Path], data: list[list]) -> Measured:
+    """Proves the input `data` once.
 
-    `files` are a circuit's `compiled`, `pk`, `vk`, `settings` and `srs`. A first proof that takes
-    more seconds than `patience` is the only one.
+    `files` are a circuit's `compiled`, `pk`, `vk`, `settings` and `srs`.
     """
-    found = _in_child(name, _prove, files, data=data, proofs=proofs, patience=patience)
+    found = _in_child(name, _prove, files, data=data)
     return Measured(**{**found, "proof": parse(name, found["proof"])})
+
+
+def typical(proofs: list[Measured]) -> Measured:
+    """The median of each step's seconds, and the most memory of all."""
+    witness, prove, verify = (
+        statistics.median(getattr(proof, step) for proof in proofs)
+        for step in ("witness", "prove", "verify")
+    )
+    memory = max(proof.memory for proof in proofs)
+    return Measured(witness, prove, verify, memory, proofs[-1].proof)
 
 
 def measure_setup(name: str, files: dict[str, Path]) -> float:
@@ -67,7 +68,6 @@ def figures_of(
     artifacts: Path,
     verifiers: Path,
     gas: Callable[[str, Path, Proof], int],
-    proofs: int = 3,
 ) -> dict[str, Any]:
     """Builds a circuit for its figures alone, and removes it.
 
@@ -77,7 +77,8 @@ def figures_of(
     labels = ("compiled", "pk", "vk", "settings", "srs")
     files = {label: manifest.file(label) for label in labels}
     x = circuit.samples().test[0].reshape(-1).tolist()
-    found = measure(circuit.name, files, [manifest.layout.widest, x], proofs=proofs)
+    data = [manifest.layout.widest, x]
+    found = typical([measure(circuit.name, files, data) for _ in range(3)])
     cost = Cost(
         key=manifest["files"]["pk"]["bytes"],
         proof=len(found.proof.proof),
@@ -122,28 +123,24 @@ def _setup(name: str, files: dict[str, str]) -> float:
     return time.perf_counter() - started
 
 
-def _prove(
-    name: str, files: dict[str, str], data: list[list], proofs: int, patience: float
-) -> dict[str, Any]:
+def _prove(name: str, files: dict[str, str], data: list[list]) -> dict[str, Any]:
     import ezkl
 
-    times: list[list[float]] = []
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder, sentences(f"prove {name}"):
         witness, proof = f"{folder}/witness.json", f"{folder}/proof.json"
-        while len(times) < proofs + 1 and sum(map(sum, times[:1])) <= patience:
-            moments = [time.perf_counter()]
-            ezkl.gen_witness(json.dumps({"input_data": data}), files["compiled"], witness)
-            moments.append(time.perf_counter())
-            ezkl.prove(witness, files["compiled"], files["pk"], proof, files["srs"])
-            moments.append(time.perf_counter())
-            if not ezkl.verify(proof, files["settings"], files["vk"], files["srs"]):
-                raise InvalidProofError(f"A proof of {name} is not valid.")
-            moments.append(time.perf_counter())
-            times.append([after - before for before, after in pairwise(moments)])
+        moments = [time.perf_counter()]
+        ezkl.gen_witness(json.dumps({"input_data": data}), files["compiled"], witness)
+        moments.append(time.perf_counter())
+        ezkl.prove(witness, files["compiled"], files["pk"], proof, files["srs"])
+        moments.append(time.perf_counter())
+        valid = ezkl.verify(proof, files["settings"], files["vk"], files["srs"])
+        moments.append(time.perf_counter())
         made = json.loads(Path(proof).read_text())
-    medians = [statistics.median(step) for step in zip(*(times[1:] or times), strict=True)]
+    if not valid:
+        raise InvalidProofError(f"A proof of {name} is not valid.")
+    seconds = [after - before for before, after in pairwise(moments)]
     return {
-        **dict(zip(("witness", "prove", "verify"), medians, strict=True)),
+        **dict(zip(("witness", "prove", "verify"), seconds, strict=True)),
         "memory": _most_memory(),
         "proof": {"proof": made["proof"], "instances": made["instances"]},
     }

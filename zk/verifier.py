@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def require_solc() -> None:
         raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.") from None
 
 
+@cache
 def runtime_code(contract: str, source: str) -> bytes:
     """The code of a verifier on chain."""
     import solcx
