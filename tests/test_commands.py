@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -132,6 +133,9 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
 
 def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     """The singer has account 1, the sponsor 0, the relayer 2. The song is the real voice."""
+    walk = (ROOT / "README.md").read_text().split("anvil &")[1]
+    threshold = re.search(r"open-round --threshold (\S+)", walk)[1]  # for the same song
+    assert scores[0] >= Decimal(threshold) * 10**18
     song, proof = str(REAL_VOICE), tmp_path / "proof.json"
     sing = ["prove", "--circuit", "voice", "--clip", song, "--account", "1", "--out", str(proof)]
     assert ape("deploy", "--only", "voice", **node).returncode == 0
