@@ -21,6 +21,8 @@ from zk.errors import CircuitError, InvalidProofError, sentences
 from zk.proof import Proof, parse
 from zk.witness import loss
 
+PATIENCE = 4.0  # seconds; a proof that takes longer is not repeated to be measured warm
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -39,7 +41,7 @@ class Measured:
 
 
 def measure(name: str, files: dict[str, Path], data: list[list]) -> Measured:
-    """Proves the input `data` once.
+    """Proves the input `data`; where that is quick, once more, now that the machine is warm.
 
     `files` are a circuit's `compiled`, `pk`, `vk`, `settings` and `srs`.
     """
@@ -124,26 +126,33 @@ def _setup(name: str, files: dict[str, str]) -> float:
 
 
 def _prove(name: str, files: dict[str, str], data: list[list]) -> dict[str, Any]:
-    import ezkl
-
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder, sentences(f"prove {name}"):
-        witness, proof = f"{folder}/witness.json", f"{folder}/proof.json"
-        moments = [time.perf_counter()]
-        ezkl.gen_witness(json.dumps({"input_data": data}), files["compiled"], witness)
-        moments.append(time.perf_counter())
-        ezkl.prove(witness, files["compiled"], files["pk"], proof, files["srs"])
-        moments.append(time.perf_counter())
-        valid = ezkl.verify(proof, files["settings"], files["vk"], files["srs"])
-        moments.append(time.perf_counter())
-        made = json.loads(Path(proof).read_text())
-    if not valid:
-        raise InvalidProofError(f"A proof of {name} is not valid.")
-    seconds = [after - before for before, after in pairwise(moments)]
+        proof = Path(folder, "proof.json")
+        seconds = _steps(name, files, data, proof)
+        if sum(seconds) < PATIENCE:
+            seconds = _steps(name, files, data, proof)
+        made = json.loads(proof.read_text())
     return {
         **dict(zip(("witness", "prove", "verify"), seconds, strict=True)),
         "memory": _most_memory(),
         "proof": {"proof": made["proof"], "instances": made["instances"]},
     }
+
+
+def _steps(name: str, files: dict[str, str], data: list[list], proof: Path) -> list[float]:
+    """The seconds of the witness, the proof and its verification."""
+    import ezkl
+
+    witness = str(proof.with_name("witness.json"))
+    moments = [time.perf_counter()]
+    ezkl.gen_witness(json.dumps({"input_data": data}), files["compiled"], witness)
+    moments.append(time.perf_counter())
+    ezkl.prove(witness, files["compiled"], files["pk"], str(proof), files["srs"])
+    moments.append(time.perf_counter())
+    if not ezkl.verify(str(proof), files["settings"], files["vk"], files["srs"]):
+        raise InvalidProofError(f"A proof of {name} is not valid.")
+    moments.append(time.perf_counter())
+    return [after - before for before, after in pairwise(moments)]
 
 
 def _most_memory() -> int:
