@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from scripts import _documents
+from scripts import _documents, bench
 from scripts._circuits import ROOT
 from scripts._growth import exponent
 from scripts._prices import PRICES, Price
 from zk.journal import Journal
+from zk.measure import Measured, typical
+from zk.proof import Proof
 
 RECORD = json.loads((ROOT / "docs" / "benchmarks.json").read_text())
 ROWS = RECORD["rows"]
@@ -43,6 +45,33 @@ def test_recorded_figures():
     notebook = ROWS["voice notebook"]["accuracy"]
     assert voice["accuracy"]["samples"] == notebook["samples"]
     assert voice["accuracy"]["error"]["quantised"] <= min(0.85, notebook["error"]["quantised"])
+
+
+def measured(seconds: float, memory: int = 1) -> Measured:
+    return Measured(1, seconds, 2, memory, Proof("none", b"", []))
+
+
+def test_typical_proof():
+    found = typical([measured(5, 7), measured(90, 3), measured(4, 6)])
+    assert (found.witness, found.prove, found.verify, found.memory) == (1, 5, 2, 7)
+
+
+@pytest.mark.parametrize(("quick", "expected"), [(False, 5), (True, 1)])
+def test_each_circuit_proves_in_turn(monkeypatch, quick, expected):
+    turns = []
+    subjects = {
+        name: bench.Subject({}, [], "Verifier", {"key": key})
+        for name, key in {"large": 2e8, "small": 1e7, "larger": 9e8}.items()
+    }
+
+    def prove(name, *given):
+        turns.append(name)
+        return measured(len(turns))
+
+    monkeypatch.setattr(bench, "measure", prove)
+    assert set(bench._in_turns(subjects, quick)) == set(subjects)
+    assert [turns.count(name) for name in subjects] == [expected, 5, expected]
+    assert turns[-3:] == list(subjects) or quick
 
 
 def test_gas_in_dollars():
