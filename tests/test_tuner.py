@@ -138,6 +138,16 @@ def test_predictions_are_those_that_were_measured():
             assert getattr(predicted, name) == pytest.approx(getattr(cost, name), rel=share)
 
 
+def test_tables_that_are_wider_than_the_rows(search, tmp_path):
+    """ezkl folds them into several columns. Both look at the same samples."""
+    found = search(operator="Sigmoid")
+    wide = next(c for c in found.candidates if c.shape.tables > 1)
+    model, samples = tmp_path / "tiny.onnx", Samples(SEEN[:8], SEEN[:8])
+    circuit = Circuit("wide", model, "TinyVerifier", lambda: samples, wide.run_args)
+    manifest, _ = build(circuit, artifacts=tmp_path / "artifacts", verifiers=tmp_path)
+    assert Shape(**manifest["shape"]) == wide.shape
+
+
 CONVOLUTIONS = {
     "plain": (nn.Conv2d(1, 3, 5), (1, 1, 9, 9)),
     "strides and pads": (nn.Conv2d(2, 3, (3, 2), stride=(2, 1), padding=(1, 2)), (1, 2, 9, 7)),
