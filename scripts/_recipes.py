@@ -51,17 +51,19 @@ IDOL = Recipe(
 )
 
 
-def follow(recipe: Recipe, journal: Journal) -> tuple[dict[str, Path], dict[str, Any]]:
+def follow(
+    recipe: Recipe, calibration: np.ndarray, journal: Journal
+) -> tuple[dict[str, Path], dict[str, Any]]:
     """Makes the keys, unless they are there; gives the files, and what is known of the circuit."""
     files = recipe.files()
     question = [recipe.name, sha256(recipe.model), recipe.scales, CALIBRATION]
     if not all(path.is_file() for path in files.values()):
         journal.forget(question)
-    facts = journal.once(question, lambda: _make(recipe, files))
+    facts = journal.once(question, lambda: _make(recipe, calibration[:CALIBRATION], files))
     return files | {"srs": _srs(facts["logrows"])}, facts
 
 
-def _make(recipe: Recipe, files: dict[str, Path]) -> dict[str, Any]:
+def _make(recipe: Recipe, some: np.ndarray, files: dict[str, Path]) -> dict[str, Any]:
     import ezkl
 
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -70,7 +72,6 @@ def _make(recipe: Recipe, files: dict[str, Path]) -> dict[str, Any]:
         bind(read_model(recipe.model), recipe.key, FOLDER / "model.onnx", files["bound"])
     else:
         files["bound"].write_bytes(recipe.model.read_bytes())
-    some = recipe.samples().calibration[:CALIBRATION]
     files["cal"].write_text(json.dumps({"input_data": inputs(recipe.limbs, some)}))
     args = ezkl.PyRunArgs()
     args.input_visibility, args.param_visibility = "private", "fixed"

@@ -82,7 +82,7 @@ class Subject:
 
 
 @click.command(cls=ChainCommand)
-@click.option("--quick", is_flag=True, help="Fewer circuits and proofs, and kept setups.")
+@click.option("--quick", is_flag=True, help="Fewer circuits, and one proof where the key is large.")
 def cli(quick: bool) -> None:
     """Measure the circuits, the notebooks and how cost grows, in one run; note it in docs/.
 
@@ -124,8 +124,9 @@ def cli(quick: bool) -> None:
 
 
 def _notebook(journal: Journal, recipe: Recipe, network: str) -> Subject:
-    files, facts = follow(recipe, journal)
-    samples, known = recipe.samples(), dict(facts)
+    samples = recipe.samples()
+    files, facts = follow(recipe, samples.calibration, journal)
+    known = dict(facts)
     scale = known.pop("output_scale")
     measured = _accuracy(journal, recipe.model, files["compiled"], samples, scale, recipe.limbs)
     return Subject(
