@@ -20,7 +20,7 @@ from zk.costs import RESERVED_ROWS, shape_of
 from zk.errors import CircuitError, sentences
 from zk.manifest import Manifest, Record, locked, sha256
 from zk.srs import Kind, ensure_srs
-from zk.verifier import SETTINGS, SOLC, write_verifier
+from zk.verifier import PROOF_OFFSET, SETTINGS, SOLC, write_verifier
 from zk.witness import accuracy, answers
 
 # A lookup table spans this many times the range that the calibration samples needed.
@@ -179,6 +179,7 @@ def _build(
             "srs": srs_facts,
             "contract": circuit.contract,
             "solc": [SOLC, SETTINGS],
+            "proof_offset": PROOF_OFFSET,
         },
         ["verifier"],
         lambda verifier: write_verifier(

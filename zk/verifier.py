@@ -1,4 +1,9 @@
-"""The Solidity verifier that ezkl generates, under a name of its own, and its compiled size."""
+"""The Solidity verifier that ezkl generates, with a name and a check of its own, and its size.
+
+ezkl's verifier draws its challenges from the proof where the calldata says that it lies, but
+computes with what lies where a compiler would have put it. Whoever writes calldata by hand could
+so choose the proof after its challenges, and prove anything. The check makes both places one.
+"""
 
 import asyncio
 import hashlib
@@ -10,6 +15,9 @@ from typing import Any
 from zk.errors import CircuitError, sentences
 
 SOLC = "0.8.30"
+# Where a compiler puts the bytes of the proof, the first argument of two.
+PROOF_OFFSET = "0x64"
+LENGTH_CHECK = re.compile(r"( *)success := and\(success, eq\(0x[0-9a-f]+, proof\.length\)\)\n")
 # The settings of ape-config.yaml, so that the code measured here is the code that is deployed.
 SETTINGS = {
     "optimizer": {"enabled": True, "runs": 200},
@@ -40,12 +48,23 @@ def write_verifier(
             raise
     finally:
         abi.unlink(missing_ok=True)
-    source, renamed = re.subn(r"\bHalo2Verifier\b", contract, path.read_text())
-    if not renamed:
-        raise CircuitError(f"ezkl's verifier for {contract} is not named Halo2Verifier any more.")
+    source = _own(contract, path.read_text())
     path.write_text(source)
     code = without_metadata(runtime_code(contract, source))
     return {"runtime_sha256": hashlib.sha256(code).hexdigest(), "runtime_bytes": len(code)}
+
+
+def _own(contract: str, source: str) -> str:
+    """The generated source with a name of its own, and a check of where the proof lies."""
+    source, renamed = re.subn(r"\bHalo2Verifier\b", contract, source)
+    check = (
+        r"\g<0>\1// The code below reads the proof from its usual place: see that it is there\n"
+        rf"\1success := and(success, eq({PROOF_OFFSET}, proof.offset))\n"
+    )
+    source, checked = LENGTH_CHECK.subn(check, source)
+    if not renamed or checked != 1 or f"calldataload({PROOF_OFFSET})" not in source:
+        raise CircuitError(f"ezkl's verifier for {contract} does not look as it used to.")
+    return source
 
 
 def require_solc() -> None:
