@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from eth_typing import Address
+from eth_typing import Address, BlockNumber, Hash32
 
 ADD, MULTIPLY, PAIRING = 6, 7, 8  # the addresses of the curve's contracts
 TRUE, FALSE, BASE = (1).to_bytes(32), bytes(32), (1).to_bytes(32) + (2).to_bytes(32)
-Answers = dict[int, bytes | None]  # what such a contract answers, or that it fails
+Answers = dict[int, bytes]  # what such a contract answers, whatever it is asked
 
 # Every sum and product is the base point, for speed, and the pairing always holds.
 PERMISSIVE: Answers = {ADD: BASE, MULTIPLY: BASE, PAIRING: TRUE}
@@ -31,6 +31,9 @@ class Run:
     below: set[tuple[int, int]] = field(default_factory=set)  # the first with the second
     hashed: list[bytes] = field(default_factory=list)
     calls: list[tuple[int, bytes]] = field(default_factory=list)  # whom, with what
+    sites: set[int] = field(
+        default_factory=set
+    )  # where in the code precompiled contracts are called
 
     @property
     def accepted(self) -> bool:
@@ -41,8 +44,10 @@ class Run:
         return [data for called, data in self.calls if called == address]
 
 
-def run(code: bytes, calldata: bytes, answers: Answers | None = None) -> Run:
-    """Calls the code on a chain that has nothing else."""
+def run(
+    code: bytes, calldata: bytes, answers: Answers | None = None, failing: int | None = None
+) -> Run:
+    """Calls the code on a chain that has nothing else; calls from the `failing` site fail."""
     from eth.constants import BLANK_ROOT_HASH
     from eth.db.atomic import AtomicDB
     from eth.vm.execution_context import ExecutionContext
@@ -51,18 +56,19 @@ def run(code: bytes, calldata: bytes, answers: Answers | None = None) -> Run:
     from eth.vm.transaction_context import BaseTransactionContext
 
     seen = Run()
-    block = ExecutionContext(CALLER, 1, 1, 0, bytes(32), GAS, [], 1, 0, 0)
+    block = ExecutionContext(CALLER, 1, BlockNumber(1), 0, Hash32(bytes(32)), GAS, [], 1, 0, 0)
     state = PragueState(AtomicDB(), block, BLANK_ROOT_HASH)
     state.set_code(CONTRACT, code)
     message = Message(GAS, CONTRACT, CALLER, 0, calldata, code)
     context = BaseTransactionContext(0, CALLER)
-    ended = _machine(seen, answers or {}).apply_message(state, message, context)
+    machine = _machine(seen, answers or {}, failing)
+    ended = machine.apply_message(state, message, context)
     if ended.is_success:
         seen.output = bytes(ended.output)
     return seen
 
 
-def _machine(seen: Run, answers: Answers) -> Any:
+def _machine(seen: Run, answers: Answers, failing: int | None) -> Any:
     """The machine of the rules of Prague, which notes what it does."""
     from eth.exceptions import VMError
     from eth.vm import opcode_values as op
@@ -78,15 +84,18 @@ def _machine(seen: Run, answers: Answers) -> Any:
 
         return instruction
 
+    site = 0  # of the last call
+
     def precompiled(address: int, original: Callable) -> Callable:
         def contract(computation: Any) -> Any:
             data = bytes(computation.msg.data)
             seen.calls.append((address, data))
+            seen.sites.add(site)
+            if site == failing:
+                raise VMError("as asked for")
             if address not in answers:
                 return original(computation)
-            if (answer := answers[address]) is None:
-                raise VMError("as asked for")
-            computation.output = answer
+            computation.output = answers[address]
             return computation
 
         return contract
@@ -95,6 +104,8 @@ def _machine(seen: Run, answers: Answers) -> Any:
         seen.hashed.append(bytes(computation.memory_read_bytes(start, size)))
 
     def calls(_gas: int, address: int, *_: int, computation: Any) -> None:
+        nonlocal site
+        site = computation.code.program_counter
         if (address % 2**160).to_bytes(20) not in PragueComputation._precompiles:
             seen.calls.append((address, b""))
 

@@ -1,0 +1,199 @@
+"""Each planted fault is found, by name; nothing that is as it should be is accused."""
+
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from scripts._circuits import ROOT, circuit, run_build
+from scripts.audit import cli
+from zk.audit import curve
+from zk.audit.application import audit_application
+from zk.audit.findings import Report, Severity
+from zk.audit.machine import run
+from zk.audit.syntax import verifiers_of
+from zk.audit.verifier import audit_verifier, find_shape, forge
+
+APPLICATIONS = ROOT / "tests" / "contracts" / "applications"
+
+# What is found, and the lines of a good verifier that are changed: each of the old ones to the new.
+FAULTY_VERIFIERS = {
+    "instance-range": ("success := and(success, lt(instance, r))", ""),
+    "instance-range 2": (
+        "let instance := calldataload(instance_cptr)\n",
+        "let instance := and(calldataload(instance_cptr), sub(shl(128, 1), 1))\n",
+    ),
+    "instance-count": ("success := and(success, eq(num_instances, instances.length))", ""),
+    "proof-length": (r"re:success := and\(success, eq\(0x\w+, proof.length\)\)", ""),
+    "instances-not-absorbed": ("mstore(hash_mptr, instance)", "mstore(hash_mptr, 0)"),
+    "proof-not-absorbed": ("mstore(hash_mptr, eval)", "mstore(hash_mptr, 0)"),
+    "key-not-absorbed": ("mstore(0x00, mload(VK_DIGEST_MPTR))", "mstore(0x00, 0)"),
+    "point-checks": ("re:ret0 := and\\(ret0, eq\\(mulmod\\(y, y, q\\).*", ""),
+    "point-checks 2": ("ret0 := and(success, lt(x, q))", "ret0 := success"),
+    "point-checks 3": ("ret0 := and(ret0, lt(y, q))", ""),
+    "evaluation-range": ("success := and(success, lt(eval, r))", ""),
+    "result-ignored": ("ret := and(ret, mload(0x00))", ""),
+    "result-ignored 2": (
+        "re:(?s)Revert if anything fails.*?\\}",
+        "",
+    ),
+    "result-ignored 3": (
+        "ret := and(success, staticcall(gas(), 0x06, 0x80, 0x80, 0x80, 0x40))",
+        "pop(staticcall(gas(), 0x06, 0x80, 0x80, 0x80, 0x40)) ret := success",
+    ),
+    "fixed-offsets": ("success := and(success, eq(0x64, proof.offset))", ""),
+    "fixed-offsets 2": (
+        "let instance_cptr := instances.offset",
+        "let instance_cptr := {instances}",
+    ),
+    "changeable": (
+        "re:contract \\w+ \\{",
+        "\\g<0> address owner; function own() external { owner = msg.sender; }",
+    ),
+    "strange-instructions": (
+        "re:contract \\w+ \\{",
+        "\\g<0> function end() external { selfdestruct(payable(msg.sender)); }",
+    ),
+    "strange-instructions 2": (
+        "re:contract \\w+ \\{",
+        "\\g<0> function run(address a) external { a.delegatecall(msg.data); }",
+    ),
+    "external-call": (
+        "let success := true",
+        "let success := staticcall(gas(), 0x123456, 0, 0, 0, 0)",
+    ),
+    "bad-setup-point": ("re:(0x\\w{62})\\w\\w(\\) // neg_s_g2_x_1)", "\\g<1>00\\g<2>"),
+    "known-secret": ("{secret}", "{generator}"),
+}
+FAULTY_APPLICATIONS = {
+    "instance-count": ("if (instances.length != 2) revert Refused();", ""),
+    "beneficiary-not-bound": (
+        "if (instances[0] != uint160(address(account))) revert Refused();",
+        "",
+    ),
+    "beneficiary-not-bound 2": ("uint160(address(account))", "uint160(address(this))"),
+    "no-replay-guard": ("if (won[account]) revert Refused();", ""),
+    "no-replay-guard 2": ("won[account] = true;", ""),
+    "replay-by-proof": ("won[account]", "used[keccak256(proof)]"),
+    "negative-output": ("if (score >= LARGEST) revert Refused();", ""),
+    "verifier-revert": (
+        "re:try verifier(.|\\n)*?\\n        \\}\\n\\n",
+        "require(verifier.verifyProof(proof, instances));\n",
+    ),
+    "answer-ignored": (
+        "re:try verifier(.|\\n)*?\\n        \\}\\n\\n",
+        "verifier.verifyProof(proof, instances);\n",
+    ),
+    "raw-calldata": (
+        "re:try verifier(.|\\n)*?\\n        \\}\\n\\n",
+        "(bool ok,) = address(verifier).staticcall(msg.data[4:]);\n"
+        "if (!ok) revert InvalidProof();\n",
+    ),
+    "changeable-verifier": (
+        "re:immutable verifier;",
+        "verifier; function replace(IVerifier other) external { verifier = other; }",
+    ),
+}
+
+
+def planted(source: str, fault: tuple[str, str]) -> str:
+    """The source with a fault in it."""
+    old, new = fault
+    old = old[3:] if old.startswith("re:") else re.escape(old)
+    changed, times = re.subn(old, new, source)
+    assert times and changed != source, old
+    return changed
+
+
+@pytest.fixture(scope="module")
+def good(manifest) -> str:
+    return manifest.file("verifier").read_text()
+
+
+def named(report: Report) -> set[str]:
+    return {finding.name for finding in report.findings if finding.severity > Severity.NOTE}
+
+
+def audited(path) -> Report:
+    ((name, code),) = verifiers_of(path).items()
+    return audit_verifier(code, name)
+
+
+@pytest.mark.parametrize("name", FAULTY_VERIFIERS)
+def test_planted_fault_of_a_verifier(tmp_path, good, manifest, name):
+    old, new = FAULTY_VERIFIERS[name]
+    if name == "known-secret":
+        negative = curve.negated(curve.GENERATOR)
+        faulty = good
+        for label, number in zip(("x_1", "x_2", "y_1", "y_2"), negative, strict=True):
+            faulty = planted(faulty, (f"re:0x\\w+(\\) // neg_s_g2_{label})", f"{number:#x}\\g<1>"))
+    else:
+        instances = 0x64 + manifest_proof_bytes(good) + 32
+        faulty = planted(good, (old, new.replace("{instances}", hex(instances))))
+    path = tmp_path / "Faulty.sol"
+    path.write_text(faulty)
+    assert named(audited(path)) == {name.split()[0]}
+
+
+def manifest_proof_bytes(source: str) -> int:
+    found = re.search(r"eq\((0x\w+), proof.length\)", source)
+    assert found
+    return int(found[1], 16)
+
+
+# What one fault brings along.
+ALONG = {"answer-ignored": ("verifier-revert",)}
+
+
+@pytest.mark.parametrize("name", ["clan", "voice", "clan-dash"])
+def test_own_verifiers_are_not_accused(name):
+    manifest = run_build(circuit(name))
+    report = audited(manifest.file("verifier"))
+    assert named(report) == set()
+    assert report.facts["logrows"] == manifest["logrows"]
+    assert report.facts["instances"] == manifest.layout.limbs + manifest["outputs"]
+    assert report.facts["setup"] == "unknown"
+
+
+def test_anything_is_proved_to_a_verifier_that_reads_from_fixed_places(tmp_path, good):
+    """ezkl's verifier as it is generated accepts a statement of anybody's choice."""
+    path = tmp_path / "Plain.sol"
+    path.write_text(planted(good, FAULTY_VERIFIERS["fixed-offsets"]))
+    ((_, code),) = verifiers_of(path).items()
+    calldata = forge(code, find_shape(code))
+    assert calldata and run(code, calldata).accepted
+
+
+@pytest.mark.parametrize("name", FAULTY_APPLICATIONS)
+def test_planted_fault_of_an_application(tmp_path, name):
+    path = tmp_path / "Faulty.sol"
+    path.write_text(planted((APPLICATIONS / "Prize.sol").read_text(), FAULTY_APPLICATIONS[name]))
+    assert named(audit_application(path)) == {name.split()[0], *ALONG.get(name, ())}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*APPLICATIONS.glob("*.sol"), *(ROOT / "contracts").glob("*.sol")],
+    ids=lambda path: path.stem,
+)
+def test_good_applications_are_not_accused(path):
+    report = audit_application(path)
+    assert not report.findings
+    assert report.facts["functions"]
+
+
+def test_command(tmp_path, good):
+    path = tmp_path / "Faulty.sol"
+    path.write_text(planted(good, FAULTY_VERIFIERS["instance-range"]))
+    app = APPLICATIONS / "Prize.sol"
+    result = CliRunner().invoke(cli, ["--source", str(path), "--app", str(app), "--json"])
+    assert result.exit_code == 1
+    verifier, application = json.loads(result.output)
+    assert [
+        finding["name"] for finding in verifier["findings"] if finding["severity"] != "note"
+    ] == ["instance-range"]
+    assert application["sound"]
+    result = CliRunner().invoke(cli, ["--app", str(app)])
+    assert result.exit_code == 0
+    assert "nothing wrong was found" in result.output

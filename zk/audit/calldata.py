@@ -1,0 +1,88 @@
+"""Calls of a verifier, well formed or not."""
+
+import random
+from dataclasses import dataclass, replace
+
+from zk.audit import curve
+
+SELECTOR = bytes.fromhex("1e8e1e13")  # verifyProof(bytes,uint256[])
+WORD = 32
+FIRST_WORD = 4 + 3 * WORD  # of the proof: after the selector, two offsets and its length
+
+
+@dataclass(frozen=True)
+class Call:
+    """A proof, as words, and its public instances."""
+
+    proof: list[int]
+    instances: list[int]
+
+    def with_word(self, place: int, *values: int) -> "Call":
+        return replace(self, proof=_with(self.proof, place, values))
+
+    def with_instance(self, place: int, value: int) -> "Call":
+        return replace(self, instances=_with(self.instances, place, (value,)))
+
+    @property
+    def usual_places(self) -> range:
+        """Where a compiler puts the proof and the instances in the calldata, with their lengths."""
+        size = len(self.proof) + 1 + len(self.instances)
+        return range(FIRST_WORD - WORD, FIRST_WORD + size * WORD)
+
+    def usual(self) -> bytes:
+        """As a compiler encodes it."""
+        return _encoded(2, 3 + len(self.proof), self._arguments())
+
+    def behind(self, decoy: "Call") -> bytes:
+        """With the decoy in the usual place, and the offsets leading to this call behind it."""
+        before = decoy._arguments()
+        proof = 2 + len(before)
+        instances = proof + 1 + len(self.proof)
+        return _encoded(proof, instances, [*before, *self._arguments()])
+
+    def instances_behind(self, decoy: "Call") -> bytes:
+        """With the decoy's instances in the usual place, and its own behind them."""
+        before = Call(self.proof, decoy.instances)._arguments()
+        words = [*before, len(self.instances), *self.instances]
+        return _encoded(2, 2 + len(before), words)
+
+    def _arguments(self) -> list[int]:
+        proof, instances = self.proof, self.instances
+        return [len(proof) * WORD, *proof, len(instances), *instances]
+
+
+def _encoded(proof: int, instances: int, words: list[int]) -> bytes:
+    """Calldata whose arguments begin at these words after the selector."""
+    head = [proof * WORD, instances * WORD]
+    return SELECTOR + b"".join(word.to_bytes(WORD) for word in [*head, *words])
+
+
+def _with(words: list[int], place: int, values: tuple[int, ...]) -> list[int]:
+    return [*words[:place], *values, *words[place + len(values) :]]
+
+
+def strangers(words: int, instances: int, seed: int = 0) -> Call:
+    """Numbers that are told apart wherever they turn up, and mean nothing."""
+    numbers = random.Random(seed)
+    return Call(
+        [numbers.randrange(2**200, 2**250) for _ in range(words)],
+        [numbers.randrange(2**100, 2**127) for _ in range(instances)],
+    )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a proof has to look for one verifier."""
+
+    words: int
+    instances: int
+    points: list[int]  # the words at which points of the curve begin
+    scalars: list[int]
+
+    def call(self, seed: int) -> Call:
+        """One that is formed as it should be, with other numbers for each seed."""
+        made = strangers(self.words, self.instances, seed)
+        points = curve.multiples(2 + 1000 * seed, len(self.points))
+        for place, point in zip(self.points, points, strict=True):
+            made = made.with_word(place, *point)
+        return made

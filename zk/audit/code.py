@@ -1,0 +1,61 @@
+"""Runtime bytecode, read without running it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zk.verifier import without_metadata
+
+PUSH0, PUSH32, JUMPDEST = 0x5F, 0x7F, 0x5B
+ENDS = {0x00, 0x56, 0xF3, 0xFD, 0xFE, 0xFF}  # STOP, JUMP, RETURN, REVERT, INVALID, SELFDESTRUCT
+
+# Instructions that a verifier has no use for, and what they would let it do.
+STRANGE = {
+    0x31: "BALANCE",
+    0x3B: "EXTCODESIZE",
+    0x3C: "EXTCODECOPY",
+    0x54: "SLOAD",
+    0x55: "SSTORE",
+    0x5C: "TLOAD",
+    0x5D: "TSTORE",
+    0xF0: "CREATE",
+    0xF1: "CALL",
+    0xF2: "CALLCODE",
+    0xF4: "DELEGATECALL",
+    0xF5: "CREATE2",
+    0xFF: "SELFDESTRUCT",
+}
+
+
+@dataclass(frozen=True)
+class Instruction:
+    code: int
+    value: int  # that it pushes
+
+    @property
+    def pushed(self) -> int:
+        """How many bytes it pushes."""
+        return self.code - PUSH0 if PUSH0 <= self.code <= PUSH32 else 0
+
+
+def instructions(code: bytes) -> Iterator[Instruction]:
+    """Those that can be reached: what follows an end is data, until something can jump there."""
+    code, position, reachable = without_metadata(code), 0, True
+    while position < len(code):
+        operation = code[position]
+        size = operation - PUSH0 if PUSH0 < operation <= PUSH32 else 0
+        reachable = reachable or operation == JUMPDEST
+        if reachable:
+            value = code[position + 1 : position + 1 + size]
+            yield Instruction(operation, int.from_bytes(value))
+        reachable = reachable and operation not in ENDS
+        position += 1 + size
+
+
+def selectors(code: bytes) -> set[bytes]:
+    """What may be the selectors of its functions."""
+    return {i.value.to_bytes(4) for i in instructions(code) if i.pushed == 4}
+
+
+def strange(code: bytes) -> list[str]:
+    """The instructions in it that a verifier has no use for."""
+    return sorted({STRANGE[i.code] for i in instructions(code) if i.code in STRANGE})

@@ -1,0 +1,79 @@
+"""The curve BN254, as far as an audit has to calculate on it, and the public ceremony's point."""
+
+from collections.abc import Iterable
+
+from zk.witness import FIELD
+
+BASE_FIELD = 21888242871839275222246405745257275088696311157297823662689037894645226208583
+TWO_ADICITY = 28  # FIELD - 1 is divisible by 2**28
+ROOT = pow(7, (FIELD - 1) >> TWO_ADICITY, FIELD)
+
+# A point of G2 as a verifier holds it: the imaginary part of x first, then the real one, then y.
+Point2 = tuple[int, int, int, int]
+GENERATOR: Point2 = (
+    0x198E9393920D483A7260BFB731FB5D25F1AA493335A9E71297E485B7AEF312C2,
+    0x1800DEEF121F1E76426A00665E5C4479674322D4F75EDADD46DEBD5CD992F6ED,
+    0x090689D0585FF075EC9E99AD690C3395BC4B313370B38EF355ACDADCD122975B,
+    0x12C85EA5DB8C6DEB4AAB71808DCB408FE3D1E7690C43D37B4CE6CC0166FA7DAA,
+)
+# The secret of the perpetual powers of tau, which nobody knows, times the generator, negated.
+CEREMONY: Point2 = (
+    0x186282957DB913ABD99F91DB59FE69922E95040603EF44C0BD7AA3ADEEF8F5AC,
+    0x17944351223333F260DDC3B4AF45191B856689EDA9EAB5CBCDDBBE570CE860D2,
+    0x06D971FF4A7467C3EC596ED6EFC674572E32FD6F52B721F97E35B0B3D3546753,
+    0x06ECDB9F9567F59ED2EEE36E1E1D58797FD13CC97FAFC2910F5E8A12F202FA9A,
+)
+
+
+def multiples(first: int, count: int) -> list[tuple[int, int]]:
+    """So many multiples of the base point of G1, from the `first` on."""
+    from py_ecc import optimized_bn128 as bn
+
+    point, found = bn.multiply(bn.G1, first), []
+    for _ in range(count):
+        x, y = bn.normalize(point)
+        found.append((int(x), int(y)))
+        point = bn.add(point, bn.G1)
+    return found
+
+
+def scaled(point: tuple[int, int], scalar: int) -> tuple[int, int]:
+    """A point of G1, so many times."""
+    from py_ecc import optimized_bn128 as bn
+
+    x, y = bn.normalize(bn.multiply((bn.FQ(point[0]), bn.FQ(point[1]), bn.FQ(1)), scalar % FIELD))
+    return int(x), int(y)
+
+
+def negated(point: Point2) -> Point2:
+    return (*point[:2], -point[2] % BASE_FIELD, -point[3] % BASE_FIELD)
+
+
+def in_g2(point: Point2) -> bool:
+    """Whether a point lies on the curve of G2, and in the group of the right order."""
+    from py_ecc import optimized_bn128 as bn
+
+    if max(point) >= BASE_FIELD:
+        return False
+    candidate = (bn.FQ2([point[1], point[0]]), bn.FQ2([point[3], point[2]]), bn.FQ2.one())
+    return bn.is_on_curve(candidate, bn.b2) and bn.is_inf(bn.multiply(candidate, bn.curve_order))
+
+
+def has_small_secret(point: Point2) -> bool:
+    """Whether the secret behind a point of G2 is so small that anybody finds it."""
+    from py_ecc import optimized_bn128 as bn
+
+    candidate = bn.G2
+    for _ in range(16):
+        x, y = ([int(part) for part in axis.coeffs] for axis in bn.normalize(candidate))
+        found = x[1], x[0], y[1], y[0]
+        if point in (found, negated(found)):
+            return True
+        candidate = bn.add(candidate, bn.G2)
+    return False
+
+
+def logrows_among(constants: Iterable[int]) -> int | None:
+    """The size of a circuit, from the root of unity that its verifier calculates with."""
+    roots = {pow(ROOT, 1 << (TWO_ADICITY - k), FIELD): k for k in range(2, TWO_ADICITY + 1)}
+    return next((roots[constant] for constant in constants if constant in roots), None)

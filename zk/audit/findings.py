@@ -1,0 +1,54 @@
+"""What an audit says: the facts that it read, what it checked, and what is wrong."""
+
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+from typing import Any
+
+
+class Severity(IntEnum):
+    """How bad a finding is. A note is worth knowing, and nothing wrong."""
+
+    NOTE = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str  # the same for the same fault everywhere
+    severity: Severity
+    what: str
+    evidence: str
+    remedy: str
+
+
+@dataclass
+class Report:
+    """The audit of one thing."""
+
+    subject: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    passed: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        return all(finding.severity == Severity.NOTE for finding in self.findings)
+
+    def check(self, holds: bool, passed: str, finding: Finding) -> bool:
+        """Notes what was checked, or what is wrong."""
+        if holds:
+            self.passed.append(passed)
+        else:
+            self.findings.append(finding)
+        return holds
+
+    def as_json(self) -> dict[str, Any]:
+        content = asdict(self) | {"sound": self.sound}
+        content["findings"] = [
+            asdict(finding) | {"severity": finding.severity.name.lower()}
+            for finding in self.findings
+        ]
+        return content
