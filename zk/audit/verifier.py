@@ -478,10 +478,10 @@ def _generation(moved: Run, decoy: Call) -> str:
     if not moved.accepted:
         return "key in its code; refuses calldata that is laid out unusually"
     if decoy.proof[0].to_bytes(WORD) in b"".join(moved.hashed):
-        return "key in its code; reads all calldata from fixed places (ezkl before 23, halo2's own)"
+        return "key in its code; reads all calldata from fixed places (ezkl before 22, halo2)"
     if moved.reads & set(decoy.usual_places):
         return (
-            "key in its code; hashes calldata where it lies, computes from fixed places (ezkl 23)"
+            "key in its code; hashes calldata where it lies, computes from fixed places (ezkl 22, 23)"
         )
     return "key in its code; reads calldata where it lies"
 
