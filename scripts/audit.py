@@ -5,16 +5,9 @@ import ape
 import click
 
 from scripts._cli import Command, address, is_dev
-from zk.audit.findings import Finding, Report, Severity
+from scripts._reports import show
+from zk.audit.findings import Report
 from zk.errors import CircuitError
-
-MARKS = {
-    Severity.NOTE: ("note", None),
-    Severity.LOW: ("LOW", "yellow"),
-    Severity.MEDIUM: ("MEDIUM", "yellow"),
-    Severity.HIGH: ("HIGH", "red"),
-    Severity.CRITICAL: ("CRITICAL", "red"),
-}
 
 
 @click.command(cls=Command)
@@ -53,7 +46,7 @@ def cli(
         click.echo(json.dumps([report.as_json() for report in reports], indent=2))
     else:
         for report in reports:
-            _show(report)
+            show(report)
     if not all(report.sound for report in reports):
         raise SystemExit(1)
 
@@ -67,29 +60,3 @@ def _code_at(where: str) -> bytes:
             "of a verifier, and its network with --network."
         )
     return code
-
-
-def _show(report: Report) -> None:
-    click.secho(report.subject, bold=True)
-    for name, value in report.facts.items():
-        click.echo(f"  {name.replace('_', ' '):14} {_written(value)}")
-    for passed in report.passed:
-        click.echo(f"  {click.style('ok', fg='green')}  {passed}")
-    for finding in sorted(report.findings, key=lambda finding: -finding.severity):
-        _show_finding(finding)
-    wrong = sum(finding.severity > Severity.NOTE for finding in report.findings)
-    verdict = f"{wrong} finding{'s' * (wrong != 1)}" if wrong else "nothing wrong was found"
-    click.secho(f"  verdict: {verdict}\n", bold=True, fg="red" if wrong else "green")
-
-
-def _show_finding(finding: Finding) -> None:
-    word, colour = MARKS[finding.severity]
-    click.echo(f"  {click.style(word, fg=colour, bold=True)}  {finding.what} [{finding.name}]")
-    click.echo(f"      evidence: {finding.evidence}")
-    click.echo(f"      to do:    {finding.remedy}")
-
-
-def _written(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_written, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)

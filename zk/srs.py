@@ -1,16 +1,57 @@
 """The structured reference string (SRS): which setup a circuit's keys stand on."""
 
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from tqdm import tqdm
 
 from zk.errors import CircuitError, sentences
+from zk.manifest import sha256
 
 # ceremony:      the public perpetual powers of tau; nobody knows its secret.
 # insecure-dev:  made on this machine in seconds; whoever made it can forge any proof.
 Kind = Literal["ceremony", "insecure-dev"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+CEREMONY_URL = "https://kzg.ezkl.xyz"
+# The hash of the ceremony's SRS for each size, 2 to the power of 1 to 26 rows.
+CEREMONY_SHA256 = dict(
+    enumerate(
+        (
+            "cafb2aa72c200ddc4e28aacabb8066e829207e2484b8d17059a566232f8a297b",
+            "8194ec51da5d332d2e17283ade34920644774452c2fadf33742e8c739e275d8e",
+            "0729e815bce2ac4dfad7819982c6479c3b22c32b71f64dca05e8fdd90e8535ef",
+            "2c0785da20217fcafd3b12cc363a95eb2529037cc8a9bddf8fb15025cbc8cdc9",
+            "5b950e3b76e7a9923d69f6d6585ce6b5f9458e5ec57a71c9de5005d32d544692",
+            "85030b2924111fc60acaf4fb8a7bad89531fbe0271aeab0c21e545f71eee273d",
+            "e65f95150519fe01c2bedf8f832f5249822ef84c9c017307419e10374ff9eeb1",
+            "446092fd1d6030e5bb2f2a8368267d5ed0fbdb6a766f6c5e4a4841827ad3106f",
+            "493d088951882ad81af11e08c791a38a37c0ffff14578cf2c7fb9b7bca654d8b",
+            "9705d450e5dfd06adb673705f7bc34418ec86339203198beceb2ae7f1ffefedb",
+            "257fa566ed9bc0767d3e63e92b5e966829fa3347d320a32055dc31ee7d33f8a4",
+            "28b151069f41abc121baa6d2eaa8f9e4c4d8326ddbefee2bd9c0776b80ac6fad",
+            "d5d94bb25bdc024f649213593027d861042ee807cafd94b49b54f1663f8f267d",
+            "c09129f064c08ecb07ea3689a2247dcc177de6837e7d2f5f946e30453abbccef",
+            "90807800a1c3b248a452e1732c45ee5099f38b737356f5542c0584ec9c3ebb45",
+            "2a1a494630e71bc026dd5c0eab4c1b9a5dbc656228c1f0d48f5dbd3909b161d3",
+            "41509f380362a8d14401c5ae92073154922fe23e45459ce6f696f58607655db7",
+            "d0148475717a2ba269784a178cb0ab617bc77f16c58d4a3cbdfe785b591c7034",
+            "d1a1655b4366a766d1578beb257849a92bf91cb1358c1a2c37ab180c5d3a204d",
+            "54ef75911da76d7a6b7ea341998aaf66cb06c679c53e0a88a4fe070dd3add963",
+            "486e044cf98704e07f41137d2b89698dc03d1fbf34d13b60902fea19a6013b4b",
+            "1ee9b4396db3e4e2516ac5016626ab6ba967f091d5d23afbdb7df122a0bb9d0c",
+            "748e48b9b6d06f9c82d26bf551d0af43ee2e801e4be56d7ccb20312e267fd1d6",
+            "f94fa4afa2f5147680f907d4dd96a8826206c26bd3328cd379feaed614b234de",
+            "dec49a69893fbcd66cd06296b2d936a6aceb431c130b2e52675fe4274b504f57",
+            "b198a51d48b88181508d8e4ea9dea39db285e4585663b29b7e4ded0c22a94875",
+        ),
+        start=1,
+    )
+)
+CHUNK = 2**16  # bytes
+PATIENCE = 30  # seconds without an answer
 
 
 def srs_path(folder: Path, kind: Kind, logrows: int) -> Path:
@@ -19,41 +60,89 @@ def srs_path(folder: Path, kind: Kind, logrows: int) -> Path:
 
 
 def ensure_srs(
-    folder: Path, kind: Kind, logrows: int, report: Callable[[str], None] = lambda step: None
+    folder: Path,
+    kind: Kind,
+    logrows: int,
+    report: Callable[[str], None] = lambda step: None,
+    mirror: str = CEREMONY_URL,
 ) -> Path:
-    """The SRS of exactly that size, made or fetched if it is not there yet."""
+    """The SRS of exactly that size, made, or fetched from a mirror, if it is not there yet."""
     path = srs_path(folder, kind, logrows)
-    if path.is_file():
+    if not path.is_file():
+        report("srs")
+        path.parent.mkdir(parents=True, exist_ok=True)
         if kind == "ceremony":
-            _fetch(path, logrows)  # only compares the hash of what is there
-        return path
-    report("srs")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    import ezkl
-
-    try:
-        if kind == "insecure-dev":
-            with sentences(f"make a dev SRS of 2**{logrows} rows"):
-                ezkl.gen_srs(str(partial), logrows)
+            _fetch(path, logrows, mirror)
         else:
-            _fetch(partial, logrows)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            _make(path, logrows)
+    if kind == "ceremony":
+        _require_hash(path, path, logrows)
     return path
 
 
-def _fetch(path: Path, logrows: int) -> None:
-    """Downloads the ceremony's SRS; ezkl compares it with the hash that it has pinned."""
+def _make(path: Path, logrows: int) -> None:
     import ezkl
 
-    async def fetch() -> None:
-        await ezkl.get_srs(logrows=logrows, srs_path=str(path))
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        with sentences(f"make a dev SRS of 2**{logrows} rows"):
+            ezkl.gen_srs(str(partial), logrows)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
-    with sentences(f"fetch the ceremony's SRS of 2**{logrows} rows (is this machine online?)"):
-        asyncio.run(fetch())
-    if not path.is_file():
+
+def _fetch(path: Path, logrows: int, mirror: str) -> None:
+    """Downloads the ceremony's SRS; a download that was cut off goes on where it was."""
+    import requests
+
+    if logrows not in CEREMONY_SHA256:
+        sizes = f"{min(CEREMONY_SHA256)} to {max(CEREMONY_SHA256)}"
+        raise CircuitError(f"The ceremony has SRS of 2**{sizes} rows, none of 2**{logrows}.")
+    url, partial = f"{mirror}/kzg{logrows}.srs", path.with_suffix(".download")
+    try:
+        _download(url, partial)
+    except (requests.RequestException, OSError) as error:
         raise CircuitError(
-            f"The ceremony's SRS of 2**{logrows} rows did not match its public hash."
+            f"{url} could not be downloaded ({type(error).__name__}): run the same again to go on, "
+            "or name another server with `ape run srs --mirror`."
+        ) from error
+    _require_hash(partial, path, logrows)
+    partial.replace(path)
+
+
+def _download(url: str, partial: Path) -> None:
+    import requests
+
+    there = partial.stat().st_size if partial.is_file() else 0
+    headers = {"Range": f"bytes={there}-"} if there else {}
+    with requests.get(url, headers=headers, stream=True, timeout=PATIENCE) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # all of it is there
+        answer.raise_for_status()
+        goes_on = answer.status_code == requests.codes.partial_content
+        size = int(answer.headers.get("Content-Length", 0)) + there * goes_on
+        bar = tqdm(
+            desc=partial.stem,
+            total=size or None,
+            initial=there * goes_on,
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            disable=None,
+        )
+        with partial.open("ab" if goes_on else "wb") as file, bar:
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+
+
+def _require_hash(found: Path, path: Path, logrows: int) -> None:
+    """Removes what is not the ceremony's, so that it can be fetched again."""
+    digest = sha256(found)
+    if digest != CEREMONY_SHA256.get(logrows):
+        found.unlink()
+        raise CircuitError(
+            f"{path} should be the ceremony's SRS with the SHA-256 {CEREMONY_SHA256[logrows]}, but "
+            f"had {digest}, and was removed: fetch it with `ape run srs --fetch {logrows}`."
         )

@@ -55,7 +55,7 @@ def in_g2(point: Point2) -> bool:
 
     if max(point) >= BASE_FIELD:
         return False
-    candidate = (bn.FQ2([point[1], point[0]]), bn.FQ2([point[3], point[2]]), bn.FQ2.one())
+    candidate = _second(point)
     return bn.is_on_curve(candidate, bn.b2) and bn.is_inf(bn.multiply(candidate, bn.curve_order))
 
 
@@ -77,3 +77,21 @@ def logrows_among(constants: Iterable[int]) -> int | None:
     """The size of a circuit, from the root of unity that its verifier calculates with."""
     roots = {pow(ROOT, 1 << (TWO_ADICITY - k), FIELD): k for k in range(2, TWO_ADICITY + 1)}
     return next((roots[constant] for constant in constants if constant in roots), None)
+
+
+def same_ratio(
+    lower: tuple[int, int] | None, upper: tuple[int, int] | None, secret: Point2
+) -> bool:
+    """Whether the upper point is the lower one times the secret that a point of G2 has."""
+    from py_ecc import optimized_bn128 as bn
+
+    if lower is None or upper is None:
+        return lower is upper
+    one, other = ((bn.FQ(x), bn.FQ(y), bn.FQ(1)) for x, y in (lower, upper))
+    return bn.pairing(_second(secret), one) == bn.pairing(bn.G2, other)
+
+
+def _second(point: Point2):
+    from py_ecc import optimized_bn128 as bn
+
+    return bn.FQ2([point[1], point[0]]), bn.FQ2([point[3], point[2]]), bn.FQ2.one()

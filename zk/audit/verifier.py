@@ -480,9 +480,7 @@ def _generation(moved: Run, decoy: Call) -> str:
     if decoy.proof[0].to_bytes(WORD) in b"".join(moved.hashed):
         return "key in its code; reads all calldata from fixed places (ezkl before 22, halo2)"
     if moved.reads & set(decoy.usual_places):
-        return (
-            "key in its code; hashes calldata where it lies, computes from fixed places (ezkl 22, 23)"
-        )
+        return "key in its code; hashes calldata where it lies, uses fixed places (ezkl 22, 23)"
     return "key in its code; reads calldata where it lies"
 
 

@@ -1,0 +1,39 @@
+"""What audits found, for people."""
+
+import click
+
+from zk.audit.findings import Finding, Report, Severity
+
+MARKS = {
+    Severity.NOTE: ("note", None),
+    Severity.LOW: ("LOW", "yellow"),
+    Severity.MEDIUM: ("MEDIUM", "yellow"),
+    Severity.HIGH: ("HIGH", "red"),
+    Severity.CRITICAL: ("CRITICAL", "red"),
+}
+
+
+def show(report: Report) -> None:
+    click.secho(report.subject, bold=True)
+    for name, value in report.facts.items():
+        click.echo(f"  {name.replace('_', ' '):14} {_written(value)}")
+    for passed in report.passed:
+        click.echo(f"  {click.style('ok', fg='green')}  {passed}")
+    for finding in sorted(report.findings, key=lambda finding: -finding.severity):
+        _show_finding(finding)
+    wrong = sum(finding.severity > Severity.NOTE for finding in report.findings)
+    verdict = f"{wrong} finding{'s' * (wrong != 1)}" if wrong else "nothing wrong was found"
+    click.secho(f"  verdict: {verdict}\n", bold=True, fg="red" if wrong else "green")
+
+
+def _show_finding(finding: Finding) -> None:
+    word, colour = MARKS[finding.severity]
+    click.echo(f"  {click.style(word, fg=colour, bold=True)}  {finding.what} [{finding.name}]")
+    click.echo(f"      evidence: {finding.evidence}")
+    click.echo(f"      to do:    {finding.remedy}")
+
+
+def _written(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_written, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

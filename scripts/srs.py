@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import click
+
+from scripts._circuits import ARTIFACTS, ROOT
+from scripts._cli import Command
+from scripts._reports import show
+from zk.audit.findings import Report
+from zk.srs import CEREMONY_URL, KINDS, ensure_srs, srs_path
+
+FOLDER = ARTIFACTS / "srs"
+
+
+@click.command(cls=Command)
+@click.option(
+    "--fetch",
+    "wanted",
+    type=click.IntRange(1, 26),
+    help="The ceremony's, of 2**N rows.",
+    metavar="N",
+)
+@click.option("--mirror", default=CEREMONY_URL, show_default=True, help="Where to fetch it from.")
+@click.option(
+    "--dev", type=click.IntRange(4, 26), help="One made here, for local chains.", metavar="N"
+)
+@click.option("--verify", is_flag=True, help="Check that each is the powers of one secret.")
+def cli(wanted: int | None, mirror: str, dev: int | None, verify: bool) -> None:
+    """Show the setups that circuits stand on, fetch the public ceremony's, or make one for tests.
+
+    \b
+    Example:
+        ape run srs --fetch 13
+        ape run srs --verify
+    """
+    if wanted:
+        ensure_srs(FOLDER, "ceremony", wanted, mirror=mirror)
+    if dev:
+        ensure_srs(FOLDER, "insecure-dev", dev)
+    found = [(kind, k, path) for kind in KINDS for k, path in _sizes(kind)]
+    if not found:
+        click.echo("There is no SRS yet: --fetch one, or let `ape run build` make one for tests.")
+    for kind, k, path in found:
+        size = path.stat().st_size / 1e6
+        click.echo(f"{kind:13}  2**{k:<2} rows  {size:8.1f} MB  {path.relative_to(ROOT)}")
+    if verify:
+        reports = [_verified(*each) for each in found]
+        if not all(report.sound for report in reports):
+            raise SystemExit(1)
+
+
+def _sizes(kind) -> list[tuple[int, Path]]:
+    """The SRS of a kind, by size."""
+    sizes = [int(path.stem[1:]) for path in (FOLDER / kind).glob("k*.srs")]
+    return [(k, srs_path(FOLDER, kind, k)) for k in sorted(sizes)]
+
+
+def _verified(kind: str, k: int, path: Path) -> Report:
+    from zk.audit.setup import audit_setup
+
+    report = audit_setup(path, kind, k)
+    show(report)
+    return report

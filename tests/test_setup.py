@@ -1,0 +1,157 @@
+"""The SRS: fetched whole from a server of the tests, and checked to be what it says."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import ezkl
+import pytest
+
+from zk import srs
+from zk.audit.setup import audit_setup
+from zk.errors import CircuitError
+from zk.srs import ensure_srs, srs_path
+
+LOGROWS = 6
+POINT = 64  # bytes
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> bytes:
+    path = tmp_path_factory.mktemp("srs") / "k6.srs"
+    ezkl.gen_srs(str(path), LOGROWS)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def ceremony(made, monkeypatch) -> bytes:
+    """What the tests' server has is the ceremony's, for once."""
+    monkeypatch.setitem(srs.CEREMONY_SHA256, LOGROWS, hashlib.sha256(made).hexdigest())
+    return made
+
+
+@contextmanager
+def server(content: bytes, *, breaks_after: int | None = None, ranges: bool = True) -> Iterator:
+    """Serves one file, perhaps not to its end; gives its address and what it was asked for."""
+    asked: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers.get("Range")
+            asked.append(wanted)
+            start = int(wanted[6:-1]) if wanted and ranges else 0
+            if start >= len(content):
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            self.wfile.write(content[start:breaks_after])
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}", asked
+        running.shutdown()
+
+
+def fetched(folder, mirror: str) -> bytes:
+    return ensure_srs(folder, "ceremony", LOGROWS, mirror=mirror).read_bytes()
+
+
+def test_ceremony_is_fetched_once(tmp_path, ceremony):
+    with server(ceremony) as (mirror, asked):
+        assert fetched(tmp_path, mirror) == ceremony
+        assert fetched(tmp_path, mirror) == ceremony
+    assert asked == [None]
+    assert [p.name for p in srs_path(tmp_path, "ceremony", LOGROWS).parent.iterdir()] == ["k6.srs"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_download_that_was_cut_off_goes_on(tmp_path, ceremony, monkeypatch, ranges):
+    monkeypatch.setattr(srs, "CHUNK", 1000)
+    with (
+        server(ceremony, breaks_after=5000) as (mirror, _),
+        pytest.raises(CircuitError, match="run the same again to go on"),
+    ):
+        fetched(tmp_path, mirror)
+    assert not srs_path(tmp_path, "ceremony", LOGROWS).exists()
+    with server(ceremony, ranges=ranges) as (mirror, asked):
+        assert fetched(tmp_path, mirror) == ceremony
+    assert asked == ["bytes=5000-"]
+
+
+def test_what_is_not_the_ceremonys_is_not_kept(tmp_path, ceremony):
+    other = ceremony[:-1] + b"\0"
+    with (
+        server(other) as (mirror, _),
+        pytest.raises(CircuitError, match="should be the ceremony's SRS with the SHA-256"),
+    ):
+        fetched(tmp_path, mirror)
+    assert list(srs_path(tmp_path, "ceremony", LOGROWS).parent.iterdir()) == []
+
+
+def test_damaged_ceremony_is_refused(tmp_path, ceremony):
+    with server(ceremony) as (mirror, _):
+        fetched(tmp_path, mirror)
+    path = srs_path(tmp_path, "ceremony", LOGROWS)
+    path.write_bytes(ceremony[:-1] + b"\0")
+    with pytest.raises(CircuitError, match="and was removed"):
+        ensure_srs(tmp_path, "ceremony", LOGROWS)
+    assert not path.exists()
+
+
+def test_no_server_and_no_such_size(tmp_path):
+    with pytest.raises(CircuitError, match="could not be downloaded"):
+        ensure_srs(tmp_path, "ceremony", LOGROWS, mirror="http://127.0.0.1:9")
+    with pytest.raises(CircuitError, match=r"none of 2\*\*27"):
+        ensure_srs(tmp_path, "ceremony", 27)
+
+
+def test_the_kinds_keep_apart(tmp_path, ceremony):
+    dev = ensure_srs(tmp_path, "insecure-dev", LOGROWS)
+    before = dev.read_bytes()
+    with server(ceremony) as (mirror, _):
+        fetched(tmp_path, mirror)
+    assert dev.read_bytes() == before != ceremony
+    assert ensure_srs(tmp_path, "insecure-dev", LOGROWS) == dev
+
+
+def moved(content: bytes, one: int, other: int, size: int = POINT) -> bytes:
+    """With two points exchanged."""
+    a, b = content[one : one + size], content[other : other + size]
+    changed = bytearray(content)
+    changed[one : one + size], changed[other : other + size] = b, a
+    return bytes(changed)
+
+
+POWERS, LAGRANGE, SECOND = 4, 4 + 2**LOGROWS * POINT, 4 + 2 * 2**LOGROWS * POINT
+BROKEN = {
+    "srs-powers": lambda whole: moved(whole, POWERS + 5 * POINT, POWERS + 9 * POINT),
+    "srs-lagrange": lambda whole: moved(whole, LAGRANGE, LAGRANGE + POINT),
+    "srs-points": lambda whole: whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
+    "srs-second-group": lambda whole: moved(whole, SECOND, SECOND + 2 * POINT, 2 * POINT),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_setup_is_found(tmp_path, made, name):
+    path = tmp_path / "k6.srs"
+    path.write_bytes(BROKEN[name](made))
+    assert audit_setup(path, "insecure-dev", LOGROWS).findings[0].name == name
+
+
+def test_setup_of_another_kind_or_size(tmp_path, made):
+    path = tmp_path / "k6.srs"
+    path.write_bytes(made)
+    assert audit_setup(path, "insecure-dev", LOGROWS).sound
+    found = audit_setup(path, "ceremony", LOGROWS).findings
+    assert [f.name for f in found] == ["srs-hash", "srs-secret"]
+    assert [f.name for f in audit_setup(path, "insecure-dev", 7).findings] == ["srs-size"]
+    path.write_bytes(made[:-1])
+    with pytest.raises(CircuitError, match="is no SRS"):
+        audit_setup(path, "insecure-dev", LOGROWS)

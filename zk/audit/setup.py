@@ -1,0 +1,166 @@
+"""Audits a structured reference string: whether it is the powers of one secret, and whose.
+
+The file holds `2**k` powers of a secret times the base point, the same in the Lagrange basis, and
+the generator of the second group with the secret times it; coordinates are in Montgomery's form.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from zk.audit import curve
+from zk.audit.findings import Finding, Report, Severity
+from zk.audit.sums import Point, add, weighted_sum
+from zk.errors import CircuitError
+from zk.manifest import sha256
+from zk.srs import CEREMONY_SHA256
+from zk.witness import FIELD
+
+BYTES = 32
+UNMADE = pow(2**256, -1, curve.BASE_FIELD)  # takes a number out of Montgomery's form
+WEIGHT_BITS = 64  # of random weights: a wrong power escapes with a chance of 2**-64
+AGAIN = "Remove the file, and fetch or make it again with `ape run srs`."
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The content of an SRS."""
+
+    logrows: int
+    powers: list[Point]
+    lagrange: list[Point]
+    generator: curve.Point2
+    secret: curve.Point2  # the secret times the generator
+
+    @classmethod
+    def read(cls, path: Path) -> "Setup":
+        content = path.read_bytes()
+        logrows = int.from_bytes(content[:4], "little")
+        if logrows > 28 or len(content) != size_of(logrows):
+            raise CircuitError(f"{path} is no SRS: its size is not that of 2**{logrows} rows.")
+        numbers = [
+            int.from_bytes(content[place : place + BYTES], "little") * UNMADE % curve.BASE_FIELD
+            for place in range(4, len(content), BYTES)
+        ]
+        rows = 2**logrows
+        points: list[Point] = list(
+            zip(numbers[: 4 * rows : 2], numbers[1 : 4 * rows : 2], strict=True)
+        )
+        second = numbers[4 * rows :]
+        generator, secret = (
+            (second[place + 1], second[place], second[place + 3], second[place + 2])
+            for place in (0, 4)
+        )
+        return cls(logrows, points[:rows], points[rows:], generator, secret)
+
+
+def size_of(logrows: int) -> int:
+    """The bytes of an SRS."""
+    return 4 + 2 * 2**logrows * 2 * BYTES + 2 * 4 * BYTES
+
+
+def audit_setup(path: Path, kind: str, logrows: int) -> Report:
+    """Whether an SRS is of its kind and size, and consistent."""
+    report = Report(str(path), {"kind": kind})
+    setup = Setup.read(path)
+    found = sha256(path)
+    report.facts |= {"logrows": setup.logrows, "sha256": found}
+    _check(
+        report,
+        setup.logrows == logrows,
+        f"it has 2**{logrows} rows, as many as the circuit",
+        "srs-size",
+        f"It has 2**{setup.logrows} rows, the circuit 2**{logrows}.",
+    )
+    if kind == "ceremony":
+        _check(
+            report,
+            found == CEREMONY_SHA256.get(logrows),
+            "its hash is that of the public ceremony's",
+            "srs-hash",
+            f"Its hash is not that of the ceremony's SRS of 2**{logrows} rows.",
+        )
+        _check(
+            report,
+            setup.secret in (curve.CEREMONY, curve.negated(curve.CEREMONY)),
+            "its secret is that of the perpetual powers of tau",
+            "srs-secret",
+            "Its secret is not that of the perpetual powers of tau.",
+        )
+    _check_points(report, setup)
+    return report
+
+
+def _check_points(report: Report, setup: Setup) -> None:
+    field = curve.BASE_FIELD
+    stray = [
+        place
+        for place, point in enumerate([*setup.powers, *setup.lagrange])
+        if point is None or (point[1] ** 2 - point[0] ** 3 - 3) % field
+    ]
+    on_curve = _check(
+        report,
+        not stray and setup.powers[0] == (1, 2),
+        "its points lie on the curve, and begin with the base point",
+        "srs-points",
+        f"{len(stray)} of its points lie off the curve, or the first is not the base point.",
+    )
+    second = _check(
+        report,
+        setup.generator == curve.GENERATOR and curve.in_g2(setup.secret),
+        "its points of the second group are the generator and another",
+        "srs-second-group",
+        "Its points of the second group are not the generator and another of the same order.",
+    )
+    if on_curve and second:
+        _check_powers(report, setup)
+
+
+def _check_powers(report: Report, setup: Setup) -> None:
+    rows, numbers = 2**setup.logrows, random.SystemRandom()
+    weights = [numbers.getrandbits(WEIGHT_BITS) for _ in range(rows)]
+    with tqdm(total=3, desc="verifying the SRS", leave=False, disable=None) as bar:
+        last = weighted_sum(setup.powers[-1:], weights[-1:], WEIGHT_BITS)
+        lower = weighted_sum(setup.powers[:-1], weights[:-1], WEIGHT_BITS)
+        bar.update()
+        upper = weighted_sum(setup.powers[1:], weights[:-1], WEIGHT_BITS)
+        bar.update()
+        _check(
+            report,
+            curve.same_ratio(lower, upper, setup.secret),
+            "they are the powers of one secret, that of the second group",
+            "srs-powers",
+            "Its points are not the powers of the secret that its second group has.",
+        )
+        values = _evaluated(weights, pow(curve.ROOT, 2 ** (28 - setup.logrows), FIELD))
+        same = weighted_sum(setup.lagrange, values, FIELD.bit_length()) == add(lower, last)
+        bar.update()
+    _check(
+        report,
+        same,
+        "the Lagrange basis is that of the powers",
+        "srs-lagrange",
+        "Its Lagrange basis is not that of its powers.",
+    )
+
+
+def _evaluated(coefficients: list[int], root: int) -> list[int]:
+    """A polynomial at all powers of a root of unity."""
+    if len(coefficients) == 1:
+        return coefficients
+    square = root * root % FIELD
+    even, odd = _evaluated(coefficients[::2], square), _evaluated(coefficients[1::2], square)
+    factor, first, second = 1, [], []
+    for left, right in zip(even, odd, strict=True):
+        turned = factor * right % FIELD
+        first.append((left + turned) % FIELD)
+        second.append((left - turned) % FIELD)
+        factor = factor * root % FIELD
+    return first + second
+
+
+def _check(report: Report, holds: bool, passed: str, name: str, what: str) -> bool:
+    finding = Finding(name, Severity.CRITICAL, what, f"in {report.subject}", AGAIN)
+    return report.check(holds, passed, finding)
