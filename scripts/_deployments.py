@@ -29,9 +29,9 @@ def read() -> dict[str, Any]:
         raise CircuitError(f"{path()} is damaged ({error}): remove it and deploy again.") from error
 
 
-def write(manifest: Manifest, contract) -> None:
-    """Notes where a build's contracts stand on the connected chain."""
-    entry = {
+def entry_for(manifest: Manifest, contract) -> dict[str, Any]:
+    """What there is to note of a build's contract on the connected chain."""
+    return {
         "application": application(manifest),
         "contract": contract.address,
         "block": ape.chain.blocks.height,  # events come later
@@ -44,7 +44,11 @@ def write(manifest: Manifest, contract) -> None:
         "onnx_sha256": manifest["files"]["model"]["sha256"],
         "verifier_runtime_sha256": manifest["verifier"]["runtime_sha256"],
     }
-    content = {**read(), manifest["circuit"]: entry}
+
+
+def write(manifest: Manifest, contract) -> None:
+    """Notes where a build's contracts stand on the connected chain."""
+    content = {**read(), manifest["circuit"]: entry_for(manifest, contract)}
     write_whole(path(), json.dumps(content, indent=2) + "\n")
 
 
@@ -62,36 +66,44 @@ def stands(entry: dict[str, Any]) -> bool:
     )
 
 
-def entry_of(circuit: str, application: str) -> dict[str, Any]:
-    """The record of a circuit's contract, after a look at the chain itself."""
-    network = ape.networks.provider.network.choice
-    deploy = f"run `ape run deploy --only {circuit} --network {network}`"
+def entry_of(circuit: str) -> dict[str, Any]:
+    """The record of a circuit's contract, if the connected chain has anything there."""
     entry = read().get(circuit)
     if entry is None:
-        raise CircuitError(f"{path().name} has no deployment of {circuit}: {deploy}.")
-    if entry.get("application") != application:
-        raise CircuitError(f"{circuit} is not deployed as a {application} in {path().name}.")
-    if not stands(entry):
-        hint = ""
-        if ape.networks.provider.network.is_local:
-            hint = " (an anvil that a command starts ends with it: keep one running with `anvil`)"
-        raise CircuitError(
-            f"Chain {ape.networks.provider.chain_id} has not this contract at {entry['contract']}"
-            f"{hint}: {deploy}."
-        )
+        raise CircuitError(f"{path().name} has no deployment of {circuit}: {_again(circuit)}.")
+    if not ape.networks.provider.get_code(entry["contract"]):
+        raise _missing(circuit, entry)
     return entry
 
 
 def contract(circuit: str, application: str, manifest: Manifest | None = None):
     """The contract of a circuit on the connected chain, deployed from this build if given."""
-    entry = entry_of(circuit, application)
+    entry = entry_of(circuit)
+    if entry.get("application") != application:
+        raise CircuitError(f"{circuit} is not deployed as a {application} in {path().name}.")
+    if not stands(entry):
+        raise _missing(circuit, entry)
     if manifest and entry["vk_sha256"] != manifest["files"]["vk"]["sha256"]:
         raise CircuitError(
             f"The contract at {entry['contract']} was deployed from another build of {circuit} "
-            f"and refuses the proofs of this one: run `ape run deploy --only {circuit} --network "
-            f"{ape.networks.provider.network.choice}`."
+            f"and refuses the proofs of this one: {_again(circuit)}."
         )
     return _contract(entry)
+
+
+def _missing(circuit: str, entry: dict[str, Any]) -> CircuitError:
+    hint = ""
+    if ape.networks.provider.network.is_local:
+        hint = " (an anvil that a command starts ends with it: keep one running with `anvil`)"
+    return CircuitError(
+        f"Chain {ape.networks.provider.chain_id} has not this contract at {entry['contract']}"
+        f"{hint}: {_again(circuit)}."
+    )
+
+
+def _again(circuit: str) -> str:
+    network = ape.networks.provider.network.choice
+    return f"run `ape run deploy --only {circuit} --network {network}`"
 
 
 def _contract(entry: dict[str, Any]):

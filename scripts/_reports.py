@@ -20,13 +20,24 @@ def show(report: Report) -> None:
     for passed in report.passed:
         click.echo(f"  {click.style('ok', fg='green')}  {passed}")
     for finding in sorted(report.findings, key=lambda finding: -finding.severity):
-        _show_finding(finding)
+        show_finding(finding)
     wrong = sum(finding.severity > Severity.NOTE for finding in report.findings)
     verdict = f"{wrong} finding{'s' * (wrong != 1)}" if wrong else "nothing wrong was found"
     click.secho(f"  verdict: {verdict}\n", bold=True, fg="red" if wrong else "green")
 
 
-def _show_finding(finding: Finding) -> None:
+def show_verdict(reports: list[Report]) -> None:
+    """One line over all of them."""
+    wrong = [f for report in reports for f in report.findings if f.severity > Severity.NOTE]
+    checks = sum(len(report.passed) for report in reports) + len(wrong)
+    if wrong:
+        worst = max(finding.severity for finding in wrong).name.lower()
+        click.secho(f"{len(wrong)} of {checks} checks failed, the worst: {worst}", fg="red")
+    else:
+        click.secho(f"all {checks} checks passed", fg="green")
+
+
+def show_finding(finding: Finding) -> None:
     word, colour = MARKS[finding.severity]
     click.echo(f"  {click.style(word, fg=colour, bold=True)}  {finding.what} [{finding.name}]")
     click.echo(f"      evidence: {finding.evidence}")

@@ -1,54 +1,94 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import ape
 import click
 
+from scripts import _deployments
+from scripts._audits import audit_deployment
+from scripts._circuits import ARTIFACTS
 from scripts._cli import Command, address, is_dev
-from scripts._reports import show
+from scripts._reports import show, show_verdict
 from zk.audit.findings import Report
 from zk.errors import CircuitError
+from zk.manifest import Manifest
 
 
 @click.command(cls=Command)
+@click.option("--only", metavar="CIRCUIT", help="Default: all that are deployed on the network.")
 @click.option("--source", type=click.Path(path_type=Path), help="A verifier's source: FILE.sol.")
 @click.option("--address", "where", help="A verifier on the network, without its source.")
 @click.option(
     "--app", type=click.Path(path_type=Path), help="A contract that believes a verifier: FILE.sol."
 )
 @click.option("--network", default="ethereum:local", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For machines: an object a report.")
+@click.option("--json", "as_json", is_flag=True, help="For machines: a list of reports.")
 def cli(
-    source: Path | None, where: str | None, app: Path | None, network: str, as_json: bool
+    only: str | None,
+    source: Path | None,
+    where: str | None,
+    app: Path | None,
+    network: str,
+    as_json: bool,
 ) -> None:
-    """Audit verifiers and the contracts that believe them. Exits with 0 only if nothing is wrong.
+    """Audit what is deployed, or anybody's verifier. Exits with 0 only if nothing is wrong.
+
+    Without --source, --address and --app: the circuits of this project that stand on the network,
+    from the model to the code on chain, and forgeries sent to it.
 
     \b
     Example:
+        ape run audit --network ethereum:local
         ape run audit --source Verifier.sol --app Application.sol
         ape run audit --address 0x5FbD… --network ethereum:local
     """
+    if only and (source or where or app):
+        raise click.UsageError("--only goes without --source, --address and --app.")
+    reports = []
+    for report in _reports(only, source, where, app, network):
+        reports.append(report)
+        if not as_json:
+            show(report)
+    if as_json:
+        click.echo(json.dumps([report.as_json() for report in reports], indent=2))
+    else:
+        show_verdict(reports)
+    if not all(report.sound for report in reports):
+        raise SystemExit(1)
+
+
+def _reports(
+    only: str | None, source: Path | None, where: str | None, app: Path | None, network: str
+) -> Iterator[Report]:
     from zk.audit.application import audit_application
     from zk.audit.syntax import verifiers_of
     from zk.audit.verifier import audit_verifier
 
-    reports: list[Report] = []
     if source:
-        reports += [audit_verifier(code, name) for name, code in verifiers_of(source).items()]
+        for name, code in verifiers_of(source).items():
+            yield audit_verifier(code, f"{name} in {source}")
     if where:
         with ape.networks.parse_network_choice(network):
-            reports.append(audit_verifier(_code_at(where), where, live=not is_dev()))
+            yield audit_verifier(_code_at(where), f"verifier at {where}", live=not is_dev())
     if app:
-        reports.append(audit_application(app))
-    if not reports:
-        raise click.UsageError("Give --source, --address or --app.")
-    if as_json:
-        click.echo(json.dumps([report.as_json() for report in reports], indent=2))
-    else:
-        for report in reports:
-            show(report)
-    if not all(report.sound for report in reports):
-        raise SystemExit(1)
+        yield audit_application(app)
+    if source or where or app:
+        return
+    with ape.networks.parse_network_choice(network):
+        for name in [only] if only else _deployed():
+            entry = _deployments.entry_of(name)
+            yield from audit_deployment(Manifest(ARTIFACTS / name), entry)
+
+
+def _deployed() -> list[str]:
+    found = list(_deployments.read())
+    if not found:
+        raise CircuitError(
+            f"{_deployments.path().name} has no deployment: run `ape run deploy --network "
+            f"{ape.networks.provider.network.choice}`, or give --source, --address or --app."
+        )
+    return found
 
 
 def _code_at(where: str) -> bytes:

@@ -6,10 +6,12 @@ import ape
 import click
 from ape.logging import logger
 
-from scripts import _clan, _voice
+from scripts import _clan, _deployments, _voice
+from scripts._audits import audit_deployment
 from scripts._circuits import HEARS, READS, circuit, run_build
 from scripts._cli import Command, free_port
 from scripts._contracts import deploy
+from scripts._reports import show_finding, show_verdict
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import answer, prove
@@ -26,7 +28,7 @@ Step = Callable[[str], None]
 
 @click.command(cls=Command)
 def cli() -> None:
-    """Tell both stories on a fresh anvil: drawing into a clan, and singing for a reward.
+    """Tell both stories on a fresh anvil, drawing into a clan and singing, and audit them.
 
     \b
     Example:
@@ -51,6 +53,7 @@ def cli() -> None:
         clan, judge = deploy(digits, deployer), deploy(voice, deployer)
         _draw(step, digits, clan)
         _sing(step, voice, judge)
+        _audit(step, (digits, clan), (voice, judge))
     click.echo(f"\nthe whole story took {time.monotonic() - started:.1f} s")
 
 
@@ -117,6 +120,24 @@ def _sing(step: Step, manifest: Manifest, judge) -> None:
     click.echo(f"  the thief  {(thief.balance - wealth) / 1e18:+.4f} ether")
     step("The rounds")
     click.echo(_voice.table(judge, 0))
+
+
+def _audit(step: Step, *deployed) -> None:
+    """Everything on chain, derived again from the models, and attacked."""
+    step("Audit both: the builds, the setups, the code on chain, and what forgeries it refuses")
+    reports = [
+        report
+        for manifest, contract in deployed
+        for report in audit_deployment(manifest, _deployments.entry_for(manifest, contract))
+    ]
+    for report in reports:
+        checks = len(report.passed)
+        click.echo(f"  {report.subject}: {checks} check{'s' * (checks != 1)} passed")
+        for finding in report.findings:
+            show_finding(finding)
+    show_verdict(reports)
+    if not all(report.sound for report in reports):
+        raise CircuitError("The audit found what should not be there.")
 
 
 def race(*waiting) -> list:

@@ -170,7 +170,7 @@ def _build(
         "setup",
         {"compiled": sha("compiled"), "srs": srs_facts},
         ["vk", "pk"],
-        lambda vk, pk: _setup(path("compiled"), srs_file, vk, pk),
+        lambda vk, pk: make_keys(path("compiled"), srs_file, vk, pk),
     )
     code = step(
         "verifier",
@@ -293,7 +293,7 @@ def compile_circuit(bound: Path, settings: Path, compiled: Path) -> None:
         ezkl.compile_circuit(str(bound), str(compiled), str(settings))
 
 
-def _setup(compiled: Path, srs: Path, vk: Path, pk: Path) -> None:
+def make_keys(compiled: Path, srs: Path, vk: Path, pk: Path) -> None:
     import ezkl
 
     with sentences(f"make the keys of {compiled}"):

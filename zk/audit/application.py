@@ -1,5 +1,6 @@
 """Audits a contract that believes a verifier, by its source: what it checks around the proof."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Asked:
 
 def audit_application(path: Path) -> Report:
     """Every function of a file's contracts that changes something on the word of a verifier."""
-    report = Report(str(path))
+    report = Report(os.path.relpath(path))
     program = Program(compiled(path))
     believing = []
     for contract in program.contracts(path):

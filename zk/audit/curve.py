@@ -49,6 +49,10 @@ def negated(point: Point2) -> Point2:
     return (*point[:2], -point[2] % BASE_FIELD, -point[3] % BASE_FIELD)
 
 
+def written(point: Point2) -> list[str]:
+    return [f"0x{number:064x}" for number in point]
+
+
 def in_g2(point: Point2) -> bool:
     """Whether a point lies on the curve of G2, and in the group of the right order."""
     from py_ecc import optimized_bn128 as bn

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,9 @@ def sources_of(path: Path) -> dict[str, str]:
     return found
 
 
-def compiled(path: Path, *outputs: str) -> dict[str, Any]:
-    """What solc makes of a file: the tree of each source, and these outputs of each contract."""
+@cache
+def compiled(path: Path) -> dict[str, Any]:
+    """What solc makes of a file: the tree of each source, and each contract's runtime code."""
     import solcx
     from solcx.exceptions import SolcError
 
@@ -47,7 +48,7 @@ def compiled(path: Path, *outputs: str) -> dict[str, Any]:
     settings = {
         "optimizer": {"enabled": True, "runs": 200},
         "evmVersion": "paris",
-        "outputSelection": {"*": {"": ["ast"], "*": list(outputs)}},
+        "outputSelection": {"*": {"": ["ast"], "*": ["evm.deployedBytecode"]}},
     }
     content = {name: {"content": text} for name, text in sources_of(path).items()}
     try:
@@ -251,9 +252,17 @@ def _is_array(node: Node) -> bool:
     return kind.startswith(("uint256[", "bytes"))
 
 
+def compiled_contract(path: Path, name: str) -> tuple[bytes, list[tuple[int, int]]]:
+    """The runtime code of a contract, and where its immutable values stand in it."""
+    made = compiled(path)["contracts"][str(path.resolve())][name]
+    code = made["evm"]["deployedBytecode"]
+    places = [place for each in code.get("immutableReferences", {}).values() for place in each]
+    return bytes.fromhex(code["object"]), [(p["start"], p["length"]) for p in places]
+
+
 def verifiers_of(path: Path) -> dict[str, bytes]:
     """The runtime code of each contract in a file that has a function to verify proofs."""
-    output = compiled(path, "evm.deployedBytecode.object")
+    output = compiled(path)
     found = {}
     for contract in Program(output).contracts(path):
         functions = [f["name"] for f in kinds(contract["nodes"], "FunctionDefinition")]

@@ -388,7 +388,7 @@ class _Checks:
                 )
             )
             return
-        report.facts["setup_point"] = [f"0x{number:064x}" for number in secret[0]]
+        report.facts["setup_point"] = curve.written(secret[0])
         public = secret[0] in (curve.CEREMONY, curve.negated(curve.CEREMONY))
         report.facts["setup"] = "perpetual powers of tau" if public else "unknown"
         if curve.has_small_secret(secret[0]):
