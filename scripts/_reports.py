@@ -20,7 +20,7 @@ def show(report: Report) -> None:
     for passed in report.passed:
         click.echo(f"  {click.style('ok', fg='green')}  {passed}")
     for finding in sorted(report.findings, key=lambda finding: -finding.severity):
-        show_finding(finding)
+        _show_finding(finding)
     wrong = sum(finding.severity > Severity.NOTE for finding in report.findings)
     verdict = f"{wrong} finding{'s' * (wrong != 1)}" if wrong else "nothing wrong was found"
     click.secho(f"  verdict: {verdict}\n", bold=True, fg="red" if wrong else "green")
@@ -37,7 +37,7 @@ def show_verdict(reports: list[Report]) -> None:
         click.secho(f"all {checks} checks passed", fg="green")
 
 
-def show_finding(finding: Finding) -> None:
+def _show_finding(finding: Finding) -> None:
     word, colour = MARKS[finding.severity]
     click.echo(f"  {click.style(word, fg=colour, bold=True)}  {finding.what} [{finding.name}]")
     click.echo(f"      evidence: {finding.evidence}")

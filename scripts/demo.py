@@ -11,7 +11,8 @@ from scripts._audits import audit_deployment
 from scripts._circuits import HEARS, READS, circuit, run_build
 from scripts._cli import Command, free_port
 from scripts._contracts import deploy
-from scripts._reports import show_finding, show_verdict
+from scripts._reports import show_verdict
+from zk.audit.findings import Severity
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import answer, prove
@@ -133,11 +134,10 @@ def _audit(step: Step, *deployed) -> None:
     for report in reports:
         checks = len(report.passed)
         click.echo(f"  {report.subject}: {checks} check{'s' * (checks != 1)} passed")
-        for finding in report.findings:
-            show_finding(finding)
     show_verdict(reports)
-    if not all(report.sound for report in reports):
-        raise CircuitError("The audit found what should not be there.")
+    wrong = [f for r in reports for f in r.findings if f.severity > Severity.NOTE]
+    if wrong:
+        raise CircuitError(f"The audit found: {' '.join(finding.what for finding in wrong)}")
 
 
 def race(*waiting) -> list:

@@ -1,0 +1,112 @@
+"""Ten thousand forgeries of a genuine proof, and statements that only look like it: none passes."""
+
+import random
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from web3.exceptions import ContractLogicError
+
+from scripts._clan import read_digit
+from scripts._voice import read_score
+from tests.conftest import refusal
+from zk.audit.attacks import genuine
+from zk.audit.calldata import Call
+from zk.audit.curve import BASE_FIELD, multiples
+from zk.errors import CircuitError
+from zk.processes import answer_all
+from zk.proof import Proof, _prove
+from zk.witness import FIELD, LARGEST
+
+MUTATIONS = 10_000
+SEED = 5
+EXTREMES = (0, 1, 2**24, 2**64, LARGEST - 1, LARGEST, FIELD - LARGEST, FIELD - 1, FIELD, 2**256 - 1)
+
+
+def mutated(call: Call, numbers: random.Random, points: list[tuple[int, int]]) -> bytes:
+    """Another call, by one change of several kinds to the proof, the instances or the calldata."""
+    proof, instances = list(call.proof), list(call.instances)
+    place, other = numbers.randrange(len(proof)), numbers.randrange(len(proof))
+    instance = numbers.randrange(len(instances))
+    kind = numbers.randrange(11)
+    if kind == 0:
+        proof[place] ^= 1 << numbers.randrange(256)
+    elif kind == 1:
+        proof[place] = numbers.randrange(2**256)
+    elif kind == 2:
+        proof[place] = (proof[place] + numbers.choice((FIELD, BASE_FIELD))) % 2**256
+    elif kind == 3:
+        proof[place], proof[other] = proof[other], proof[place]
+    elif kind == 4:
+        place -= place % 2
+        proof[place : place + 2] = numbers.choice([*points, (0, 0)])
+    elif kind == 5:
+        instances[instance] = (instances[instance] + numbers.randrange(1, 2**128)) % FIELD
+    elif kind == 6:
+        instances[instance] = numbers.choice(EXTREMES)
+    elif kind == 7:
+        proof = proof[: numbers.randrange(len(proof))]
+    elif kind == 8:
+        instances = [*instances, *instances][: numbers.randrange(2 * len(instances))]
+    elif kind == 9:
+        data = bytearray(Call(proof, instances).usual())
+        data[4 + numbers.randrange(len(data) - 4)] ^= 1 << numbers.randrange(8)
+        return bytes(data)
+    else:
+        data = Call(proof, instances).usual()
+        return data[: 4 + numbers.randrange(len(data) - 4)]
+    return Call(proof, instances).usual()
+
+
+@pytest.mark.parametrize("application", ["clan", "judge"])
+def test_no_mutation_is_accepted(application, clan, judge, proof, sung, chain):
+    contract, call = {
+        "clan": (clan, genuine(proof)),
+        "judge": (judge, genuine(sung(0, 0))),
+    }[application]
+    numbers, points = random.Random(SEED), multiples(2, 50)
+    verifier, ask = contract.verifier(), chain.provider.web3.eth.call
+    assert int.from_bytes(ask({"to": verifier, "data": call.usual()})) == 1
+    refused = 0
+    while refused < MUTATIONS // 2:
+        data = mutated(call, numbers, points)
+        if data != call.usual():
+            with pytest.raises(ContractLogicError):
+                ask({"to": verifier, "data": data})
+            refused += 1
+
+
+@pytest.mark.parametrize("output", [*EXTREMES, FIELD + 1, FIELD - LARGEST + 1, LARGEST + 1])
+def test_scores_that_wrap_around(judge, sung, accounts, output):
+    """None of these was proved, however the contract would read it."""
+    song = sung(0, 0)
+    forged = replace(song, instances=[*song.instances[:-1], output])
+    with refusal("InvalidProof"):
+        read_score(judge, 0, accounts[0], forged)
+
+
+def test_limbs_that_overflow(manifest, clan, views, accounts):
+    """Other limbs of the same sum are another key, although the circuit could prove them."""
+    limbs = manifest.layout.split(clan.keyOf(accounts[0]))
+    place = next(i for i, limb in enumerate(limbs[:-1]) if limbs[i + 1] > 0)
+    limbs[place : place + 2] = limbs[place] + 2**24, limbs[place + 1] - 1
+    assert manifest.layout.join(limbs) == clan.keyOf(accounts[0])
+    with pytest.raises(CircuitError, match="leaves the circuit's range"):
+        proved(manifest, limbs, views[0])
+
+
+@pytest.mark.parametrize("bits", [136, 152])
+def test_truncated_address(manifest, clan, views, accounts, bits):
+    """A key that lacks the account's first bytes is not the account's."""
+    key = clan.keyOf(accounts[0])
+    short = key >> 160 << 160 | key % 2**bits
+    forged = proved(manifest, manifest.layout.split(short), views[0])
+    with refusal("WrongKey"):
+        read_digit(clan, accounts[0], forged)
+
+
+def proved(manifest, limbs: list[int], x) -> Proof:
+    """A genuine proof of any limbs."""
+    files = {name: str(manifest.file(name)) for name in ("compiled", "pk", "vk", "settings", "srs")}
+    (made,) = answer_all(partial(_prove, "clan", files), [(limbs, x)], "prove clan", 1)
+    return made
