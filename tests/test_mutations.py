@@ -13,7 +13,6 @@ from tests.conftest import refusal
 from zk.audit.attacks import genuine
 from zk.audit.calldata import Call
 from zk.audit.curve import BASE_FIELD, multiples
-from zk.errors import CircuitError
 from zk.processes import answer_all
 from zk.proof import Proof, _prove
 from zk.witness import FIELD, LARGEST
@@ -49,11 +48,11 @@ def mutated(call: Call, numbers: random.Random, points: list[tuple[int, int]]) -
     elif kind == 8:
         instances = [*instances, *instances][: numbers.randrange(2 * len(instances))]
     elif kind == 9:
-        data = bytearray(Call(proof, instances).usual())
-        data[4 + numbers.randrange(len(data) - 4)] ^= 1 << numbers.randrange(8)
-        return bytes(data)
+        changed = bytearray(call.usual())
+        changed[4 + numbers.randrange(len(changed) - 4)] ^= 1 << numbers.randrange(8)
+        return bytes(changed)
     else:
-        data = Call(proof, instances).usual()
+        data = call.usual()
         return data[: 4 + numbers.randrange(len(data) - 4)]
     return Call(proof, instances).usual()
 
@@ -91,8 +90,8 @@ def test_limbs_that_overflow(manifest, clan, views, accounts):
     place = next(i for i, limb in enumerate(limbs[:-1]) if limbs[i + 1] > 0)
     limbs[place : place + 2] = limbs[place] + 2**24, limbs[place + 1] - 1
     assert manifest.layout.join(limbs) == clan.keyOf(accounts[0])
-    with pytest.raises(CircuitError, match="leaves the circuit's range"):
-        proved(manifest, limbs, views[0])
+    with refusal("WrongKey", limb=place):
+        read_digit(clan, accounts[0], proved(manifest, limbs, views[0]))
 
 
 @pytest.mark.parametrize("bits", [136, 152])
