@@ -67,13 +67,17 @@ def stands(entry: dict[str, Any]) -> bool:
 
 
 def entry_of(circuit: str) -> dict[str, Any]:
-    """The record of a circuit's contract, if the connected chain has anything there."""
+    """The record of a circuit's contract."""
     entry = read().get(circuit)
     if entry is None:
         raise CircuitError(f"{path().name} has no deployment of {circuit}: {_again(circuit)}.")
-    if not ape.networks.provider.get_code(entry["contract"]):
-        raise _missing(circuit, entry)
     return entry
+
+
+def require_code(circuit: str, entry: dict[str, Any]) -> None:
+    """Refuses a record of contracts that the connected chain does not have at all."""
+    if not all(ape.networks.provider.get_code(entry[name]) for name in ("contract", "verifier")):
+        raise _missing(circuit, entry)
 
 
 def contract(circuit: str, application: str, manifest: Manifest | None = None):

@@ -78,6 +78,7 @@ def _reports(
     with ape.networks.parse_network_choice(network):
         for name in [only] if only else _deployed():
             entry = _deployments.entry_of(name)
+            _deployments.require_code(name, entry)
             yield from audit_deployment(Manifest(ARTIFACTS / name), entry)
 
 

@@ -51,7 +51,12 @@ class Claim:
     type=click.Path(path_type=Path),
     help="Many at once: a .csv with the columns account and image, test-image, clip or input.",
 )
-def cli(circuit, image, test_image, clip, tensor, account, number, out, batch) -> None:
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Keep what is private beside the proof: the witness, and a recording's spectrogram.",
+)
+def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, keep) -> None:
     """Prove what the model says of a drawing or a recording, for one account, chain and contract.
 
     \b
@@ -84,12 +89,15 @@ def cli(circuit, image, test_image, clip, tensor, account, number, out, batch) -
         number = chosen_round(contract, number)
     folder = out.parent if out else ROOT / "proofs"
     claims = [
-        _claim(manifest, contract, owner, sources, number, folder, out)
+        _claim(manifest, contract, owner, sources, number, folder, out, keep)
         for owner, (_, sources) in zip(owners, items, strict=True)
     ]
-    proofs = prove_all(manifest, [(claim.key, claim.x) for claim in claims])
+    witnesses = [claim.path.with_suffix(".private.json") for claim in claims] if keep else None
+    proofs = prove_all(manifest, [(claim.key, claim.x) for claim in claims], witnesses)
     for claim, proof in zip(claims, proofs, strict=True):
-        _keep(manifest, claim, proof, bars=kind == "Clan" and not batch)
+        _save(manifest, claim, proof, bars=kind == "Clan" and not batch)
+    if witnesses:
+        click.echo(f"kept, for nobody else: {', '.join(map(str, witnesses))}")
 
 
 def _read_batch(path: Path) -> list[tuple[str, dict[str, Any]]]:
@@ -133,11 +141,18 @@ def _check_source(circuit: str, given: dict) -> None:
 
 
 def _claim(
-    manifest: Manifest, contract, owner: str, given: dict, number: int | None, folder: Path, out
+    manifest: Manifest,
+    contract,
+    owner: str,
+    given: dict,
+    number: int | None,
+    folder: Path,
+    out: Path | None,
+    keep: bool,
 ) -> Claim:
     """Reads an input, and asks the contract which key makes a proof of it the owner's."""
     circuit = manifest["circuit"]
-    x = _input(circuit, given, folder)
+    x = _input(circuit, given, folder if keep else None)
     if number is None:
         return Claim(owner, contract.keyOf(owner), x, out or folder / f"{circuit}-{owner}.json")
     _announce(manifest, contract, number, owner, x)
@@ -145,15 +160,15 @@ def _claim(
     return Claim(owner, contract.keyOf(owner, number), x, path)
 
 
-def _input(circuit: str, given: dict, folder: Path) -> np.ndarray:
-    """The circuit's input, shown where people would look at it."""
+def _input(circuit: str, given: dict, folder: Path | None) -> np.ndarray:
+    """The circuit's input, shown where people would look at it; a picture goes to the folder."""
     ((name, value),) = given.items()
     if name == "input":
         if (x := arrays.read(value).get("x")) is None:
             raise DatasetError(f"{value} should have an array `x`.")
         return x
     if name == "clip":
-        return _hear(circuit, value, folder / f"{value.stem}.private.png")
+        return _hear(circuit, value, folder)
     if name == "image":
         pixels = drawing.read(value)
     else:
@@ -163,13 +178,15 @@ def _input(circuit: str, given: dict, folder: Path) -> np.ndarray:
     return READS[circuit](pixels)
 
 
-def _hear(circuit: str, clip: Path, path: Path) -> np.ndarray:
+def _hear(circuit: str, clip: Path, folder: Path | None) -> np.ndarray:
     """What the model hears of a recording, whose spectrogram is drawn for the singer alone."""
     from models.data import picture, sound
 
     samples = sound.read(clip)
-    picture.spectrograms({clip.name: sound.decibels(samples)}, path)
-    click.echo(f"its spectrogram, which is as private as the recording: {path}")
+    if folder:
+        path = folder / f"{clip.stem}.private.png"
+        picture.spectrograms({clip.name: sound.decibels(samples)}, path)
+        click.echo(f"its spectrogram, which is as private as the recording: {path}")
     return HEARS[circuit](samples)
 
 
@@ -184,7 +201,7 @@ def _announce(manifest: Manifest, judge, number: int, singer: str, x: np.ndarray
     require_winnable(judge, number, singer, score)
 
 
-def _keep(manifest: Manifest, claim: Claim, proof: Proof, bars: bool) -> None:
+def _save(manifest: Manifest, claim: Claim, proof: Proof, bars: bool) -> None:
     proof.save(claim.path)
     if bars:
         click.echo(logits(manifest, proof))

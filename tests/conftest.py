@@ -21,6 +21,8 @@ from scripts._circuits import HEARS, READS, ROOT, circuit, run_build
 from scripts._cli import free_port
 from scripts._contracts import deploy, deploy_verifier
 from scripts._voice import score_from
+from tests.tiny import run_in, tiny_in, write_model
+from zk.circuit import Circuit, Samples
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
 
@@ -209,3 +211,29 @@ def sung(voice_manifest, judge, heard, accounts) -> Callable[[int, int], Proof]:
         return made[number, round_number]
 
     return sung
+
+
+@pytest.fixture(scope="session")
+def samples() -> Samples:
+    numbers = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
+    return Samples(calibration=numbers[:8], test=numbers[8:])
+
+
+@pytest.fixture(scope="session")
+def first_build(tmp_path_factory, samples) -> tuple[Path, list[str]]:
+    """A folder with a finished build, and the steps that it took."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_model(folder / "tiny.onnx")
+    return folder, run_in(folder, tiny_in(folder, samples))[1]
+
+
+@pytest.fixture
+def tiny(tmp_path, samples, first_build) -> Circuit:
+    """The same model and its finished build, in a folder that a test may damage."""
+    shutil.copytree(first_build[0], tmp_path, dirs_exist_ok=True)
+    return tiny_in(tmp_path, samples)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return lambda circuit: run_in(tmp_path, circuit)

@@ -1,7 +1,6 @@
 """Builds: what is redone and what is not, what survives a kill, and what is refused."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,68 +15,14 @@ from onnx import TensorProto, helper
 from models import voices as judges
 from models.data import voices
 from scripts._circuits import ROOT
-from zk.circuit import Circuit, RunArgs, Samples, build
+from tests.tiny import TINY_ARGS, write_model
+from zk.circuit import Samples
 from zk.errors import CircuitError
 from zk.manifest import Manifest, locked, sha256
 from zk.proof import prove, verify
 from zk.srs import ensure_srs, srs_path
 
-# A table of 1,024 rows keeps these circuits, and their SRS, small.
-TINY_ARGS = RunArgs(decomp_base=1024, decomp_legs=3)
 EVERYTHING = ["bind", "settings", "compile", "setup", "verifier", "accuracy"]
-
-
-def write_model(path: Path, weight: float = 0.5, operator: str = "Relu") -> Path:
-    """A linear layer of 4 by 3, then one operator."""
-    matrix = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
-    matrix[0, 0] = weight
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["features", "matrix"], ["hidden"]),
-            helper.make_node(operator, ["hidden"], ["scores"]),
-        ],
-        "tiny",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 4])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
-        [onnx.numpy_helper.from_array(matrix, "matrix")],
-    )
-    opset = [helper.make_opsetid("", 18)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def samples() -> Samples:
-    numbers = np.random.default_rng(0).normal(size=(24, 4)).astype(np.float32)
-    return Samples(calibration=numbers[:8], test=numbers[8:])
-
-
-def tiny_in(folder: Path, samples: Samples) -> Circuit:
-    return Circuit("tiny", folder / "tiny.onnx", "TinyVerifier", lambda: samples, TINY_ARGS)
-
-
-def run_in(folder: Path, circuit: Circuit) -> tuple[Manifest, list[str]]:
-    return build(circuit, artifacts=folder / "artifacts", verifiers=folder / "contracts/verifiers")
-
-
-@pytest.fixture(scope="session")
-def first_build(tmp_path_factory, samples) -> tuple[Path, list[str]]:
-    """A folder with a finished build, and the steps that it took."""
-    folder = tmp_path_factory.mktemp("tiny")
-    write_model(folder / "tiny.onnx")
-    return folder, run_in(folder, tiny_in(folder, samples))[1]
-
-
-@pytest.fixture
-def tiny(tmp_path, samples, first_build) -> Circuit:
-    """The same model and its finished build, in a folder that a test may damage."""
-    shutil.copytree(first_build[0], tmp_path, dirs_exist_ok=True)
-    return tiny_in(tmp_path, samples)
-
-
-@pytest.fixture
-def run(tmp_path):
-    return lambda circuit: run_in(tmp_path, circuit)
 
 
 def test_second_build_does_nothing(tiny, run, first_build):
@@ -157,7 +102,7 @@ def test_killed_build_leaves_the_finished_one_and_goes_on(tiny, run, samples, tm
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from tests.test_build import TINY_ARGS, Circuit, Samples, build
+from tests.tiny import TINY_ARGS, Circuit, Samples, build
 here = Path({str(tmp_path)!r})
 with np.load(here / "samples.npz") as arrays:
     samples = Samples(arrays["calibration"], arrays["test"])

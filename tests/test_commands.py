@@ -23,7 +23,7 @@ from scripts._cli import free_port
 from scripts._contracts import deploy, runtime_sha256
 from scripts._voice import exactly
 from tests.conftest import REAL_VOICE, start_anvil
-from tests.test_build import write_model
+from tests.tiny import write_model
 from zk.circuit import RunArgs
 from zk.errors import CircuitError
 from zk.manifest import Manifest
@@ -172,8 +172,13 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     assert not proof.exists()
     result = ape(*sing, **node)
     assert result.returncode == 0, result.stderr
-    assert str(tmp_path / "librivox.private.png") in result.stdout
-    assert (tmp_path / "librivox.private.png").stat().st_size > 1000
+    assert [path.name for path in tmp_path.iterdir()] == ["proof.json"]
+    result = ape(*sing, "--keep", **node)
+    assert result.returncode == 0, result.stderr
+    for name in ("librivox.private.png", "proof.private.json"):
+        assert str(tmp_path / name) in result.stdout
+        assert (tmp_path / name).stat().st_size > 1000
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
 
     content = json.loads(proof.read_text())
     cases = [("is not deployed as a Clan", "join", str(proof))]

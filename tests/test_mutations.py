@@ -107,5 +107,5 @@ def test_truncated_address(manifest, clan, views, accounts, bits):
 def proved(manifest, limbs: list[int], x) -> Proof:
     """A genuine proof of any limbs."""
     files = {name: str(manifest.file(name)) for name in ("compiled", "pk", "vk", "settings", "srs")}
-    (made,) = answer_all(partial(_prove, "clan", files), [(limbs, x)], "prove clan", 1)
+    (made,) = answer_all(partial(_prove, "clan", files), [(limbs, x, None)], "prove clan", 1)
     return made

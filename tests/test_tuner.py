@@ -12,7 +12,7 @@ from torch import nn
 
 from models.export import export
 from scripts._contracts import gas_of
-from tests.test_build import write_model
+from tests.tiny import write_model
 from zk import candidates, costs, tuner
 from zk.binding import read_model
 from zk.circuit import Circuit, RunArgs, Samples, build

@@ -7,7 +7,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from typing import Any
 from zk.circuit import Circuit, build
 from zk.costs import Cost
 from zk.errors import CircuitError, InvalidProofError, sentences
+from zk.private import private_folder
 from zk.proof import Proof, parse
 from zk.witness import loss
 
@@ -126,8 +126,8 @@ def _setup(name: str, files: dict[str, str]) -> float:
 
 
 def _prove(name: str, files: dict[str, str], data: list[list]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="verdict-") as folder, sentences(f"prove {name}"):
-        proof = Path(folder, "proof.json")
+    with private_folder() as folder, sentences(f"prove {name}"):
+        proof = folder / "proof.json"
         seconds = _steps(name, files, data, proof)
         if sum(seconds) < PATIENCE:
             seconds = _steps(name, files, data, proof)

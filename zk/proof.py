@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import tempfile
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ import numpy as np
 from zk.binding import KeyLayout
 from zk.errors import CircuitError, InvalidProofError, sentences
 from zk.manifest import Manifest, write_whole
+from zk.private import private_folder
 from zk.processes import answer_all
 from zk.witness import FIELD, felt, outputs, signed, witness
 
@@ -78,31 +79,51 @@ def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
     return prove_all(manifest, [(key, x)])[0]
 
 
-def prove_all(manifest: Manifest, claims: Sequence[tuple[int, np.ndarray]]) -> list[Proof]:
+def prove_all(
+    manifest: Manifest,
+    claims: Sequence[tuple[int, np.ndarray]],
+    witnesses: Sequence[Path] | None = None,
+) -> list[Proof]:
     """Proves claims, each a key and an input; the artifacts are checked once for all of them.
 
     Several are proved at once, unless the circuit is so large that one fills cores and memory.
+    Their private witnesses are removed, unless a path says where to keep each.
     """
     name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
     for _, x in claims:
         _check(name, x)
     small = manifest["files"]["pk"]["bytes"] < LARGE_KEY
-    inputs = [(manifest.layout.split(key), x) for key, x in claims]
+    kept: Sequence[Path | None] = witnesses or [None] * len(claims)
+    inputs = [
+        (manifest.layout.split(key), x, path) for (key, x), path in zip(claims, kept, strict=True)
+    ]
     processes = len(claims) // FEW if small else 1
     return answer_all(partial(_prove, name, files), inputs, f"prove {name}", processes)
 
 
-def _prove(name: str, files: dict[str, str], claim: tuple[list[int], np.ndarray]) -> Proof:
+def _prove(
+    name: str, files: dict[str, str], claim: tuple[list[int], np.ndarray, Path | None]
+) -> Proof:
     import ezkl
 
-    limbs, x = claim
-    with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
-        run, out = Path(folder, "witness.json"), Path(folder, "proof.json")
+    limbs, x, kept = claim
+    with private_folder() as folder:
+        run, out = folder / "witness.json", folder / "proof.json"
         witness(Path(files["compiled"]), limbs, x, run)
+        if kept:
+            _keep(run, kept)
         ezkl.prove(str(run), files["compiled"], files["pk"], str(out), files["srs"])
         # `prove` does not check the constraints, `verify` does.
         _verify(out, files, name)
         return parse(name, json.loads(out.read_text()))
+
+
+def _keep(run: Path, path: Path) -> None:
+    """Copies a witness to where it is kept, whole or not at all, and for this user alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.copy(run, partial)
+    partial.replace(path)
 
 
 def parse(name: str, made: dict[str, Any]) -> Proof:
@@ -128,8 +149,8 @@ def verify(manifest: Manifest, proof: Proof) -> None:
             raise CircuitError(
                 f"Instance {index} is {instance}, not a number below the field's order."
             )
-    with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
-        path = Path(folder, "proof.json")
+    with private_folder() as folder:
+        path = folder / "proof.json"
         path.write_text(json.dumps(_snark(proof)))
         with sentences(f"accept the proof under the key of {name}", InvalidProofError):
             _verify(path, files, name)

@@ -1,0 +1,34 @@
+"""What test_kills.py kills: builds a tiny circuit, or proves with it, over and over.
+
+Usage: killed.py build|prove FOLDER
+"""
+
+import sys
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from tests.tiny import run_in, tiny_in, write_model
+from zk.circuit import Samples
+from zk.manifest import Manifest
+from zk.proof import prove
+
+
+def build_forever(folder: Path) -> None:
+    numbers = np.load(folder / "samples.npy")
+    samples = Samples(numbers[:8], numbers[8:])
+    for number in count():
+        write_model(folder / "tiny.onnx", weight=number % 7 / 7)
+        run_in(folder, tiny_in(folder, samples))
+
+
+def prove_forever(folder: Path) -> None:
+    manifest, x = Manifest(folder / "artifacts" / "tiny"), np.load(folder / "samples.npy")[0]
+    for number in count():
+        prove(manifest, number, x).save(folder / "proof.json")
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    {"build": build_forever, "prove": prove_forever}[sys.argv[1]](Path(sys.argv[2]))

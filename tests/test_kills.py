@@ -1,0 +1,88 @@
+"""Killed at any moment, builds and proofs leave everything as it was, or as it should be."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from scripts._circuits import ROOT
+from zk.manifest import Manifest
+from zk.private import private_folder
+from zk.proof import Proof, prove, prove_all, verify
+
+KILLS = 20  # of each kind; those of deployments are in test_live.py
+LONGEST = 1.2  # seconds, a little more than a round takes
+
+
+@pytest.fixture
+def folder(tiny, samples, tmp_path, monkeypatch):
+    """A folder with a finished build; temporary files lie in it, too."""
+    np.save(tmp_path / "samples.npy", np.concatenate([samples.calibration, samples.test]))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    return tmp_path
+
+
+def kill(what: str, folder, moment: float) -> None:
+    """Lets it run for a moment, and kills it."""
+    words = [sys.executable, "-m", "tests.killed", what, str(folder)]
+    with subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"ready\n"
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+
+def moments(seed: int) -> list[float]:
+    numbers = random.Random(seed)
+    return [numbers.uniform(0, LONGEST) for _ in range(KILLS)]
+
+
+def test_killed_builds(folder, samples, tiny, run):
+    for moment in moments(1):
+        kill("build", folder, moment)
+        manifest = Manifest(folder / "artifacts" / "tiny")
+        for label in (*manifest["files"], "srs"):
+            manifest.file(label)  # as the manifest says
+    manifest, _ = run(tiny)
+    verify(manifest, prove(manifest, 7, samples.test[0]))
+    assert run(tiny)[1] == []
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_killed_proofs(folder, tiny, run):
+    manifest, path = run(tiny)[0], folder / "proof.json"
+    found = 0
+    for moment in moments(2):
+        kill("prove", folder, moment)
+        if path.exists():
+            verify(manifest, Proof.load(path))
+            path.unlink()
+            found += 1
+    assert found > 0
+    assert list((folder / "temporary").glob("verdict-*"))
+    with private_folder() as private:
+        assert list((folder / "temporary").glob("verdict-*")) == [private]
+    assert not list((folder / "temporary").glob("verdict-*"))
+
+
+def test_private_files_are_the_users_alone(folder, tiny, run, samples):
+    with private_folder() as private:
+        (private / "witness.json").write_text("{}")
+        assert private.stat().st_mode & 0o777 == 0o700
+        assert (private / "witness.json").stat().st_mode & 0o777 == 0o600
+    manifest, kept = run(tiny)[0], folder / "kept" / "mine.private.json"
+    prove_all(manifest, [(7, samples.test[0])], [kept])
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in kept.parent.iterdir()] == ["mine.private.json"]
+
+
+def test_a_running_processs_private_files_stay(folder):
+    with private_folder() as mine, private_folder() as other:
+        assert mine.is_dir() and other.is_dir()

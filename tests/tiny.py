@@ -1,0 +1,40 @@
+"""A circuit small enough to be built, proved and killed many times over."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from zk.circuit import Circuit, RunArgs, Samples, build
+from zk.manifest import Manifest
+
+# A table of 1,024 rows keeps these circuits, and their SRS, small.
+TINY_ARGS = RunArgs(decomp_base=1024, decomp_legs=3)
+
+
+def write_model(path: Path, weight: float = 0.5, operator: str = "Relu") -> Path:
+    """A linear layer of 4 by 3, then one operator."""
+    matrix = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    matrix[0, 0] = weight
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["features", "matrix"], ["hidden"]),
+            helper.make_node(operator, ["hidden"], ["scores"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
+        [onnx.numpy_helper.from_array(matrix, "matrix")],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    return path
+
+
+def tiny_in(folder: Path, samples: Samples) -> Circuit:
+    return Circuit("tiny", folder / "tiny.onnx", "TinyVerifier", lambda: samples, TINY_ARGS)
+
+
+def run_in(folder: Path, circuit: Circuit) -> tuple[Manifest, list[str]]:
+    return build(circuit, artifacts=folder / "artifacts", verifiers=folder / "contracts/verifiers")
