@@ -1,5 +1,6 @@
 """What the commands share: errors in one sentence, and how people name accounts."""
 
+import os
 import random
 import socket
 from contextlib import suppress
@@ -72,7 +73,10 @@ def signer(name: str | None):
     if name.isdigit() and dev:
         return _test_account(name)
     if name in ape.accounts.aliases:
-        return ape.accounts.load(name)
+        account = ape.accounts.load(name)
+        if os.environ.get(f"APE_ACCOUNTS_{name}_PASSPHRASE"):
+            account.set_autosign(True)  # nobody is there to be asked
+        return account
     raise CircuitError(
         f"There is no account {name!r} to sign with: give an alias of `ape accounts list`"
         + (" or the number of a test account (0 to 9)." if dev else ".")

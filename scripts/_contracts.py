@@ -6,10 +6,12 @@ from pathlib import Path
 import ape
 
 from scripts._cli import is_dev
+from scripts._sending import Sending, announce_cost
 from zk.binding import KeyLayout
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof
+from zk.srs import CEREMONY_SHA256
 from zk.verifier import require_solc, runtime_code, without_metadata
 
 # Which application believes a circuit, by the number of its outputs.
@@ -26,27 +28,35 @@ def application(manifest: Manifest) -> str:
     return APPLICATIONS[manifest["outputs"]]
 
 
-def deploy(manifest: Manifest, sender):
+def deploy(manifest: Manifest, sender, sending: Sending | None = None):
     """Deploys the verifier of a build and the application that believes it; gives the latter."""
     name = application(manifest)
     _require_ceremony(manifest)
     verifier, contract = _compiled(manifest, f"contracts/{name}.sol")
-    address = _deploy(manifest, verifier, sender).address
+    sending = sending or Sending()
+    if not is_dev():
+        announce_cost(sender, [verifier, contract])
+    address = _deploy(manifest, verifier, sender, sending).address
     layout = (manifest["key"]["limbs"], manifest["key"]["bits"], manifest["output_scale"])
-    return sender.deploy(contract, address, layout)
+
+    def ours(there: str) -> bool:
+        return contract.at(there).verifier() == address
+
+    return sending.deploy(name, contract, sender, address, layout, ours=ours)
 
 
 def deploy_verifier(manifest: Manifest, sender):
     """Deploys the verifier of a build alone."""
     _require_ceremony(manifest)
     (verifier,) = _compiled(manifest)
-    return _deploy(manifest, verifier, sender)
+    return _deploy(manifest, verifier, sender, Sending())
 
 
 def _require_ceremony(manifest: Manifest) -> None:
-    """A live network never gets a development setup."""
-    network = ape.networks.provider.network
-    if not is_dev() and manifest["srs"]["kind"] != "ceremony":
+    """A live network never gets a development setup, whatever the manifest calls it."""
+    network, srs = ape.networks.provider.network, manifest["srs"]
+    public = CEREMONY_SHA256.get(manifest["logrows"])
+    if not is_dev() and (srs["kind"] != "ceremony" or srs["sha256"] != public):
         raise CircuitError(
             f"{manifest['circuit']} stands on a dev SRS, whose maker can forge any proof, so it is "
             f"not deployed to {network.choice}: run `ape run build --srs ceremony` first."
@@ -65,11 +75,15 @@ def _compiled(manifest: Manifest, *more: str) -> list:
     return [contracts[Path(source).stem] for source in sources]
 
 
-def _deploy(manifest: Manifest, verifier, sender):
+def _deploy(manifest: Manifest, verifier, sender, sending: Sending):
     """Deploys a verifier, and compares its code with the one that was built."""
-    deployed = sender.deploy(verifier)
-    found, built = runtime_sha256(deployed.address), manifest["verifier"]["runtime_sha256"]
-    if found != built:
+    built = manifest["verifier"]["runtime_sha256"]
+
+    def ours(there: str) -> bool:
+        return runtime_sha256(there) == built
+
+    deployed = sending.deploy("verifier", verifier, sender, ours=ours)
+    if (found := runtime_sha256(deployed.address)) != built:
         raise CircuitError(
             f"The code at {deployed.address} has the SHA-256 {found}, built was "
             f"{built}: compile with the settings of ape-config.yaml."

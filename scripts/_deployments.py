@@ -9,6 +9,7 @@ from ape.exceptions import ApeException
 
 from scripts._circuits import ROOT
 from scripts._contracts import application, runtime_sha256
+from scripts._sending import Sending
 from zk.errors import CircuitError
 from zk.manifest import Manifest, write_whole
 
@@ -20,6 +21,12 @@ def path() -> Path:
     provider = ape.networks.provider
     fork = ".fork" if provider.network.is_fork else ""
     return FOLDER / f"{provider.chain_id}{fork}.json"
+
+
+def sending(manifest: Manifest) -> Sending:
+    """What was sent of a build's contracts, but is not on record yet."""
+    noted = path().with_name(f".{path().stem}.{manifest['circuit']}.sending.json")
+    return Sending(noted, [manifest["files"]["vk"]["sha256"], manifest["verifier"]])
 
 
 def read() -> dict[str, Any]:

@@ -33,8 +33,10 @@ def cli(only: str | None, account: str | None) -> None:
             there = entry["contract"]
             click.echo(f"{name} stands on chain {provider.chain_id} already: {there}")
             continue
-        deployed = deploy(manifest, sender)
+        sending = _deployments.sending(manifest)
+        deployed = deploy(manifest, sender, sending)
         _deployments.write(manifest, deployed)
+        sending.finish()
         click.echo(f"{contract} of {name} on chain {provider.chain_id}: {deployed.address}")
     click.echo(f"noted in {_deployments.path().relative_to(_deployments.FOLDER.parent)}")
     if getattr(provider, "process", None) is not None:

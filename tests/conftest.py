@@ -31,10 +31,15 @@ UPSTREAM_PORT = 8544  # of node.ethereum.mainnet.uri in ape-config.yaml
 
 # What needs no chain, or starts one of its own, runs once: with the plain anvil, not on the fork.
 OFF_CHAIN = [
+    "test_audit.py",
     "test_bench.py",
     "test_build.py",
     "test_commands.py",
     "test_data.py",
+    "test_kills.py",
+    "test_live.py",
+    "test_mutations.py",
+    "test_setup.py",
     "test_sound.py",
     "test_tuner.py",
     "test_voices.py",
