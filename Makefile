@@ -10,9 +10,11 @@ ACTIVATE := . .venv/bin/activate &&
 demo: setup  ## Build, deploy, prove, join and be judged on a fresh local chain, step by step.
 	@$(ACTIVATE) ape run demo
 
-test: setup  ## Everything on a plain anvil; what touches the chain also on an anvil fork.
+FORKS := ethereum:mainnet ethereum:sepolia polygon:amoy optimism:sepolia
+
+test: setup  ## Everything on a plain anvil; what touches the chain also on forks of live networks.
 	@$(ACTIVATE) ape test
-	@$(ACTIVATE) ape test --network ethereum:mainnet-fork:foundry
+	@$(ACTIVATE) for network in $(FORKS); do ape test --network $$network-fork:foundry || exit 1; done
 
 bench: setup  ## Measure against the notebooks, and write docs/benchmarks.md. Takes 5 GB of memory.
 	@$(ACTIVATE) ape run bench --quick --network ethereum:local

@@ -27,7 +27,13 @@ from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
 
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
-UPSTREAM_PORT = 8544  # of node.ethereum.mainnet.uri in ape-config.yaml
+UPSTREAM_PORT = 8544  # of the forks in ape-config.yaml
+CHAINS = {
+    "ethereum:mainnet": 1,
+    "ethereum:sepolia": 11155111,
+    "optimism:sepolia": 11155420,
+    "polygon:amoy": 80002,
+}
 
 # What needs no chain, or starts one of its own, runs once: with the plain anvil, not on the fork.
 OFF_CHAIN = [
@@ -59,10 +65,11 @@ collect_ignore: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if "-fork" in (config.getoption("network", None) or ""):
+    origin_of_fork, fork, _ = (config.getoption("network", None) or "").partition("-fork")
+    if fork:
         collect_ignore.extend(OFF_CHAIN)
         rpc = os.environ.get("FORK_RPC")
-        origin = ["--fork-url", rpc] if rpc else ["--chain-id", "1"]
+        origin = ["--fork-url", rpc] if rpc else ["--chain-id", str(CHAINS[origin_of_fork])]
         config.stash[UPSTREAM] = start_anvil(UPSTREAM_PORT, *origin)
 
 

@@ -15,9 +15,9 @@ from web3 import HTTPProvider, Web3
 
 from scripts._circuits import ROOT
 from scripts._cli import free_port
-from tests.conftest import start_anvil
+from tests.conftest import CHAINS, start_anvil
 
-LIVE = {"polygon:amoy": 80002, "optimism:sepolia": 11155420, "ethereum:sepolia": 11155111}
+LIVE = {network: chain for network, chain in CHAINS.items() if network != "ethereum:mainnet"}
 ALIAS, PASSPHRASE = "tester", "a passphrase of the tests"
 BLOCK_TIME = "0.2"  # seconds; Ape waits for some blocks after each transaction
 KILLS, LONGEST = 12, 9.0  # seconds, about what deploying takes
