@@ -79,7 +79,7 @@ def words_for(folder, command: str, *words: str) -> tuple[list[str], dict[str, s
 def run(folder, command: str, *words: str, **more: str) -> subprocess.CompletedProcess:
     given, environment = words_for(folder, command, *words)
     return subprocess.run(
-        given, cwd=ROOT, env=environment | more, capture_output=True, text=True, timeout=60
+        given, cwd=ROOT, env=environment | more, capture_output=True, text=True, timeout=180
     )
 
 
