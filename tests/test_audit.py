@@ -10,10 +10,12 @@ from scripts._circuits import ROOT, circuit, run_build
 from scripts.audit import cli
 from zk.audit import curve
 from zk.audit.application import audit_application
+from zk.audit.code import strange
 from zk.audit.findings import Report, Severity
 from zk.audit.machine import run
 from zk.audit.syntax import verifiers_of
 from zk.audit.verifier import audit_verifier, find_shape, forge
+from zk.verifier import without_metadata
 
 APPLICATIONS = ROOT / "tests" / "contracts" / "applications"
 
@@ -144,6 +146,23 @@ def manifest_proof_bytes(source: str) -> int:
 
 # What one fault brings along.
 ALONG = {"answer-ignored": ("verifier-revert",)}
+
+
+@pytest.mark.parametrize("tail", ["5b33ff", "5b33ff0040", "5b33ff00ff"])
+def test_code_behind_the_end_is_no_metadata(manifest, tail):
+    """Whatever length its last two bytes pretend, an instruction that can be jumped to is seen."""
+    ((_, code),) = verifiers_of(manifest.file("verifier")).items()
+    found = named(audit_verifier(without_metadata(code) + bytes.fromhex(tail), "tail"))
+    assert found == {"strange-instructions"}
+
+
+def test_trap_in_the_metadata(manifest):
+    ((_, code),) = verifiers_of(manifest.file("verifier")).items()
+    place = code.index(b"ipfs") + 12
+    trap = bytearray(b"\x61" + place.to_bytes(2) + b"\x50" + code[4:])  # names the place first
+    assert not strange(code)
+    trap[place : place + 3] = bytes.fromhex("5b33ff")
+    assert strange(bytes(trap)) == ["SELFDESTRUCT"]
 
 
 @pytest.mark.parametrize("name", ["clan", "voice", "clan-dash"])

@@ -1,10 +1,11 @@
 """Runtime bytecode, read without running it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from zk.verifier import without_metadata
-
+# What solc appends: a hash of the sources and its version, and the length of both.
+METADATA = re.compile(rb"\xa2\x64ipfs\x58\x22\x12\x20.{32}\x64solc\x43.{3}\x00\x33\Z", re.DOTALL)
 PUSH0, PUSH32, JUMPDEST = 0x5F, 0x7F, 0x5B
 ENDS = {0x00, 0x56, 0xF3, 0xFD, 0xFE, 0xFF}  # STOP, JUMP, RETURN, REVERT, INVALID, SELFDESTRUCT
 
@@ -38,8 +39,21 @@ class Instruction:
 
 
 def instructions(code: bytes) -> Iterator[Instruction]:
-    """Those that can be reached: what follows an end is data, until something can jump there."""
-    code, position, reachable = without_metadata(code), 0, True
+    """Those that can be reached: what follows an end is data, until something can jump there.
+
+    solc's metadata is data, too, unless the code names a place in it: a trap could lie there.
+    """
+    if found := METADATA.search(code):
+        body = list(_reached(code[: found.start()]))
+        targets = {start for start in range(found.start(), len(code)) if code[start] == JUMPDEST}
+        if targets.isdisjoint(instruction.value for instruction in body if instruction.pushed):
+            yield from body
+            return
+    yield from _reached(code)
+
+
+def _reached(code: bytes) -> Iterator[Instruction]:
+    position, reachable = 0, True
     while position < len(code):
         operation = code[position]
         size = operation - PUSH0 if PUSH0 < operation <= PUSH32 else 0
