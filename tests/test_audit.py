@@ -152,7 +152,7 @@ ALONG = {"answer-ignored": ("verifier-revert",)}
 def test_code_behind_the_end_is_no_metadata(manifest, tail):
     """Whatever length its last two bytes pretend, an instruction that can be jumped to is seen."""
     ((_, code),) = verifiers_of(manifest.file("verifier")).items()
-    found = named(audit_verifier(without_metadata(code) + bytes.fromhex(tail), "tail"))
+    found = named(audit_verifier(without_metadata(code) + bytes(33) + bytes.fromhex(tail), ""))
     assert found == {"strange-instructions"}
 
 
