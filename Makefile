@@ -5,19 +5,22 @@ PYTHON ?= python3.11
 SOLC := $(or $(SOLCX_BINARY_PATH),$(HOME)/.solcx)/solc-v0.8.30
 ACTIVATE := . .venv/bin/activate &&
 
-.PHONY: demo test bench lint setup clean
+.PHONY: demo test bench hub lint setup clean
 
 demo: setup  ## Build, deploy, prove, join and be judged on a fresh local chain, step by step.
 	@$(ACTIVATE) ape run demo
 
 FORKS := ethereum:mainnet ethereum:sepolia polygon:amoy optimism:sepolia
 
-test: setup  ## Everything on a plain anvil; what touches the chain also on forks of live networks.
+test: setup web/dist/index.html  ## Everything on a plain anvil; what touches the chain also on forks of live networks.
 	@$(ACTIVATE) ape test
 	@$(ACTIVATE) for network in $(FORKS); do ape test --network $$network-fork:foundry || exit 1; done
 
 bench: setup  ## Measure against the notebooks, and write docs/benchmarks.md. Takes 5 GB of memory.
 	@$(ACTIVATE) ape run bench --quick --network ethereum:local
+
+hub: setup web/dist/index.html  ## The whole game on a local chain, in the browser: draw, sing, prove, submit.
+	@$(ACTIVATE) ape run hub --play
 
 lint: setup
 	@$(ACTIVATE) ruff check . && ruff format --check . && mypy
@@ -41,5 +44,8 @@ node_modules/.package-lock.json: package-lock.json | .venv/ready
 	done
 	@touch $@
 
+web/dist/index.html: node_modules/.package-lock.json $(shell find web -path web/dist -prune -o -type f -print)
+	@npx tsc -p web && npx vite build web --logLevel warn
+
 clean:  ## Remove what was built here, not what was installed.
-	rm -rf artifacts contracts/verifiers .build .cache out cache proofs
+	rm -rf artifacts web/dist contracts/verifiers .build .cache out cache proofs

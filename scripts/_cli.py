@@ -11,7 +11,7 @@ from ape.cli import ConnectedProviderCommand
 from ape.exceptions import ApeException, ContractLogicError
 
 from models.data import DatasetError
-from zk.errors import CircuitError
+from zk.errors import CircuitError, obstacle
 
 
 class Command(click.Command):
@@ -24,7 +24,9 @@ class Command(click.Command):
             raise click.ClickException(str(error)) from error
         except ContractLogicError as error:
             raise click.ClickException(f"The contract refuses: {refusal(error)}.") from error
-        except (ApeException, OSError) as error:
+        except OSError as error:
+            raise click.ClickException(obstacle(error)) from error
+        except ApeException as error:
             message = str(error)
             # By name, because importing ape_foundry would slow every command down.
             if type(error).__name__ == "FoundryNotInstalledError":

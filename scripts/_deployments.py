@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import ape
+import click
 from ape.exceptions import ApeException
 
 from scripts._circuits import ROOT
-from scripts._contracts import application, runtime_sha256
+from scripts._contracts import application, deploy, runtime_sha256
 from scripts._sending import Sending
 from zk.errors import CircuitError
 from zk.manifest import Manifest, write_whole
@@ -57,6 +58,21 @@ def write(manifest: Manifest, contract) -> None:
     """Notes where a build's contracts stand on the connected chain."""
     content = {**read(), manifest["circuit"]: entry_for(manifest, contract)}
     write_whole(path(), json.dumps(content, indent=2) + "\n")
+
+
+def deploy_once(manifest: Manifest, sender) -> None:
+    """Deploys a build where the connected chain does not have it, and notes it."""
+    name, chain = manifest["circuit"], ape.networks.provider.chain_id
+    entry = read().get(name)
+    vk = manifest["files"]["vk"]["sha256"]
+    if entry and entry["vk_sha256"] == vk and stands(entry):
+        click.echo(f"{name} stands on chain {chain} already: {entry['contract']}")
+        return
+    started = sending(manifest)
+    deployed = deploy(manifest, sender, started)
+    write(manifest, deployed)
+    started.finish()
+    click.echo(f"{application(manifest)} of {name} on chain {chain}: {deployed.address}")
 
 
 def stands(entry: dict[str, Any]) -> bool:

@@ -1,11 +1,14 @@
 import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from tqdm import tqdm
 
+from hub.client import Hub
 from models.data import DatasetError, arrays, drawing, mnist
 from scripts import _deployments
 from scripts._circuits import ARTIFACTS, HEARS, READS, ROOT
@@ -13,8 +16,9 @@ from scripts._clan import logits
 from scripts._cli import ChainCommand, address
 from scripts._contracts import application
 from scripts._voice import chosen_round, exactly, require_winnable, score_from, written
+from zk.errors import CircuitError
 from zk.manifest import Manifest
-from zk.proof import Proof, answer, prove_all
+from zk.proof import Proof, answer, prove_all, verify
 
 SOURCES = ("image", "test-image", "clip", "input")
 
@@ -56,7 +60,12 @@ class Claim:
     is_flag=True,
     help="Keep what is private beside the proof: the witness, and a recording's spectrogram.",
 )
-def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, keep) -> None:
+@click.option(
+    "--hub",
+    metavar="URL",
+    help="Have a hub prove it, which then sees the input. Its token: VERDICT_HUB_TOKEN.",
+)
+def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, keep, hub) -> None:
     """Prove what the model says of a drawing or a recording, for one account, chain and contract.
 
     \b
@@ -64,7 +73,10 @@ def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, k
         ape run prove --circuit clan --test-image 7 --account 1 --network ethereum:local
         ape run prove --circuit voice --clip song.wav --account 1 --network ethereum:local
         ape run prove --batch members.csv --network ethereum:local
+        ape run prove --test-image 7 --account 1 --hub http://127.0.0.1:8000
     """
+    if hub and keep:
+        raise click.UsageError("--keep goes without --hub: the witness is made there.")
     manifest = Manifest(ARTIFACTS / circuit)
     sources = dict(zip(SOURCES, (image, test_image, clip, tensor), strict=True))
     given = {name: value for name, value in sources.items() if value is not None}
@@ -93,7 +105,10 @@ def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, k
         for owner, (_, sources) in zip(owners, items, strict=True)
     ]
     witnesses = [claim.path.with_suffix(".private.json") for claim in claims] if keep else None
-    proofs = prove_all(manifest, [(claim.key, claim.x) for claim in claims], witnesses)
+    if hub:
+        proofs = [_prove_afar(hub, manifest, claim, number) for claim in claims]
+    else:
+        proofs = prove_all(manifest, [(claim.key, claim.x) for claim in claims], witnesses)
     for claim, proof in zip(claims, proofs, strict=True):
         _save(manifest, claim, proof, bars=kind == "Clan" and not batch)
     if witnesses:
@@ -199,6 +214,29 @@ def _announce(manifest: Manifest, judge, number: int, singer: str, x: np.ndarray
         f"for {exactly(offer.threshold)} or more"
     )
     require_winnable(judge, number, singer, score)
+
+
+def _prove_afar(url: str, manifest: Manifest, claim: Claim, number: int | None) -> Proof:
+    """Has a hub prove a claim, and believes nothing that it says of the proof."""
+    hub = Hub(url, os.environ.get("VERDICT_HUB_TOKEN"))
+    with tqdm(total=1, desc=f"prove {manifest['circuit']}", leave=False, disable=None) as bar:
+
+        def follow(job: dict[str, Any]) -> None:
+            progress = job.get("progress") or {}
+            typical = progress.get("typical_seconds")
+            bar.set_postfix_str(f"{job['state']}, {progress.get('ahead', 0)} ahead")
+            if typical:
+                bar.n = min(progress["elapsed_seconds"] / typical, 0.99)
+                bar.refresh()
+
+        proof = hub.prove(manifest["circuit"], claim.owner, claim.x, number, follow)
+    if proof.circuit != manifest["circuit"] or proof.key(manifest.layout) != claim.key:
+        raise CircuitError(
+            f"The hub at {url} proved something else: its proof is not for {claim.owner} on this "
+            "chain and contract."
+        )
+    verify(manifest, proof)
+    return proof
 
 
 def _save(manifest: Manifest, claim: Claim, proof: Proof, bars: bool) -> None:

@@ -42,9 +42,13 @@ OFF_CHAIN = [
     "test_build.py",
     "test_commands.py",
     "test_data.py",
+    "test_hub.py",
+    "test_hub_kills.py",
+    "test_hub_limits.py",
     "test_kills.py",
     "test_live.py",
     "test_mutations.py",
+    "test_page.py",
     "test_setup.py",
     "test_sound.py",
     "test_tuner.py",
@@ -98,6 +102,26 @@ def start_anvil(port: int, *options: str) -> subprocess.Popen:
             time.sleep(0.1)
     node.terminate()
     return pytest.exit(f"anvil on port {port} did not answer within 30 s")
+
+
+@contextmanager
+def own_node(chain: int) -> Iterator[dict[str, str]]:
+    """A node that goes on between commands; its address is in the environment that this gives.
+
+    What is deployed there is noted for as long as the node lives.
+    """
+    port = free_port()
+    process = start_anvil(port, "--chain-id", str(chain))
+    record = ROOT / "deployments" / f"{chain}.json"
+    before = record.read_bytes() if record.is_file() else None
+    record.unlink(missing_ok=True)
+    try:
+        yield {"APE_FOUNDRY_HOST": f"http://127.0.0.1:{port}"}
+    finally:
+        process.terminate()
+        record.unlink(missing_ok=True)
+        if before is not None:
+            record.write_bytes(before)
 
 
 @contextmanager

@@ -161,7 +161,7 @@ def test_trap_in_the_metadata(manifest):
     place = code.index(b"ipfs") + 12
     trap = bytearray(b"\x61" + place.to_bytes(2) + b"\x50" + code[4:])  # names the place first
     assert not strange(code)
-    trap[place : place + 3] = bytes.fromhex("5b33ff")
+    trap[place - 4 : place + 28] = bytes.fromhex("000000005b33ff") + bytes(25)  # all of the hash
     assert strange(bytes(trap)) == ["SELFDESTRUCT"]
 
 

@@ -17,12 +17,13 @@ from threading import Thread
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from web3 import HTTPProvider, Web3
 
 from scripts._circuits import ROOT, RUN_ARGS
 from scripts._cli import free_port
 from scripts._contracts import deploy, runtime_sha256
 from scripts._voice import exactly
-from tests.conftest import REAL_VOICE, start_anvil
+from tests.conftest import REAL_VOICE, own_node, start_anvil
 from tests.tiny import write_model
 from zk.circuit import RunArgs
 from zk.errors import CircuitError
@@ -33,15 +34,26 @@ CHAIN_ID = 1337  # keeps the record of 31337, which is the user's, as it is
 APE = Path(sys.executable).with_name("ape")
 
 
-def ape(*words: str, **environment: str) -> subprocess.CompletedProcess:
+def run(*words: str | Path, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [APE, "run", *words],
+        words,
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+def ape(*words: str, **environment: str) -> subprocess.CompletedProcess:
+    return run(APE, "run", *words, **environment)
+
+
+def ape_on(folder: Path, disk: str, *words: str, **environment: str) -> subprocess.CompletedProcess:
+    """A command that finds another disk at a folder; nobody else sees that disk."""
+    mount = f'mount -t tmpfs -o {disk} none "$0" && exec "$@"'
+    alone = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, folder)
+    return run(*alone, APE, "run", *words, **environment)
 
 
 def refused(result: subprocess.CompletedProcess) -> str:
@@ -61,17 +73,8 @@ def all_refused(cases, node: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def node(manifest, voice_manifest):
-    """A node that goes on between commands; its address is in the environment."""
-    port = free_port()
-    process = start_anvil(port, "--chain-id", str(CHAIN_ID))
-    record = ROOT / "deployments" / f"{CHAIN_ID}.json"
-    before = record.read_bytes() if record.is_file() else None
-    record.unlink(missing_ok=True)
-    yield {"APE_FOUNDRY_HOST": f"http://127.0.0.1:{port}"}
-    process.terminate()
-    record.unlink(missing_ok=True)
-    if before is not None:
-        record.write_bytes(before)
+    with own_node(CHAIN_ID) as reached:
+        yield reached
 
 
 def test_deploy_prove_join_clans(node, tmp_path, manifest):
@@ -129,6 +132,43 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
     record.unlink()
     assert ape("deploy", "--only", "clan", **node).returncode == 0
     assert "made for another chain or contract" in refused(ape("join", str(proof), **node))
+
+
+FULL, READ_ONLY = "the disk is full; free some space", "read-only disk; make that writable"
+
+
+@pytest.mark.parametrize("disk, why", [("size=64k", FULL), ("size=2m", FULL), ("ro", READ_ONLY)])
+def test_build_without_room(manifest, disk, why):
+    message = refused(ape_on(ROOT / "artifacts", disk, "build"))
+    assert why in message
+    assert Manifest(manifest.folder).content == manifest.content
+
+
+@pytest.mark.parametrize("disk, why", [("nr_inodes=1", FULL), ("ro", READ_ONLY)])
+def test_deploy_without_room(node, disk, why):
+    """Nothing is sent that could not be noted."""
+    record = ROOT / "deployments"
+    record.mkdir(exist_ok=True)
+    chain = Web3(HTTPProvider(node["APE_FOUNDRY_HOST"]))
+    before = chain.eth.block_number
+    assert why in refused(ape_on(record, disk, "deploy", **node))
+    assert chain.eth.block_number == before
+
+
+def test_prove_without_room(node, tmp_path):
+    assert ape("deploy", "--only", "clan", **node).returncode == 0
+    out = tmp_path / "proofs" / "proof.json"
+    out.parent.mkdir()
+    prove = ("prove", "--test-image", "0", "--account", "1", "--out", str(out))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    node = {**node, "TMPDIR": str(temporary)}
+    for folder, disk, why in (
+        (out.parent, "size=4k", FULL),
+        (out.parent, "ro", READ_ONLY),
+        (temporary, "size=16k", FULL),
+    ):
+        assert why in refused(ape_on(folder, disk, *prove, **node))
 
 
 def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -81,6 +82,18 @@ def test_private_files_are_the_users_alone(folder, tiny, run, samples):
     prove_all(manifest, [(7, samples.test[0])], [kept])
     assert kept.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in kept.parent.iterdir()] == ["mine.private.json"]
+
+
+def test_others_that_come_and_go_meanwhile(folder):
+    """Several processes prove at once, and remove their folders while others look."""
+
+    def come_and_go(_: int) -> None:
+        for _ in range(200):
+            with private_folder() as private:
+                assert private.is_dir()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(come_and_go, range(8)))
 
 
 def test_a_running_processs_private_files_stay(folder):

@@ -13,19 +13,26 @@ from zk.manifest import Manifest
 TINY_ARGS = RunArgs(decomp_base=1024, decomp_legs=3)
 
 
-def write_model(path: Path, weight: float = 0.5, operator: str = "Relu") -> Path:
-    """A linear layer of 4 by 3, then one operator."""
-    matrix = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
-    matrix[0, 0] = weight
+def write_model(
+    path: Path,
+    weight: float = 0.5,
+    operator: str = "Relu",
+    matrix: np.ndarray | None = None,
+) -> Path:
+    """A linear layer, of 4 by 3 by default with that first weight, then one operator."""
+    if matrix is None:
+        matrix = np.linspace(-1, 1, 12).reshape(4, 3)
+        matrix[0, 0] = weight
+    features, scores = matrix.shape
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", ["features", "matrix"], ["hidden"]),
             helper.make_node(operator, ["hidden"], ["scores"]),
         ],
         "tiny",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 4])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", 3])],
-        [onnx.numpy_helper.from_array(matrix, "matrix")],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", features])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", scores])],
+        [onnx.numpy_helper.from_array(matrix.astype(np.float32), "matrix")],
     )
     opset = [helper.make_opsetid("", 18)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)

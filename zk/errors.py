@@ -1,5 +1,6 @@
 """The one error that the pipeline raises, and how ezkl's own failures become it."""
 
+import errno
 import logging
 import os
 import re
@@ -10,7 +11,22 @@ from contextlib import contextmanager
 
 # How ezkl and tract, which reads ONNX for it, name an operator that they lack.
 UNSUPPORTED = re.compile(r"(?:Unimplemented\(|Unknown op: |analyse for node #\d+ \"[^\"]*\" )(\w+)")
+SYSTEM = re.compile(r"\(os error (\d+)\)")
 TOO_LARGE = re.compile(r"too large to be represented by (base \d+ and n \d+)")
+
+# What keeps a file from being written, and the way on.
+FULL = "the disk is full; free some space, then run this again"
+READ_ONLY = "it is on a read-only disk; make that writable, then run this again"
+NOT_ALLOWED = (
+    "this user may not do that; give the folder the right permissions, then run this again"
+)
+OBSTACLES = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EROFS: READ_ONLY,
+    errno.EACCES: NOT_ALLOWED,
+    errno.EPERM: NOT_ALLOWED,
+}
 
 
 class CircuitError(Exception):
@@ -49,7 +65,17 @@ def sentences(doing: str, kind: type[CircuitError] = CircuitError) -> Iterator[N
             raise kind(f"{failure}: {_reason(message, printed)}.") from error
 
 
+def obstacle(error: OSError) -> str:
+    """Why a file could not be written or read, in one sentence."""
+    if error.errno not in OBSTACLES:
+        return str(error)
+    return f"{error.filename or 'A file'} could not be written or read: {OBSTACLES[error.errno]}."
+
+
 def _reason(message: str, printed: str) -> str:
+    system = SYSTEM.search(message)
+    if system and int(system.group(1)) in OBSTACLES:
+        return OBSTACLES[int(system.group(1))]
     unsupported = UNSUPPORTED.search(printed) or UNSUPPORTED.search(message)
     if unsupported:
         return f"the operator {unsupported.group(1)} is not supported"

@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "verdict-"
@@ -19,8 +19,9 @@ def private_folder() -> Iterator[Path]:
     """
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         owner = re.fullmatch(rf"{PREFIX}(\d+)-\w+", left.name)
-        if owner and left.stat().st_uid == os.getuid() and not _runs(int(owner[1])):
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # its own process may remove it now
+            if owner and left.stat().st_uid == os.getuid() and not _runs(int(owner[1])):
+                shutil.rmtree(left, ignore_errors=True)
     mask = os.umask(0o077)
     try:
         with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder:

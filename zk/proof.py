@@ -38,18 +38,30 @@ class Proof:
         """The outputs as whole numbers; divide by 2**output_scale for the model's."""
         return [signed(instance) for instance in self.instances[layout.limbs :]]
 
-    def save(self, path: Path) -> None:
-        content = {
+    def content(self) -> dict[str, Any]:
+        """What a proof's file holds."""
+        return {
             "circuit": self.circuit,
             "proof": "0x" + self.proof.hex(),
             "instances": [f"0x{instance:064x}" for instance in self.instances],
         }
-        write_whole(path, json.dumps(content, indent=2) + "\n")
+
+    def save(self, path: Path) -> None:
+        write_whole(path, json.dumps(self.content(), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Proof":
         try:
-            content = json.loads(path.read_text())
+            return cls.of(json.loads(path.read_text()), str(path))
+        except FileNotFoundError:
+            raise CircuitError(f"There is no proof at {path}: run `ape run prove`.") from None
+        except ValueError as error:
+            raise CircuitError(f"{path} is not a proof file ({error!r}).") from error
+
+    @classmethod
+    def of(cls, content: Any, source: str) -> "Proof":
+        """The proof that a file, or a hub, holds."""
+        try:
             if not re.fullmatch(r"[a-z0-9-]+", content["circuit"]):
                 raise ValueError("its circuit has no proper name")
             instances = [int(instance, 16) for instance in content["instances"]]
@@ -60,10 +72,8 @@ class Proof:
                 proof=bytes.fromhex(content["proof"].removeprefix("0x")),
                 instances=instances,
             )
-        except FileNotFoundError:
-            raise CircuitError(f"There is no proof at {path}: run `ape run prove`.") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CircuitError(f"{path} is not a proof file ({error!r}).") from error
+            raise CircuitError(f"{source} is not a proof file ({error!r}).") from error
 
 
 def answer(manifest: Manifest, x: np.ndarray) -> np.ndarray:
@@ -116,6 +126,12 @@ def _prove(
         # `prove` does not check the constraints, `verify` does.
         _verify(out, files, name)
         return parse(name, json.loads(out.read_text()))
+
+
+def prove_with(name: str, files: dict[str, str], limbs: list[int], x: np.ndarray) -> Proof:
+    """Proves with files whose hashes were compared already, wherever they lie."""
+    with sentences(f"prove {name}"):
+        return _prove(name, files, (limbs, x, None))
 
 
 def _keep(run: Path, path: Path) -> None:

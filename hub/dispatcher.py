@@ -1,0 +1,245 @@
+"""Hands jobs to Dask's workers, one at a time each, and notes how they end."""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+import dask
+from distributed import (
+    CancelledError,
+    Client,
+    Future,
+    KilledWorker,
+    LocalCluster,
+    Security,
+    WorkerPlugin,
+)
+from distributed.comm import CommClosedError
+
+from hub import proving
+from hub.jobs import DONE, FAILED, Job, Jobs
+from hub.metrics import Metrics
+from zk.errors import CircuitError
+from zk.processes import CORES, ROOT
+
+log = logging.getLogger("hub")
+RESOURCE = "proof"  # a worker has one of it, and a proof takes it
+AHEAD = 2  # orders a worker, so that none waits for the hub
+ATTEMPTS = 5  # workers that may die over a job before it is given up
+PATIENCE = 5.0  # seconds between looks at the jobs when nothing happens
+BEAT = 1.0  # seconds between looks at a job that somebody follows
+ROUTINE = 60.0  # seconds between looks for jobs that were kept long enough
+
+
+class Behind(WorkerPlugin):
+    """Lets whatever else this machine does go first: the hub answers while its workers prove."""
+
+    def setup(self, worker) -> None:
+        os.nice(10)
+
+
+class Dispatcher:
+    """Runs in the hub's event loop; `Order`s of jobs are made by `order`."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        order: Callable[[Job], proving.Order],
+        metrics: Metrics,
+        scheduler: str | None,
+        keep: float,
+    ) -> None:
+        self._jobs, self._order, self._metrics = jobs, order, metrics
+        self._scheduler, self._keep = scheduler, keep
+        self._running: dict[str, asyncio.Task] = {}
+        self._steps: dict[str, str] = {}
+        self._attempts: dict[str, int] = defaultdict(int)
+        self._changed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._wake = asyncio.Event()
+        self._loops: list[asyncio.Task] = []
+        self._client: Client | None = None
+        self._cluster: LocalCluster | None = None
+
+    async def start(self) -> None:
+        """Connects to the workers, and begins."""
+        if not self._scheduler:
+            self._cluster = await _local_cluster()
+        try:
+            await self._connect()
+        except OSError as error:
+            raise CircuitError(
+                f"No Dask scheduler answers at {self._scheduler}: start one with `dask scheduler`."
+            ) from error
+        self._loops = [asyncio.create_task(self._dispatch()), asyncio.create_task(self._tidy())]
+
+    async def _connect(self) -> None:
+        where = self._cluster or self._scheduler
+        client = Client(where, asynchronous=True, set_as_default=False, timeout=f"{PATIENCE}s")
+        try:
+            async with asyncio.timeout(2 * PATIENCE):  # something may listen there, and say nothing
+                self._client = await client
+        except OSError:
+            await client.close()
+            raise
+        self._client.subscribe_topic(proving.STEPS, self._step)
+        if self._cluster:
+            await self._client.register_plugin(Behind())
+
+    async def close(self) -> None:
+        for task in [*self._loops, *self._running.values()]:
+            task.cancel()
+        if self._client:
+            await self._client.close()
+        if self._cluster:
+            await self._cluster.close()  # type: ignore[misc]
+
+    def wake(self) -> None:
+        """A job was accepted."""
+        self._wake.set()
+
+    def cancel(self, identity: str) -> None:
+        """A job was removed: nobody waits for its proof any more."""
+        if task := self._running.get(identity):
+            task.cancel()
+        self._tell(identity)
+
+    def step(self, identity: str) -> str | None:
+        """What a worker does for a job right now."""
+        return self._steps.get(identity)
+
+    @property
+    def workers(self) -> int:
+        if not self._client or self._client.status != "running":
+            return 0
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return sum(1 for worker in workers if worker["resources"].get(RESOURCE))
+
+    async def changes(self, identity: str) -> AsyncIterator[None]:
+        """Yields at once, and then whenever something about a job may have changed."""
+        while True:
+            changed = self._changed[identity]
+            yield
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), BEAT)
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                if self._client and self._client.status == "closed":
+                    await self._connect()
+                room = max(self.workers, 1) * AHEAD - len(self._running)
+                waiting = await asyncio.to_thread(self._jobs.open) if room > 0 else []
+                for job in [job for job in waiting if job.id not in self._running][:room]:
+                    self._running[job.id] = asyncio.create_task(self._run(job))
+            except OSError as error:
+                log.warning("no scheduler, or no database, for now: %s", error)
+            except Exception:
+                log.exception("the jobs could not be read; trying again")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), PATIENCE)
+
+    async def _run(self, job: Job) -> None:
+        """One attempt at a job; what is not its own fault leaves it for the next."""
+        assert self._client
+        future: Future | None = None
+        try:
+            order = self._order(job)
+            future = self._client.submit(
+                proving.prove, order, resources={RESOURCE: 1}, pure=False, retries=1
+            )
+            made = await future
+            if reason := made.get("reason"):
+                await self._fail(job, reason)
+            else:
+                await self._finish(job, made["proof"], made["started"])
+        except CircuitError as error:
+            await self._fail(job, str(error))
+        except KilledWorker:
+            await self._fail(
+                job, f"{ATTEMPTS} workers died over it, perhaps because the memory was used up."
+            )
+        except asyncio.CancelledError:
+            if future:
+                await future.cancel()
+            raise
+        except proving.ArtifactError as error:
+            self._attempts[job.id] += 1
+            if self._attempts[job.id] >= ATTEMPTS:
+                await self._fail(job, str(error))
+            else:
+                await self._again(job, error)
+        except (CancelledError, CommClosedError, OSError) as error:  # no scheduler, for now
+            await self._again(job, error)
+        except Exception as error:
+            log.exception("job %s failed", job.id)
+            await self._fail(job, f"The worker failed with a {type(error).__name__}.")
+        finally:
+            self._running.pop(job.id, None)
+            self._steps.pop(job.id, None)
+            self._tell(job.id)
+            self._wake.set()
+
+    async def _finish(self, job: Job, proof: dict, started: float) -> None:
+        if await asyncio.to_thread(self._jobs.finish, job.id, proof, started):
+            self._metrics.ended.labels(job.circuit, DONE).inc()
+            self._metrics.proving.labels(job.circuit).observe(time.time() - started)
+            self._metrics.waiting.labels(job.circuit).observe(max(started - job.created, 0))
+
+    async def _again(self, job: Job, error: BaseException) -> None:
+        log.warning("job %s will be tried again: %s", job.id, error)
+        await asyncio.to_thread(self._jobs.again, job.id)
+        await asyncio.sleep(1)
+
+    async def _fail(self, job: Job, reason: str) -> None:
+        log.warning("job %s failed: %s", job.id, reason)
+        if await asyncio.to_thread(self._jobs.fail, job.id, reason):
+            self._metrics.ended.labels(job.circuit, FAILED).inc()
+
+    async def _step(self, event: tuple[float, dict[str, str]]) -> None:
+        _, said = event
+        identity = said["job"]
+        if identity not in self._running:
+            return
+        if self._steps.get(identity) is None:
+            await asyncio.to_thread(self._jobs.begin, identity)
+        self._steps[identity] = said["step"]
+        self._tell(identity)
+
+    def _tell(self, identity: str) -> None:
+        self._changed.pop(identity, asyncio.Event()).set()
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._jobs.forget, time.time() - self._keep)
+                await asyncio.to_thread(self._jobs.tidy)
+            except Exception:
+                log.exception("ended jobs could not be removed; trying again")
+            await asyncio.sleep(ROUTINE)
+
+
+async def _local_cluster() -> LocalCluster:
+    """Workers of this machine, as many as have two cores each; nobody else can reach them."""
+    workers = max(CORES // 2, 1)
+    if ROOT not in sys.path:  # Ape takes it away again, and the workers import from there
+        sys.path.append(ROOT)
+    dask.config.set({"distributed.scheduler.allowed-failures": ATTEMPTS})
+    return await LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        resources={RESOURCE: 1},
+        env={"RAYON_NUM_THREADS": str(CORES // workers)},
+        memory_limit=0,
+        dashboard_address=None,
+        worker_dashboard_address=None,
+        security=Security.temporary(),
+        protocol="tls://",
+        asynchronous=True,
+        silence_logs=logging.ERROR,
+    )

@@ -1,0 +1,96 @@
+"""What stands before every request: sizes, hosts and origins, tokens and their pace."""
+
+import time
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hub import LOOPBACK
+from hub.problems import RequestError
+
+LARGEST_BODY = 16_000_000  # bytes; a recording of thirty seconds in base64 has up to 12,000,000
+
+# Nothing but the hub's own files runs, and nothing leaves for anywhere else.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data: blob:; media-src blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Gate:
+    """Refuses what a web page of somebody else, or anybody on the network, should not send.
+
+    On loopback, names that are not loopback's are refused, so that no page can reach the hub by a
+    name of its own that it points here. Other origins may read, but only those listed may write.
+    """
+
+    def __init__(self, app: ASGIApp, loopback: bool, origins: Sequence[str]) -> None:
+        self._app, self._loopback, self._origins = app, loopback, set(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        try:
+            self._check(scope)
+        except RequestError as problem:
+            return await problem.response()(scope, receive, send)
+        body = bytearray()
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > LARGEST_BODY:
+                return await RequestError(413, _TOO_LARGE).response()(scope, receive, send)
+            if not message.get("more_body"):
+                break
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body)}]
+
+        async def replayed() -> Message:
+            return whole.pop() if whole else await receive()
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        return await self._app(scope, replayed, guarded)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        if self._loopback and host not in LOOPBACK:
+            raise RequestError(403, f"This hub is for this machine alone, not for {host!r}.")
+        origin = headers.get("origin")
+        own = origin and urlsplit(origin).netloc == headers.get("host")
+        if origin and not own and scope["method"] != "GET" and origin not in self._origins:
+            raise RequestError(403, f"Pages of {origin} may not use this hub: see its --origin.")
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > LARGEST_BODY:
+            raise RequestError(413, _TOO_LARGE)
+
+
+_TOO_LARGE = f"A request has at most {LARGEST_BODY:,} bytes."
+
+
+class Pace:
+    """A bucket of tries for each name: a few at once, then so many a second."""
+
+    def __init__(self, per_second: float) -> None:
+        self._rate, self._most = per_second, max(per_second * 4, 1.0)
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def require(self, name: str) -> None:
+        now = time.monotonic()
+        left, seen = self._left.get(name, (self._most, now))
+        left = min(left + (now - seen) * self._rate, self._most)
+        if left < 1:
+            raise RequestError(
+                429,
+                f"More than {self._rate:g} requests a second.",
+                retry_after=max(round((1 - left) / self._rate), 1),
+            )
+        self._left[name] = (left - 1, now)

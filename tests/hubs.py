@@ -1,0 +1,152 @@
+"""Hubs, databases and clusters of the tests: real processes, which end with their fixture."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import requests
+
+from hub.client import Hub
+from scripts._circuits import ROOT
+from scripts._cli import free_port
+
+BIN = Path(sys.executable).parent
+PATIENCE = 90  # seconds for a process to be ready
+
+
+@dataclass
+class Running:
+    """A hub's process, which may be killed and started again over the same jobs."""
+
+    words: list[str]
+    environment: dict[str, str]
+    log: Path
+    port: int = field(default_factory=free_port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> Hub:
+        return Hub(self.url)
+
+    def start(self, ready: bool = True) -> None:
+        words = [str(BIN / "ape"), "run", "hub", "--port", str(self.port), *self.words]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                words,
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if ready:
+            self.wait()
+
+    def wait(self) -> None:
+        """Until it has workers."""
+        for _ in range(PATIENCE * 10):
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if requests.get(f"{self.url}/healthz", timeout=5).ok:
+                    return
+            except requests.RequestException:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def kill(self) -> None:
+        """As a crash would: no goodbye."""
+        self.process.kill()
+        self.process.wait()
+
+    def workers(self) -> list[int]:
+        """The process ids of its own workers."""
+        import psutil
+
+        return [
+            child.pid
+            for child in psutil.Process(self.process.pid).children()
+            if "spawn_main" in " ".join(child.cmdline()) and "Dask" in _name(child.pid)
+        ]
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(15)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def _name(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text()
+
+
+@contextmanager
+def running(folder: Path, node: dict[str, str], *words: str, **more: str) -> Iterator[Running]:
+    """A hub on the node's chain, with a database in the folder unless the words name another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = (
+        [] if "--database" in words else ["--database", f"sqlite:///{folder / 'jobs.sqlite'}"]
+    )
+    hub = Running([*database, *words], {**node, **more}, folder / "hub.log")
+    hub.start()
+    try:
+        yield hub
+    finally:
+        hub.stop()
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of the tests' own; gives the database."""
+    with tempfile.TemporaryDirectory() as folder, _postgres(Path(folder)) as database:
+        yield database
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[str]:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb") or (found and str(found[-1]))
+    if not initdb:
+        pytest.fail("There is no PostgreSQL server: install one (Debian: apt install postgresql).")
+    server = Path(initdb).resolve().with_name("postgres")
+    as_user: list[str] = []
+    if os.getuid() == 0:  # which the server refuses to run as
+        user = pwd.getpwnam("postgres")
+        shutil.chown(folder, user.pw_uid, user.pw_gid)
+        as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    data, port = folder / "data", free_port()
+    words = [*as_user, initdb, "-D", str(data), "-U", "verdict", "-A", "trust", "--no-sync"]
+    subprocess.run(words, check=True, capture_output=True, cwd=folder)
+    options = ["-c", f"port={port}", "-c", "listen_addresses=127.0.0.1", "-k", str(folder)]
+    process = subprocess.Popen(
+        [*as_user, str(server), "-D", str(data), *options],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        ready = [str(server.with_name("pg_isready")), "-h", "127.0.0.1", "-p", str(port)]
+        for _ in range(PATIENCE * 10):
+            if subprocess.run(ready, capture_output=True).returncode == 0:
+                break
+            time.sleep(0.1)
+        yield f"postgresql://verdict@127.0.0.1:{port}/postgres"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)

@@ -1,0 +1,327 @@
+"""Hubs and workers that die under load, and many clients at once: no job is lost."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import requests
+from distributed import Security
+
+from hub.client import Hub
+from scripts._circuits import ARTIFACTS, ROOT
+from scripts._cli import free_port
+from tests.conftest import own_node
+from tests.hubs import BIN, Running, postgres, running
+from tests.test_hub import ADA, BEN, ape
+from zk.errors import CircuitError
+from zk.proof import Proof, verify
+
+CHAIN_ID = 1336
+KILLS = 13  # on each database
+CLIENTS, EACH = 20, 3
+
+
+@pytest.fixture(scope="module")
+def node(manifest, voice_manifest):
+    with own_node(CHAIN_ID) as reached:
+        assert ape(reached, "deploy", "--only", "clan").returncode == 0
+        yield reached
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request, tmp_path) -> Iterator[str]:
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            yield f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+        else:
+            yield stack.enter_context(postgres())
+
+
+def drawings(count: int, views) -> list[np.ndarray]:
+    return list(views[1000 : 1000 + count])
+
+
+def settled(hub: Hub, identity: str) -> dict:
+    """A job when it has ended, however often the hub is away meanwhile."""
+    for _ in range(1200):
+        try:
+            job = hub.job(identity)
+            if job["state"] in ("done", "failed"):
+                return job
+        except CircuitError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"job {identity} does not end")
+
+
+def children(process: int) -> list[int]:
+    """The processes that a hub started: its workers, and the one that runs models."""
+    found = psutil.Process(process).children(recursive=True)
+    return [child.pid for child in found if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_kills_under_load(node, database, tmp_path, manifest, views):
+    """The hub or one of its processes, at random moments; who was told 202 gets a proof."""
+    chosen = random.Random(5)
+    accepted: list[str] = []
+    over = threading.Event()
+
+    def order_on(url: str, xs: list[np.ndarray]) -> None:
+        """A client that comes back until it was accepted, and now and then asks for the same."""
+        for x in xs:
+            if over.is_set():
+                return
+            while True:
+                try:
+                    job = Hub(url).order("clan", ADA, x)
+                    break
+                except CircuitError:
+                    time.sleep(0.2)
+            accepted.append(job["id"])
+            time.sleep(0.5)
+
+    with running(tmp_path, node, "--database", database) as hub:
+        lots = np.array_split(np.array(drawings(400, views)), 2)
+        clients = [threading.Thread(target=order_on, args=(hub.url, list(lot))) for lot in lots]
+        for client in clients:
+            client.start()
+        for kill in range(KILLS):
+            time.sleep(chosen.uniform(0, 2))
+            if kill % 2:
+                for process in children(hub.process.pid)[:1] or [hub.process.pid]:
+                    os.kill(process, 9)
+            else:
+                hub.kill()
+                hub.start(ready=chosen.random() < 0.5)
+        over.set()
+        hub.wait()
+        for client in clients:
+            client.join()
+        states = [settled(hub.client, identity) for identity in accepted]
+        waiting = requests.get(f"{hub.url}/healthz", timeout=9).json()["jobs"]
+    assert waiting == 0
+    assert len(set(accepted)) == len(accepted) > KILLS
+    assert [state["state"] for state in states] == ["done"] * len(states)
+    for state in states:
+        verify(manifest, Proof.of(state["proof"], "the hub"))
+
+
+def test_client_waits_for_its_hub(node, tmp_path, manifest, views):
+    """Whoever follows a job gets its proof from the hub that comes after."""
+    with running(tmp_path, node) as hub, ThreadPoolExecutor(1) as pool:
+        job = hub.client.order("clan", ADA, views[7])
+        followed = pool.submit(lambda: list(hub.client.changes(job["id"])))
+        time.sleep(0.2)
+        hub.kill()
+        hub.start()
+        last = followed.result()[-1]
+    verify(manifest, Proof.of(last["proof"], "the hub"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_stop(node, tmp_path, views, number):
+    """Nothing is left of a hub that was stopped, but the job that it worked on."""
+    with running(tmp_path, node) as hub:
+        job = hub.client.order("clan", ADA, drawings(1, views)[0])["id"]
+        time.sleep(0.4)
+        stopped(hub, number)
+        hub.start()
+        assert settled(hub.client, job)["state"] == "done"
+
+
+def test_stop_with_an_anvil_of_its_own(manifest, tmp_path):
+    with running(tmp_path, {"APE_FOUNDRY_HOST": "auto"}) as hub:
+        stopped(hub, signal.SIGINT)
+
+
+def stopped(hub: Running, number: int) -> None:
+    """As a terminal does, for all of its processes; they say nothing of it, and all end."""
+    os.killpg(hub.process.pid, number)
+    assert hub.process.wait(60) == 0
+    left = [process for process in psutil.process_iter() if in_group(process, hub.process.pid)]
+    _, alive = psutil.wait_procs(left, timeout=10)
+    assert not alive
+    said = hub.log.read_text().splitlines()
+    assert all(line.startswith(("serving", "INFO")) for line in said), said
+
+
+def in_group(process: psutil.Process, group: int) -> bool:
+    with suppress(ProcessLookupError):
+        return os.getpgid(process.pid) == group
+    return False
+
+
+def test_many_clients(node, tmp_path, views):
+    """All jobs of all clients end. Prints what a submission takes while proofs are made."""
+    xs = drawings(CLIENTS * EACH, views)
+    taken: list[float] = []
+
+    def client(number: int) -> list[str]:
+        hub, made, pauses = Hub(url), [], random.Random(number)
+        for x in xs[number * EACH : (number + 1) * EACH]:
+            time.sleep(pauses.uniform(0, 2))
+            started = time.perf_counter()
+            made.append(hub.order("clan", ADA, x)["id"])
+            taken.append(time.perf_counter() - started)
+        return [list(hub.changes(identity))[-1]["state"] for identity in made]
+
+    with running(tmp_path, node) as hub, ThreadPoolExecutor(CLIENTS) as pool:
+        url = hub.url
+        started = time.perf_counter()
+        states = [state for made in pool.map(client, range(CLIENTS)) for state in made]
+        seconds = time.perf_counter() - started
+    assert states == ["done"] * (CLIENTS * EACH)
+    median, late = np.percentile(taken, [50, 95])
+    print(f"\n{len(states)} jobs in {seconds:.0f} s; a submission took {median:.3f} s, ", end="")
+    print(f"{late:.3f} s at the 95th percentile")
+
+
+@contextmanager
+def dask(*words: str, **environment: str) -> Iterator[subprocess.Popen]:
+    process = subprocess.Popen(
+        words,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def worker_words(scheduler: str) -> tuple[str, ...]:
+    options = ("--nthreads", "1", "--resources", "proof=1", "--no-dashboard", "--no-nanny")
+    return (str(BIN / "dask"), "worker", scheduler, *options)
+
+
+def certificates(folder: Path) -> dict[str, str]:
+    """Dask's TLS settings, in the environment of whoever takes part in a cluster."""
+    made, tls = Security.temporary(), "DASK_DISTRIBUTED__COMM__TLS__"
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    cert.write_text(made.tls_ca_file)
+    key.write_text(made.tls_scheduler_key)
+    own = {
+        f"{tls}{part}__{label}": str(path)
+        for part in ("SCHEDULER", "WORKER", "CLIENT")
+        for label, path in (("CERT", cert), ("KEY", key))
+    }
+    return {f"{tls}CA_FILE": str(cert), **own}
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "tls"])
+def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
+    """Workers that lack the artifacts fetch them once; a dead worker's job is done elsewhere."""
+    if protocol == "tls":
+        for name, value in certificates(tmp_path).items():
+            monkeypatch.setenv(name, value)
+    port = free_port()
+    scheduler = f"{protocol}://127.0.0.1:{port}"
+    place = ("--host", "127.0.0.1", "--port", str(port), "--protocol", protocol)
+    words = (*place, "--no-dashboard")
+    xs = drawings(6, views)
+    # Another machine, as far as this worker can see.
+    mount = f'mount -t tmpfs none "{ARTIFACTS}" && exec "$@"'
+    elsewhere = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, "worker")
+    cache = tmp_path / "cache"
+    with ExitStack() as stack:
+        first = stack.enter_context(dask(str(BIN / "dask"), "scheduler", *words))
+        stack.enter_context(dask(*elsewhere, *worker_words(scheduler), XDG_CACHE_HOME=str(cache)))
+        hub = stack.enter_context(running(tmp_path, node, "--scheduler", scheduler))
+        verify(manifest, hub.client.prove("clan", ADA, xs[0]))
+        fetched = {path: path.stat().st_mtime_ns for path in (cache / "verdict").iterdir()}
+        assert len(fetched) == 5
+        assert {path.name for path in fetched} >= {manifest["files"]["pk"]["sha256"]}
+        hub.client.prove("clan", ADA, xs[1])
+        assert fetched == {path: path.stat().st_mtime_ns for path in fetched}
+
+        # A worker dies over its job, and another takes it on.
+        with dask(*worker_words(scheduler)) as doomed:
+            wait_for_workers(hub.url, 2)
+            jobs = [hub.client.order("clan", ADA, x)["id"] for x in xs[2:5]]
+            time.sleep(0.4)
+            doomed.kill()
+        assert [settled(hub.client, job)["state"] for job in jobs] == ["done"] * 3
+
+        # Without a scheduler nothing is proved, and nothing is lost.
+        first.kill()
+        first.wait()
+        waiting = hub.client.order("clan", ADA, xs[5])["id"]
+        stack.enter_context(dask(str(BIN / "dask"), "scheduler", *words))
+        stack.enter_context(dask(*worker_words(scheduler)))
+        assert settled(hub.client, waiting)["state"] == "done"
+
+
+def wait_for_workers(url: str, count: int) -> None:
+    for _ in range(300):
+        answer = requests.get(f"{url}/healthz", timeout=9)
+        if answer.ok and answer.json()["workers"] == count:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"there are not {count} workers")
+
+
+def test_chain_that_goes_away(manifest, tmp_path, views):
+    """What needs it is refused; the rest goes on."""
+    drawn = {"input": views[0].ravel().tolist()}
+    with own_node(1332) as lonely:
+        assert ape(lonely, "deploy", "--only", "clan").returncode == 0
+        with running(tmp_path, lonely) as hub:
+            path = f"{hub.url}/v1/circuits/clan"
+            order = {**drawn, "account": ADA}
+            assert requests.post(f"{path}/proofs", json=order, timeout=60).status_code == 202
+            port = lonely["APE_FOUNDRY_HOST"].rpartition(":")[2]
+            for process in psutil.process_iter(["cmdline"]):
+                if ["--port", port] == (process.info["cmdline"] or [])[2:4]:
+                    process.kill()
+            order["account"] = BEN
+            refused = requests.post(f"{path}/proofs", json=order, timeout=60)
+            assert (refused.status_code, "node does not answer" in refused.text) == (503, True)
+            assert requests.post(f"{path}/predictions", json=drawn, timeout=60).ok
+
+
+@pytest.fixture(params=["refuses", "says nothing"])
+def nobody(request) -> Iterator[str]:
+    """An address behind which is no server, or one that never says a word."""
+    if request.param == "refuses":
+        yield f"127.0.0.1:{free_port()}"
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            yield f"127.0.0.1:{silent.getsockname()[1]}"
+
+
+def test_no_scheduler(node, nobody, tmp_path):
+    database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    place = ("--port", str(free_port()), "--database", database)
+    refused = ape(node, "hub", *place, "--scheduler", f"tcp://{nobody}")
+    sentence = f"Error: No Dask scheduler answers at tcp://{nobody}: start one"
+    assert refused.stderr.startswith(sentence), refused.stderr
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_database_that_does_not_answer(node, nobody):
+    words = ("hub", "--port", str(free_port()), "--database")
+    for database, reason in (
+        (f"postgresql://nobody:secret@{nobody}/verdict", "does not answer"),
+        ("mysql://127.0.0.1/verdict", "no database of the hub"),
+        ("nonsense", "is no URL"),
+        ("sqlite:////proc/nothing/jobs.sqlite", "cannot be at /proc/nothing/jobs.sqlite"),
+    ):
+        refused = ape(node, *words, database)
+        assert reason in refused.stderr, refused.stderr
+        assert "secret" not in refused.stderr
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,158 @@
+"""A hub beyond loopback: tokens, shares, pace, pages, and whatever the description allows."""
+
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from hub.client import Hub
+from scripts._circuits import ROOT
+from tests.conftest import own_node
+from tests.hubs import BIN, running
+from tests.test_hub import ADA, ape, bits, ended
+
+CHAIN_ID = 1339
+PAGE = "https://clan.example"
+
+
+@pytest.fixture(scope="module")
+def node(manifest, voice_manifest):
+    with own_node(CHAIN_ID) as reached:
+        assert ape(reached, "deploy").returncode == 0
+        assert ape(reached, "open-round", "--threshold", "0", "--reward", "1").returncode == 0
+        yield reached
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('open') / 'jobs.sqlite'}"
+
+
+@pytest.fixture(scope="module")
+def tokens(node, database) -> dict[str, str]:
+    made = {}
+    for name in ("ada", "ben"):
+        shown = ape(node, "hub", "--database", database, "--new-token", name)
+        made[name] = shown.stdout.strip().split()[-1]
+    return made
+
+
+@pytest.fixture(scope="module")
+def hub(node, database, tokens, tmp_path_factory):
+    """One that everybody on the network could reach."""
+    words = ("--host", "0.0.0.0", "--database", database, "--origin", PAGE)
+    limits = ("--share", "3", "--queue", "5", "--pace", "10", "--url", "http://127.0.0.1:9")
+    with running(tmp_path_factory.mktemp("hub"), node, *words, *limits) as started:
+        yield started
+
+
+def ask(hub, method: str, path: str, token: str | None = None, **more) -> requests.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return requests.request(method, hub.url + path, headers=headers, timeout=30, **more)
+
+
+def order(hub, token: str | None, number: int) -> requests.Response:
+    body = {"drawing": bits(number), "account": ADA}
+    return ask(hub, "POST", "/v1/circuits/clan/proofs", token, json=body)
+
+
+def test_beyond_loopback_only_with_tokens(node, tmp_path):
+    words = ("hub", "--host", "0.0.0.0", "--port", "9", "--database")
+    refused = ape(node, *words, f"sqlite:///{tmp_path / 'none.sqlite'}")
+    assert refused.returncode == 1
+    assert "make one with --new-token NAME first" in refused.stderr
+
+
+def test_a_token_is_asked_for(hub, tokens, database):
+    for token in (None, "", "other", tokens["ada"][:-1]):
+        refused = order(hub, token, 0)
+        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    path = database.removeprefix("sqlite:///")
+    with open(path, "rb") as file:  # noqa: PTH123
+        assert tokens["ada"].encode() not in file.read()
+
+
+def test_jobs_are_those_of_a_token(hub, tokens):
+    accepted = order(hub, tokens["ada"], 1)
+    assert accepted.status_code == 202
+    path = f"/v1/proofs/{accepted.json()['id']}"
+    assert ask(hub, "GET", path, tokens["ada"]).status_code == 200
+    for method, more in (("GET", ""), ("DELETE", ""), ("GET", "/events")):
+        assert ask(hub, method, path + more, tokens["ben"]).status_code == 404
+        assert ask(hub, method, path + more).status_code == 401
+    assert order(hub, tokens["ben"], 1).json()["id"] != accepted.json()["id"]
+
+
+def test_what_waits_is_limited(hub, tokens):
+    """Each token has its share, and all of them one queue; the refusal says when to come back."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: order(hub, tokens["ada"], number), range(40, 48)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+    accepted = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+    client = Hub(hub.url, tokens["ada"])
+    for identity in accepted:
+        *_, last = client.changes(identity)
+        assert last["state"] == "done"
+
+
+def test_pace(hub, tokens):
+    path = "/v1/circuits/clan/predictions"
+
+    def predict(_: int) -> int:
+        body = {"drawing": bits(0)}
+        return ask(hub, "POST", path, tokens["ben"], json=body).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(predict, range(150)))
+    assert set(found) == {200, 429}
+    assert requests.get(f"{hub.url}/healthz", timeout=9).ok
+
+
+def test_pages(hub, tokens):
+    """A page that was named at the start may use it, another may not."""
+    path = f"{hub.url}/v1/circuits/clan/proofs"
+    asked = {"Access-Control-Request-Method": "POST"}
+    allowed = requests.options(path, headers={"Origin": PAGE, **asked}, timeout=9)
+    assert allowed.headers["Access-Control-Allow-Origin"] == PAGE
+    other = requests.options(path, headers={"Origin": "https://else.example", **asked}, timeout=9)
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
+def test_a_thousand_requests(hub, tokens):
+    """All kinds of nonsense at once, from many: answered or refused, and the hub stands."""
+    asked = [
+        lambda: ask(hub, "GET", "/v1/circuits"),
+        lambda: ask(hub, "POST", "/v1/circuits/clan/proofs", "other", data=b"{"),
+        lambda: ask(hub, "POST", "/v1/circuits/clan/proofs", tokens["ada"], data=b"\xff" * 1000),
+        lambda: ask(hub, "DELETE", "/v1/proofs/0", tokens["ben"]),
+        lambda: ask(hub, "POST", "/rpc", None, json={"method": "eth_call", "params": []}),
+    ]
+    with ThreadPoolExecutor(50) as pool:
+        found = list(pool.map(lambda number: asked[number % 5]().status_code, range(1000)))
+    assert all(status < 500 for status in found)
+    assert requests.get(f"{hub.url}/healthz", timeout=9).ok
+
+
+def test_description_is_kept(node, tmp_path_factory):
+    """What the OpenAPI description allows, and much that it does not, is answered as it says."""
+    with running(tmp_path_factory.mktemp("described"), node) as hub:
+        words = ["run", f"{hub.url}/openapi.json", "--max-examples", "25", "--seed", "1"]
+        checks = "not_a_server_error,status_code_conformance,content_type_conformance"
+        found = subprocess.run(
+            [BIN / "schemathesis", *words, "--checks", checks, "--no-color"],
+            cwd=ROOT,
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert found.returncode == 0, found.stdout[-5000:]
+        assert requests.get(f"{hub.url}/healthz", timeout=9).ok
+        assert "Traceback" not in hub.log.read_text()
+        job = {"drawing": bits(0), "account": ADA}
+        path = f"{hub.url}/v1/circuits/clan/proofs"
+        assert ended(hub, requests.post(path, json=job, timeout=9).json())["state"] == "done"

@@ -1,0 +1,415 @@
+"""The page in a real browser, against a real hub and a real anvil. Leaves screenshots in out/."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import soundfile
+from playwright.sync_api import Page, expect, sync_playwright
+from web3 import HTTPProvider, Web3
+
+from scripts._circuits import ROOT
+from tests.conftest import REAL_VOICE, own_node
+from tests.hubs import running
+from tests.test_hub import ape
+
+CHAIN_ID = 1335
+SHOTS = ROOT / "out" / "screenshots"
+# A browser that looks for nothing on the internet.
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+DESK = {"width": 1100, "height": 900}
+PHONE = {"width": 390, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def node(manifest, voice_manifest):
+    with own_node(CHAIN_ID) as reached:
+        assert ape(reached, "deploy").returncode == 0
+        opened = ape(reached, "open-round", "--threshold", "0.2", "--reward", "0.01")
+        assert opened.returncode == 0, opened.stderr
+        yield reached
+
+
+@pytest.fixture(scope="module")
+def hub(node, tmp_path_factory):
+    with running(tmp_path_factory.mktemp("hub"), node) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Debian's Chromium, whose microphone hears a real voice.
+
+    In a thread of its own: Playwright's loop would hinder Ape's.
+    """
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not path:
+        pytest.fail("There is no Chromium: install one (Debian: apt install chromium).")
+    heard = tmp_path_factory.mktemp("microphone") / "voice.wav"
+    soundfile.write(heard, *soundfile.read(REAL_VOICE))
+    microphone = [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={heard}",
+    ]
+    with ThreadPoolExecutor(1) as thread:
+        playwright = thread.submit(lambda: sync_playwright().start()).result()
+        launched = thread.submit(
+            lambda: playwright.chromium.launch(executable_path=path, args=QUIET + microphone)
+        ).result()
+        yield lambda task: thread.submit(task, launched).result()
+        thread.submit(launched.close).result()
+        thread.submit(playwright.stop).result()
+
+
+@pytest.fixture
+def visit(browser, hub, request):
+    """Runs a story on a page of its own; what the page complains of is a failure."""
+
+    def visit(story, *, url: str = hub.url, init: str = "", expected: str = "", **options) -> None:
+        def run(launched) -> None:
+            context = launched.new_context(
+                **{"viewport": {"width": 1100, "height": 900}, **options}
+            )
+            context.grant_permissions(["clipboard-read", "clipboard-write", "microphone"])
+            page = context.new_page()
+            complaints: list[str] = []
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
+            if init:
+                page.add_init_script(init)
+            try:
+                page.goto(f"{hub.url}/{url}" if url.startswith("#") else url)
+                story(page)
+            finally:
+                SHOTS.mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=SHOTS / f"{request.node.name}.png", full_page=True)
+                context.close()
+            assert [said for said in complaints if not expected or expected not in said] == []
+
+        browser(run)
+
+    return visit
+
+
+expect.set_options(timeout=20_000)
+
+
+def draw_seven(page: Page, right: float = 0, down: float = 0) -> None:
+    box = page.locator("canvas.pad").bounding_box()
+    assert box
+    points = [(x + right, y + down) for x, y in ((0.3, 0.2), (0.7, 0.2), (0.45, 0.8))]
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for point in at[1:]:
+        page.mouse.move(*point, steps=12)
+    page.mouse.up()
+
+
+def use_dev_account(page: Page, number: int) -> None:
+    choices = page.get_by_label("Dev account")
+    expect(choices.locator("option")).to_have_count(11)
+    choices.select_option(index=number + 1)
+
+
+def test_draw_prove_join(visit, node):
+    def story(page: Page) -> None:
+        use_dev_account(page, 1)
+        expect(page.get_by_text("You are in no clan yet.")).to_be_visible()
+        draw_seven(page)
+        expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+        page.get_by_role("button", name="Prove and show").click()
+        join = page.get_by_role("button", name="Join this clan")
+        expect(join).to_be_visible(timeout=60_000)
+        page.get_by_text("Show the proof").click()
+        proved = page.locator("details.proof")
+        expect(proved).to_contain_text("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
+        join.click()
+        expect(page.get_by_text("has joined clan 7.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("You are in clan 7, which is number 1 of ten")).to_be_visible()
+        expect(page.get_by_text("Clan 7 leads with 1 member.")).to_be_visible()
+
+        # A second proof of the same account is worth nothing, and the page says so at once.
+        page.get_by_role("button", name="Prove and show").click()
+        expect(page.get_by_role("alert")).to_contain_text("is in clan 7 already, for good")
+
+    visit(story, expected="409")
+    clans = ape(node, "clans")
+    assert "clan 7       1  █" in clans.stdout
+
+
+def test_draw_anywhere(visit):
+    """The model sees what was drawn in its middle, and nothing moves under the pen.
+
+    Prints what the answers took of which a stroke's reading is made.
+    """
+    asked = """performance.getEntriesByType("resource")
+        .filter((entry) => entry.name.endsWith("/predictions")).map((entry) => entry.duration)"""
+
+    def story(page: Page) -> None:
+        pad = page.locator("canvas.pad")
+        before = pad.bounding_box()
+        expect(page.get_by_text("Connect an account to join.")).to_be_visible()
+        assert pad.bounding_box() == before
+        for right, down in ((-0.25, -0.15), (0.25, 0.15), (0, -0.18)):
+            draw_seven(page, right, down)
+            expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+            page.get_by_role("button", name="Clear").click()
+            expect(page.get_by_text("Draw a digit.")).to_be_visible()
+        took = sorted(page.evaluate(asked))
+        print(
+            f"\n{len(took)} predictions took {took[len(took) // 2]:.0f} ms, at most {took[-1]:.0f}"
+        )
+
+    # Answers of the chain that come a second after the page.
+    visit(
+        story,
+        init="""
+            const now = window.fetch;
+            window.fetch = async (where, ...words) => {
+                if (where === "/rpc") await new Promise((go) => setTimeout(go, 1000));
+                return now(where, ...words);
+            };
+        """,
+    )
+
+
+def test_sing_prove_be_rewarded(visit, node):
+    def story(page: Page) -> None:
+        page.get_by_role("link", name="VoiceJudge").click()
+        use_dev_account(page, 2)
+        expect(page.get_by_text("You are owed 0 ether.")).to_be_visible()
+        page.set_input_files("#clip", REAL_VOICE)
+        expect(page.get_by_text("The judge's score is 0.3967.")).to_be_visible(timeout=20_000)
+        expect(page.locator("canvas.spectrogram")).to_be_visible()
+        page.get_by_role("button", name="Prove this score").click()
+        judge = page.get_by_role("button", name="Have it judged")
+        expect(judge).to_be_visible(timeout=60_000)
+        judge.click()
+        expect(page.get_by_text("has earned the reward of round 0.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("0.3967 0x3C44…93BC")).to_be_visible()
+        page.get_by_role("button", name="Withdraw").click()
+        expect(page.get_by_text("You are owed 0 ether.")).to_be_visible(timeout=30_000)
+
+    visit(story, viewport=PHONE, color_scheme="dark")
+    assert "0.3967 0x3C44" in ape(node, "rounds").stdout
+
+
+def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
+    """Somebody proves, somebody else opens the link and sends it; the prover joins."""
+    link: list[str] = []
+
+    def prover(page: Page) -> None:
+        use_dev_account(page, 3)
+        draw_seven(page)
+        page.get_by_role("button", name="Prove and show").click()
+        page.get_by_role("button", name="Copy a link for a relayer").click(timeout=60_000)
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        link.append(page.evaluate("navigator.clipboard.readText()"))
+
+    def relayer(page: Page) -> None:
+        expect(page.get_by_text("Valid: the verifier at")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("It does not say that a hand drew it")).to_be_visible()
+        use_dev_account(page, 4)
+        page.get_by_role("button", name="Join for this account").click()
+        joined = "0x90F79bf6EB2c4f870365E785982E1f101E93b906 has joined clan 7."
+        expect(page.get_by_text(joined)).to_be_visible(timeout=30_000)
+
+    visit(prover)
+    assert link[0].startswith(f"{hub.url}/#verify/")
+    visit(relayer, url=link[0])
+
+
+def test_verify_any_file(visit, node, tmp_path):
+    good, changed, other = (tmp_path / f"{name}.json" for name in ("good", "changed", "other"))
+    made = ape(node, "prove", "--test-image", "0", "--account", "5", "--out", str(good))
+    assert made.returncode == 0, made.stderr
+    content = json.loads(good.read_text())
+    instances = [*content["instances"][:-1], f"0x{1:064x}"]
+    changed.write_text(json.dumps({**content, "instances": instances}))
+    other.write_text("{}")
+
+    def story(page: Page) -> None:
+        page.get_by_role("link", name="Verify").click()
+        page.set_input_files("#proof", good)
+        expect(page.get_by_text("Valid: the verifier at")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+        page.set_input_files("#proof", changed)
+        expect(page.get_by_text("Not valid:")).to_be_visible(timeout=20_000)
+        page.set_input_files("#proof", other)
+        expect(page.get_by_role("alert")).to_contain_text("This is no proof file")
+
+    visit(story)
+
+
+def test_with_the_keyboard(visit):
+    def story(page: Page) -> None:
+        pad = page.locator("canvas.pad")
+        pad.focus()
+        page.keyboard.press("Space")
+        for _ in range(16):
+            page.keyboard.press("ArrowDown")
+        expect(page.get_by_text("The model reads a 1.")).to_be_visible()
+        page.keyboard.press("Delete")
+        expect(page.get_by_text("Draw a digit.", exact=True)).to_be_visible()
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name="Clear")).to_be_focused()
+
+    visit(story)
+
+
+WALLET = """
+const answers = %s;
+const provider = { request: async ({ method, params }) => {
+  if (method in answers) {
+    const answer = answers[method];
+    if (answer && answer.code) throw Object.assign(new Error(answer.message), answer);
+    return answer;
+  }
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: params ?? [] });
+  const headers = { "Content-Type": "application/json" };
+  return (await (await fetch("/rpc", { method: "POST", headers, body })).json()).result;
+} };
+const detail = { info: { uuid: "1", name: "Tester", icon: "", rdns: "tester" }, provider };
+const announce = () =>
+  window.dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail }));
+window.addEventListener("eip6963:requestProvider", announce);
+"""
+SIX = "0x976EA74026E726554dB657fA54763abd0C3a0aa9"
+
+
+@pytest.mark.parametrize(
+    "answers, sentence",
+    [
+        ({"eth_sendTransaction": {"code": 4001, "message": "no"}}, "You did not sign"),
+        (
+            {"eth_chainId": "0x1", "wallet_switchEthereumChain": {"code": 4902, "message": "no"}},
+            "Your wallet is on another chain",
+        ),
+        ({}, "has joined clan 7."),
+    ],
+    ids=["rejected", "wrong-chain", "joins"],
+)
+def test_wallet(visit, answers, sentence):
+    """A wallet that announces itself; it refuses, is elsewhere, or signs."""
+    answers = {"eth_requestAccounts": [SIX], **answers}
+
+    def story(page: Page) -> None:
+        page.get_by_role("button", name="Connect Tester").click()
+        draw_seven(page)
+        page.get_by_role("button", name="Prove and show").click()
+        page.get_by_role("button", name="Join this clan").click(timeout=60_000)
+        expect(page.get_by_text(sentence)).to_be_visible(timeout=30_000)
+
+    visit(story, init=WALLET % json.dumps(answers))
+
+
+def test_nothing_is_connected(visit):
+    def story(page: Page) -> None:
+        draw_seven(page)
+        page.get_by_role("button", name="Prove and show").click()
+        expect(page.get_by_role("alert")).to_contain_text("Connect a wallet first")
+
+    visit(story)
+
+
+def test_round_that_ran_out(visit, node, voice_manifest):
+    """A proof that was made in time, and comes too late."""
+    opened = ape(node, "open-round", "--threshold", "0", "--reward", "1", "--hours", "1")
+    assert opened.returncode == 0, opened.stderr
+    web3 = Web3(HTTPProvider(node["APE_FOUNDRY_HOST"]))
+
+    def story(page: Page) -> None:
+        page.goto(page.url + "#voice")
+        use_dev_account(page, 7)
+        page.set_input_files("#clip", REAL_VOICE)
+        page.get_by_role("button", name="Prove this score").click(timeout=20_000)
+        judge = page.get_by_role("button", name="Have it judged")
+        expect(judge).to_be_visible(timeout=60_000)
+        web3.provider.make_request("evm_increaseTime", [7200])  # type: ignore[arg-type]
+        web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
+        judge.click()
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("VoiceJudge__RoundOver", timeout=30_000)
+
+    visit(story)
+
+
+def test_hub_that_asks_for_a_token(visit, node, tmp_path):
+    database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    token = ape(node, "hub", "--database", database, "--new-token", "ada").stdout.split()[-1]
+    words = ("--host", "0.0.0.0", "--database", database)
+    with running(tmp_path, node, *words) as asking:
+
+        def story(page: Page) -> None:
+            draw_seven(page)
+            expect(page.get_by_role("alert")).to_contain_text("This hub asks for a token")
+            page.get_by_label("Token of this hub").fill(token)
+            page.keyboard.press("Enter")
+            expect(
+                page.get_by_text("Nobody has joined").or_(page.get_by_text("leads with"))
+            ).to_be_visible()
+            draw_seven(page)
+            expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+
+        visit(story, url=asking.url, expected="401")
+
+
+def test_record(visit):
+    """A microphone that plays a real voice, again and again."""
+
+    def story(page: Page) -> None:
+        page.get_by_role("button", name="Record").click()
+        expect(page.get_by_text("s left")).to_be_visible()
+        page.wait_for_timeout(3500)
+        page.get_by_role("button", name="Stop").click()
+        expect(page.get_by_text("The judge's score is 0.")).to_be_visible(timeout=20_000)
+
+    visit(story, url="#voice")
+
+
+def test_hub_that_went_away(visit, node, tmp_path):
+    with running(tmp_path / "gone", node) as gone:
+
+        def story(page: Page) -> None:
+            expect(page.get_by_text("Draw a digit.", exact=True)).to_be_visible()
+            gone.stop()
+            draw_seven(page)
+            expect(page.get_by_role("alert")).to_contain_text("The hub does not answer")
+
+        visit(story, url=gone.url, expected="ERR_CONNECTION_REFUSED")
+
+
+def test_contract_that_is_missing(visit, tmp_path):
+    """A chain on which nobody has deployed anything."""
+    with own_node(1334) as empty, running(tmp_path / "empty", empty) as hub:
+
+        def story(page: Page) -> None:
+            expect(page.get_by_text("The contract of clan is not on")).to_be_visible()
+            draw_seven(page)
+            expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+            use_dev_account(page, 1)
+            page.get_by_role("button", name="Prove and show").click()
+            expect(page.get_by_role("alert")).to_contain_text("has no deployment of clan")
+
+        visit(story, url=hub.url, expected="409")
+
+
+def test_first_load_is_small(visit, hub):
+    """At most 300 kB travel, and none of it from elsewhere. Prints how many."""
+    seen: list[tuple[str, int]] = []
+
+    def story(page: Page) -> None:
+        page.route("**", lambda route: route.continue_())  # goes past the browser's cache
+        page.on("requestfinished", lambda r: seen.append((r.url, r.sizes()["responseBodySize"])))
+        page.reload()
+        expect(page.get_by_text("Draw a digit.", exact=True)).to_be_visible()
+        page.wait_for_timeout(500)
+
+    visit(story)
+    assert all(url.startswith(hub.url) for url, _ in seen)
+    whole = sum(size for _, size in seen)
+    print(f"\nthe page's first load is {whole / 1000:.0f} kB")
+    assert 50_000 < whole < 300_000

@@ -1,0 +1,140 @@
+// The hub that serves this page: predictions, proofs, verifications.
+import type { Abi, Address, Hex } from "viem";
+import { Refusal } from "./page";
+
+export type Input = { drawing: string } | { clip: string };
+export type Result =
+  | { kind: "digit"; digit: number; logits: number[] }
+  | { kind: "score"; score: string; written: string }
+  | { kind: "outputs"; outputs: number[] };
+export type Picture = { width: number; height: number; levels: string };
+export type ProofFile = { circuit: string; proof: Hex; instances: Hex[] };
+export type Job = {
+  id: string;
+  state: "queued" | "proving" | "done" | "failed";
+  account: Address;
+  round: number | null;
+  progress: {
+    ahead: number;
+    step: string | null;
+    elapsed_seconds: number;
+    typical_seconds: number | null;
+  } | null;
+  proof: ProofFile | null;
+  result: Result | null;
+  reason: string | null;
+};
+export type Application = {
+  application: "Clan" | "VoiceJudge";
+  contract: Address;
+  verifier: Address;
+  block: number;
+  setup: string;
+  abi: Abi;
+};
+export type ChainState = {
+  chain_id: number;
+  network: string;
+  dev: boolean;
+  tokens: boolean;
+  explorer: string | null;
+  applications: Record<string, Application>;
+};
+export type Circuit = {
+  name: string;
+  manifest: { key: { limbs: number; bits: number }; output_scale: number; outputs: number };
+};
+export type Verification = {
+  valid: boolean;
+  reason: string | null;
+  account: Address | null;
+  key: Hex | null;
+  result: Result | null;
+};
+
+const TOKEN = "verdict-token"; // kept until the tab is closed
+
+export function useToken(token: string): void {
+  sessionStorage.setItem(TOKEN, token);
+}
+
+/** The headers of every request that this hub may ask a token for. */
+export function headers(): Record<string, string> {
+  const token = sessionStorage.getItem(TOKEN);
+  return {
+    "Content-Type": "application/json",
+    ...(token ? { Authorization: `Bearer ${token}` } : {}),
+  };
+}
+
+export function requireToken(answer: Response): void {
+  if (answer.status === 401) throw new Refusal("This hub asks for a token: give it at the top of this page.");
+}
+
+async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, {
+      method,
+      headers: headers(),
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    throw new Refusal("The hub does not answer: start it again with `make hub`, then try again.");
+  }
+  const content = answer.status === 204 ? null : await answer.json().catch(() => null);
+  if (answer.ok) return content as T;
+  requireToken(answer);
+  const later = answer.headers.get("Retry-After");
+  const detail = content?.detail ?? `The hub answered ${answer.status}.`;
+  throw new Refusal(later ? `${detail} Try again in ${later} seconds.` : detail);
+}
+
+export const chain = () => ask<ChainState>("GET", "/v1/chain");
+export const circuit = (name: string) => ask<Circuit>("GET", `/v1/circuits/${name}`);
+export const predict = (name: string, input: Input) =>
+  ask<{ result: Result; picture: Picture | null }>(
+    "POST",
+    `/v1/circuits/${name}/predictions`,
+    input,
+  );
+export const verify = (proof: ProofFile) =>
+  ask<Verification>("POST", `/v1/circuits/${proof.circuit}/verifications`, proof);
+
+/** Has something proved; `follow` hears how far it is. Ends with the proof, or a refusal. */
+export async function prove(
+  name: string,
+  input: Input,
+  account: Address,
+  round: number | null,
+  follow: (job: Job) => void,
+): Promise<Job> {
+  const body = { ...input, account, round };
+  let job = await ask<Job>("POST", `/v1/circuits/${name}/proofs`, body);
+  for (let silent = 0; job.state === "queued" || job.state === "proving"; ) {
+    follow(job);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    try {
+      job = await ask<Job>("GET", `/v1/proofs/${job.id}`);
+      silent = 0;
+    } catch (error) {
+      if (++silent > 40) throw error; // a hub that was started again goes on
+    }
+  }
+  if (job.state === "failed") throw new Refusal(`The proof failed: ${job.reason}`);
+  return job;
+}
+
+/** A proof as a file, or a link, holds it. */
+export function proofOf(text: string): ProofFile {
+  try {
+    const { circuit, proof, instances } = JSON.parse(text);
+    const hex = /^0x[0-9a-f]*$/;
+    const whole = /^[a-z0-9-]+$/.test(circuit) && hex.test(proof) && Array.isArray(instances);
+    if (whole && instances.every((instance: string) => hex.test(instance)))
+      return { circuit, proof, instances };
+  } catch {
+    // said below
+  }
+  throw new Refusal("This is no proof file: drop one that `ape run prove` or this page made.");
+}

@@ -1,0 +1,135 @@
+// A pad of 28 by 28 pixels, each on or off, and beside it what the model sees: the same, centred.
+import { make } from "./page";
+
+const SIDE = 28;
+const REACH = 1.3; // pixels from the pen's middle that a stroke covers
+
+/** A pad; `changed` hears of every stroke, with what the model sees row by row as 0 and 1. */
+export function pad(changed: (seen: string) => void) {
+  const pixels = new Uint8Array(SIDE * SIDE);
+  const size = { width: `${SIDE}`, height: `${SIDE}`, role: "img" };
+  const canvas = make("canvas", {
+    ...size,
+    class: "pad",
+    tabindex: "0",
+    "aria-label": "Drawing pad. Arrow keys move the pen, space draws, Delete clears.",
+  });
+  const seen = make("canvas", { ...size, class: "seen", "aria-label": "What the model sees" });
+  let last: [number, number] | null = null;
+  let pen: [number, number] = [14, 6]; // of the keyboard
+  let keyed = false;
+
+  function paint(): void {
+    const context = fill(canvas, pixels);
+    if (keyed) {
+      context.fillStyle = getComputedStyle(canvas).getPropertyValue("--accent");
+      context.fillRect(pen[0], pen[1], 1, 1);
+    }
+  }
+
+  function tell(): void {
+    paint();
+    const moved = centred(pixels);
+    fill(seen, moved);
+    changed(moved.join(""));
+  }
+
+  function dot(x: number, y: number): void {
+    for (let row = Math.max(0, Math.floor(y - REACH)); row <= Math.min(SIDE - 1, y + REACH); row++)
+      for (let column = Math.max(0, Math.floor(x - REACH)); column <= Math.min(SIDE - 1, x + REACH); column++)
+        if (Math.hypot(column + 0.5 - x, row + 0.5 - y) <= REACH) pixels[row * SIDE + column] = 1;
+  }
+
+  function stroke(event: PointerEvent): void {
+    const box = canvas.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * SIDE;
+    const y = ((event.clientY - box.top) / box.height) * SIDE;
+    const [fromX, fromY] = last ?? [x, y];
+    const steps = Math.max(1, Math.ceil(Math.hypot(x - fromX, y - fromY) * 2));
+    for (let step = 0; step <= steps; step++)
+      dot(fromX + ((x - fromX) * step) / steps, fromY + ((y - fromY) * step) / steps);
+    last = [x, y];
+  }
+
+  canvas.addEventListener("pointerdown", (event) => {
+    keyed = false;
+    canvas.setPointerCapture(event.pointerId);
+    stroke(event);
+    tell();
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!last) return;
+    const parts = event.getCoalescedEvents?.() ?? [];
+    for (const each of parts.length ? parts : [event]) stroke(each);
+    tell();
+  });
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, () => (last = null));
+
+  const moves: Record<string, [number, number]> = {
+    ArrowUp: [0, -1],
+    ArrowDown: [0, 1],
+    ArrowLeft: [-1, 0],
+    ArrowRight: [1, 0],
+  };
+  let drawing = false;
+  canvas.addEventListener("keydown", (event) => {
+    const move = moves[event.key];
+    if (!move && event.key !== " " && event.key !== "Delete") return;
+    event.preventDefault();
+    keyed = true;
+    if (event.key === "Delete") return clear();
+    if (event.key === " ") drawing = !drawing;
+    if (move) {
+      const inside = (at: number) => Math.min(SIDE - 1, Math.max(0, at));
+      pen = [inside(pen[0] + move[0]), inside(pen[1] + move[1])];
+    }
+    if (drawing) dot(pen[0] + 0.5, pen[1] + 0.5);
+    tell();
+  });
+  canvas.addEventListener("blur", () => {
+    keyed = drawing = false;
+    paint();
+  });
+
+  function clear(): void {
+    pixels.fill(0);
+    tell();
+  }
+
+  requestAnimationFrame(paint);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    paint();
+    fill(seen, centred(pixels));
+  });
+  return { canvas, clear, seen, pixels: () => centred(pixels).join("") };
+}
+
+/** The drawing moved as a whole, so that its centre of mass is in the middle, as with MNIST's. */
+function centred(pixels: Uint8Array): Uint8Array {
+  const places = [...pixels.keys()].filter((at) => pixels[at]);
+  const columns = places.map((at) => at % SIDE);
+  const rows = places.map((at) => Math.floor(at / SIDE));
+  const right = shift(columns);
+  const down = shift(rows);
+  const moved = new Uint8Array(SIDE * SIDE);
+  for (const at of places) moved[at + down * SIDE + right] = 1;
+  return moved;
+}
+
+/** How far to go until the mean is in the middle, or the drawing is at the edge. */
+function shift(places: number[]): number {
+  const mean = places.reduce((sum, at) => sum + at, 0) / places.length;
+  const wanted = Math.round((SIDE - 1) / 2 - mean);
+  return Math.min(SIDE - 1 - Math.max(...places), Math.max(-Math.min(...places), wanted));
+}
+
+function fill(canvas: HTMLCanvasElement, pixels: Uint8Array): CanvasRenderingContext2D {
+  const context = canvas.getContext("2d")!;
+  const style = getComputedStyle(document.body);
+  context.fillStyle = style.getPropertyValue("--paper");
+  context.fillRect(0, 0, SIDE, SIDE);
+  context.fillStyle = style.getPropertyValue("--ink");
+  pixels.forEach((on, at) => on && context.fillRect(at % SIDE, Math.floor(at / SIDE), 1, 1));
+  return context;
+}

@@ -1,0 +1,97 @@
+// Recording a voice, and what the judge hears of it as a picture.
+import type { Picture } from "./hub";
+import { Refusal, make } from "./page";
+
+const LONGEST = 5; // seconds; the judge hears three from where the voice sets in
+
+/** Records until it is stopped or five seconds are over; `level` hears loudness and time left. */
+export async function record(level: (share: number, left: number) => void, stop: AbortSignal): Promise<Blob> {
+  let stream: MediaStream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({
+      audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+    });
+  } catch {
+    throw new Refusal("There is no microphone that this page may use: allow it, or drop a recording.");
+  }
+  const context = new AudioContext();
+  const meter = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(meter);
+  const recorder = new MediaRecorder(stream);
+  const parts: Blob[] = [];
+  recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
+  const over = new Promise<void>((resolve) => recorder.addEventListener("stop", () => resolve()));
+  const window_ = new Float32Array(meter.fftSize);
+  const began = performance.now();
+  const look = setInterval(() => {
+    meter.getFloatTimeDomainData(window_);
+    const left = LONGEST - (performance.now() - began) / 1000;
+    level(Math.max(...window_.map(Math.abs)), Math.max(left, 0));
+    if ((left <= 0 || stop.aborted) && recorder.state === "recording") recorder.stop();
+  }, 50);
+  recorder.start();
+  await over;
+  clearInterval(look);
+  for (const track of stream.getTracks()) track.stop();
+  const samples = await context.decodeAudioData(await new Blob(parts).arrayBuffer());
+  await context.close();
+  return wav(samples);
+}
+
+/** The first channel as 16-bit wav. */
+function wav(audio: AudioBuffer): Blob {
+  const samples = audio.getChannelData(0);
+  const bytes = new DataView(new ArrayBuffer(44 + samples.length * 2));
+  const text = (at: number, word: string) => [...word].forEach((c, i) => bytes.setUint8(at + i, c.charCodeAt(0)));
+  text(0, "RIFF");
+  bytes.setUint32(4, 36 + samples.length * 2, true);
+  text(8, "WAVEfmt ");
+  bytes.setUint32(16, 16, true);
+  bytes.setUint16(20, 1, true);
+  bytes.setUint16(22, 1, true);
+  bytes.setUint32(24, audio.sampleRate, true);
+  bytes.setUint32(28, audio.sampleRate * 2, true);
+  bytes.setUint16(32, 2, true);
+  bytes.setUint16(34, 16, true);
+  text(36, "data");
+  bytes.setUint32(40, samples.length * 2, true);
+  samples.forEach((sample, i) => bytes.setInt16(44 + i * 2, Math.round(Math.max(-1, Math.min(1, sample)) * 32767), true));
+  return new Blob([bytes], { type: "audio/wav" });
+}
+
+/** A file as the hub takes it. */
+export async function base64(file: Blob): Promise<string> {
+  if (file.size > 9_000_000) throw new Refusal("The recording has more than 9 MB: cut out one phrase.");
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return btoa(text);
+}
+
+// Dark to light for soft to loud, readable without colour vision.
+const COLOURS = [[13, 8, 35], [80, 18, 123], [182, 54, 121], [251, 136, 97], [252, 253, 191]] as const;
+
+/** A spectrogram: time to the right, pitch upwards. */
+export function spectrogram({ width, height, levels }: Picture): HTMLCanvasElement {
+  const canvas = make("canvas", {
+    width: `${width}`,
+    height: `${height}`,
+    class: "spectrogram",
+    role: "img",
+    "aria-label": "Spectrogram of the three seconds that the judge hears",
+  });
+  const image = new ImageData(width, height);
+  const points = atob(levels);
+  for (let at = 0; at < width * height; at++) {
+    const place = (points.charCodeAt(at) / 255) * (COLOURS.length - 1);
+    const low = COLOURS[Math.floor(place)]!;
+    const high = COLOURS[Math.ceil(place)]!;
+    const row = height - 1 - Math.floor(at / width);
+    const to = 4 * (row * width + (at % width));
+    for (let channel = 0; channel < 3; channel++)
+      image.data[to + channel] = low[channel]! + (high[channel]! - low[channel]!) * (place % 1);
+    image.data[to + 3] = 255;
+  }
+  canvas.getContext("2d")!.putImageData(image, 0, 0);
+  return canvas;
+}

@@ -1,0 +1,170 @@
+// Who signs: a wallet of the browser's, or an account of the dev chain.
+import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain } from "viem";
+import { type ChainState, headers, requireToken } from "./hub";
+import { Refusal, button, make, say, sentence, short } from "./page";
+
+type Provider = { request(call: { method: string; params?: unknown }): Promise<unknown> };
+type Announced = { info: { uuid: string; name: string }; provider: Provider };
+type Signer = { account: Address; provider: Provider; dev: boolean };
+
+const found = new Map<string, Announced>();
+window.addEventListener("eip6963:announceProvider", (event) => {
+  const announced = (event as CustomEvent<Announced>).detail;
+  found.set(announced.info.uuid, announced);
+  changed();
+});
+
+let state: ChainState;
+let signer: Signer | null = null;
+const listeners = new Set<() => void>();
+
+/** Calls back whenever another account is connected, until the view has changed. */
+export function onAccount(listener: () => void): void {
+  listeners.clear();
+  listeners.add(listener);
+}
+
+export const account = (): Address | null => signer?.account ?? null;
+
+export function requireAccount(): Address {
+  if (signer) return signer.account;
+  throw new Refusal("Connect a wallet first, at the top of this page.");
+}
+
+const relay: Provider = {
+  async request({ method, params }) {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: params ?? [] });
+    const answer = await fetch("/rpc", { method: "POST", headers: headers(), body });
+    requireToken(answer);
+    const content = await answer.json();
+    if (content.error) throw Object.assign(new Error(content.error.message), content.error);
+    return content.result;
+  },
+};
+
+/** Reads from the chain, by way of the hub. */
+export function reader() {
+  return createPublicClient({
+    chain: described(),
+    transport: custom(relay, { retryCount: 0 }),
+    pollingInterval: 1000,
+  });
+}
+
+function described() {
+  return defineChain({
+    id: state.chain_id,
+    name: state.network,
+    nativeCurrency: { name: "ether", symbol: "ETH", decimals: 18 },
+    rpcUrls: { default: { http: [`${location.origin}/rpc`] } },
+  });
+}
+
+/** Sends a call of a contract, and waits until it stands in a block. */
+export async function send(
+  contract: { address: Address; abi: readonly unknown[] },
+  functionName: string,
+  args: readonly unknown[],
+  waiting: (hash: Hex) => void = () => {},
+): Promise<Hex> {
+  requireAccount();
+  const { account, provider } = signer!;
+  await requireChain(provider);
+  const client = createWalletClient({ account, chain: described(), transport: custom(provider) });
+  const call = { ...contract, functionName, args } as never;
+  try {
+    await reader().simulateContract({ ...(call as object), account } as never);
+    const hash = await client.writeContract(call);
+    waiting(hash);
+    const receipt = await reader().waitForTransactionReceipt({ hash, timeout: 120_000 });
+    if (receipt.status === "reverted") throw new Refusal("The transaction was reverted.");
+    return hash;
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+async function requireChain(provider: Provider): Promise<void> {
+  const wanted = `0x${state.chain_id.toString(16)}`;
+  if ((await provider.request({ method: "eth_chainId" })) === wanted) return;
+  try {
+    await provider.request({ method: "wallet_switchEthereumChain", params: [{ chainId: wanted }] });
+  } catch {
+    throw new Refusal(
+      `Your wallet is on another chain: switch it to ${state.network} (${state.chain_id}), then try again.`,
+    );
+  }
+}
+
+/** Why a call failed: the contract's own error with its values, or what the wallet says. */
+export function refused(error: unknown): Error {
+  for (let cause = error as any; cause; cause = cause.cause) {
+    if (cause instanceof Refusal) return cause;
+    if (cause.code === 4001 || cause.name === "UserRejectedRequestError")
+      return new Refusal("You did not sign: nothing was sent. Try again when you want to.");
+    if (cause.data?.errorName)
+      return new Refusal(`The contract refuses: ${cause.data.errorName}(${(cause.data.args ?? []).join(", ")}).`);
+    if (cause.name === "WaitForTransactionReceiptTimeoutError")
+      return new Refusal("The transaction is not in a block yet: look at it in your wallet.");
+    if (cause.name === "InsufficientFundsError" || /insufficient funds/.test(cause.message ?? ""))
+      return new Refusal("The account cannot pay for the gas: send it some ether first.");
+  }
+  return error as Error;
+}
+
+const place = document.querySelector<HTMLDivElement>("#wallet")!;
+
+export function start(chain: ChainState): void {
+  state = chain;
+  window.dispatchEvent(new Event("eip6963:requestProvider"));
+  const own = (window as { ethereum?: Provider }).ethereum;
+  if (own && found.size === 0)
+    found.set("window", { info: { uuid: "window", name: "wallet" }, provider: own });
+  changed();
+}
+
+function changed(): void {
+  if (!state) return;
+  const choices = [...found.values()].map(({ info, provider }) =>
+    button(`Connect ${info.name}`, () => connect(provider)),
+  );
+  if (signer) {
+    const leave = button("Disconnect", () => use(null));
+    const whose = signer.dev ? "dev account" : "connected";
+    place.replaceChildren(make("span", { title: signer.account }, `${whose} ${short(signer.account)}`), leave);
+  } else if (state.dev) {
+    place.replaceChildren(devAccounts(), ...choices);
+  } else if (choices.length) place.replaceChildren(...choices);
+  else place.replaceChildren("No wallet was found in this browser: install one to submit.");
+}
+
+/** The test accounts of a dev chain, whose keys everybody knows. */
+function devAccounts(): HTMLElement {
+  const select = make("select", { "aria-label": "Dev account" }, make("option", { value: "" }, "Dev account…"));
+  relay
+    .request({ method: "eth_accounts" })
+    .then((accounts) => {
+      for (const [number, one] of (accounts as Address[]).entries())
+        select.append(make("option", { value: one }, `${number}: ${short(one)}`));
+    })
+    .catch((error) => say(sentence(error)));
+  select.addEventListener("change", () => {
+    use({ account: select.value as Address, provider: relay, dev: true });
+  });
+  return select;
+}
+
+async function connect(provider: Provider): Promise<void> {
+  try {
+    const [first] = (await provider.request({ method: "eth_requestAccounts" })) as Address[];
+    use(first ? { account: first, provider, dev: false } : null);
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+function use(chosen: Signer | null): void {
+  signer = chosen;
+  changed();
+  for (const listener of listeners) listener();
+}
