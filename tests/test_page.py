@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 from web3 import HTTPProvider, Web3
 
 from scripts._circuits import ROOT
@@ -307,9 +307,18 @@ def test_wallet(visit, answers, sentence):
 
 
 def test_nothing_is_connected(visit):
+    """It is said, and a prediction that comes late does not take it back."""
+    asked: list[Route] = []
+
     def story(page: Page) -> None:
-        draw_seven(page)
+        page.route("**/predictions", lambda route: asked.append(route))
+        with page.expect_request("**/predictions"):
+            draw_seven(page)
         page.get_by_role("button", name="Prove and show").click()
+        expect(page.get_by_role("alert")).to_contain_text("Connect a wallet first")
+        for each in asked:
+            each.continue_()
+        expect(page.locator("canvas.seen")).to_be_visible()
         expect(page.get_by_role("alert")).to_contain_text("Connect a wallet first")
 
     visit(story)

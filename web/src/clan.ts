@@ -21,6 +21,7 @@ export async function clan(view: HTMLElement, state: hub.ChainState, ended: Abor
   let newest = 0;
   function look(pixels: string): void {
     clearTimeout(waiting);
+    say("");
     outcome.replaceChildren();
     if (!pixels.includes("1")) return reading.replaceChildren(make("p", {}, "Draw a digit."));
     waiting = window.setTimeout(async () => {
@@ -28,9 +29,8 @@ export async function clan(view: HTMLElement, state: hub.ChainState, ended: Abor
       try {
         const { result } = await hub.predict("clan", { drawing: pixels });
         if (number === newest) reading.replaceChildren(drawing.seen, resultOf(result));
-        say("");
       } catch (error) {
-        say(sentence(error));
+        if (number === newest) say(sentence(error));
       }
     }, PAUSE);
   }
