@@ -158,6 +158,10 @@ def listen(host: str, port: int) -> socket:
         ) from error
 
 
+def url_of(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 async def serve(hub: Hub, door: socket, origins: list[str]) -> None:
     """Answers and proves until somebody stops it."""
     # py_ecc raises this so far that deeply nested JSON would overflow the stack.
@@ -170,7 +174,7 @@ async def serve(hub: Hub, door: socket, origins: list[str]) -> None:
     try:
         await hub.dispatcher.start()
         await asyncio.to_thread(hub.warm)
-        where = "http://{}:{}".format(*door.getsockname()[:2])
+        where = url_of(*door.getsockname()[:2])
         print(f"serving {', '.join(hub.circuits)}: open {where}, and stop with Ctrl-C", flush=True)
         await server.serve(sockets=[door])
     finally:

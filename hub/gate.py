@@ -61,16 +61,24 @@ class Gate:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if self._loopback and host not in LOOPBACK:
+        host = headers.get("host", "")
+        if self._loopback and _name(host) not in LOOPBACK:
             raise RequestError(403, f"This hub is for this machine alone, not for {host!r}.")
         origin = headers.get("origin")
-        own = origin and urlsplit(origin).netloc == headers.get("host")
+        own = origin and origin.partition("://")[2] == host
         if origin and not own and scope["method"] != "GET" and origin not in self._origins:
             raise RequestError(403, f"Pages of {origin} may not use this hub: see its --origin.")
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > LARGEST_BODY:
             raise RequestError(413, _TOO_LARGE)
+
+
+def _name(host: str) -> str | None:
+    """What a `Host` header names, without the port; none where it is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 _TOO_LARGE = f"A request has at most {LARGEST_BODY:,} bytes."

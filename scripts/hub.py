@@ -49,7 +49,7 @@ def cli(
         return
     import asyncio
 
-    from hub.app import Hub, Limits, listen, serve
+    from hub.app import Hub, Limits, listen, serve, url_of
     from hub.chain import Chain
     from hub.circuits import find
 
@@ -57,7 +57,7 @@ def cli(
     if play:
         _prepare()
     loopback = host in LOOPBACK
-    circuits = find(url or f"http://{host}:{port}")
+    circuits = find(url or url_of(host, port))
     jobs = Jobs(database)
     if not loopback and not jobs.has_tokens():
         raise CircuitError(

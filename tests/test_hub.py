@@ -15,6 +15,7 @@ import requests
 import soundfile
 from web3 import HTTPProvider, Web3
 
+from hub.app import url_of
 from hub.client import Hub
 from models.data import mnist
 from scripts._circuits import ARTIFACTS, READS, ROOT
@@ -287,7 +288,15 @@ def test_other_pages_cannot_use_it(hub):
     path = "/v1/circuits/clan/predictions"
     assert post(hub, path, body, Origin="https://elsewhere.example").status_code == 403
     assert post(hub, path, body, Host="elsewhere.example").status_code == 403
+    for malformed in ("[", "[::1", ":", "localhost@elsewhere.example"):
+        assert post(hub, path, body, Host=malformed).status_code == 403
+        assert post(hub, path, body, Origin=f"http://{malformed}").status_code == 403
     assert post(hub, path, body, Origin=hub.url).status_code == 200
+
+
+def test_addresses_of_both_kinds():
+    assert url_of("127.0.0.1", 8000) == "http://127.0.0.1:8000"
+    assert url_of("::1", 8000) == "http://[::1]:8000"
 
 
 def test_jobs_that_are_not_there(hub):
