@@ -151,10 +151,11 @@ def listen(host: str, port: int) -> socket:
     try:
         return create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else "no such name"  # a resolver's are negative
         raise CircuitError(
             f"The hub cannot answer at {host}, port {port} ({reason}): stop what does, or give "
-            "--port another."
+            "another --host or --port."
         ) from error
 
 

@@ -28,6 +28,7 @@ from zk.errors import CircuitError
 from zk.processes import CORES, ROOT
 
 log = logging.getLogger("hub")
+UNREACHED = (OSError, ValueError, TypeError)  # nobody there, no address, no certificates for TLS
 RESOURCE = "proof"  # a worker has one of it, and a proof takes it
 AHEAD = 2  # orders a worker, so that none waits for the hub
 ATTEMPTS = 5  # workers that may die over a job before it is given up
@@ -71,9 +72,11 @@ class Dispatcher:
             self._cluster = await _local_cluster()
         try:
             await self._connect()
-        except OSError as error:
+        except UNREACHED as error:
             raise CircuitError(
-                f"No Dask scheduler answers at {self._scheduler}: start one with `dask scheduler`."
+                f"No Dask scheduler answers at {self._scheduler}: start one with `dask scheduler`, "
+                "and give its address, tcp://HOST:PORT, or tls://HOST:PORT with certificates in "
+                "Dask's configuration."
             ) from error
         self._loops = [asyncio.create_task(self._dispatch()), asyncio.create_task(self._tidy())]
 
@@ -83,7 +86,7 @@ class Dispatcher:
         try:
             async with asyncio.timeout(2 * PATIENCE):  # something may listen there, and say nothing
                 self._client = await client
-        except OSError:
+        except UNREACHED:
             await client.close()
             raise
         self._client.subscribe_topic(proving.STEPS, self._step)

@@ -313,6 +313,17 @@ def test_no_scheduler(node, nobody, tmp_path):
     assert len(refused.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("address", ["nonsense", "tcp://[", "tcp://h:x", "tls://127.0.0.1:9"])
+def test_scheduler_that_cannot_be_one(node, address, tmp_path):
+    database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    place = ("--port", str(free_port()), "--database", database)
+    refused = ape(node, "hub", *place, "--scheduler", address)
+    sentence = f"Error: No Dask scheduler answers at {address}: start one"
+    assert refused.stderr.startswith(sentence), refused.stderr
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 1
+
+
 def test_database_that_does_not_answer(node, nobody):
     words = ("hub", "--port", str(free_port()), "--database")
     for database, reason in (

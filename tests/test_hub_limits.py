@@ -65,6 +65,17 @@ def test_beyond_loopback_only_with_tokens(node, tmp_path):
     assert "make one with --new-token NAME first" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("nowhere.invalid", "no such name"), ("203.0.113.9", "Cannot assign requested address")],
+)
+def test_address_that_is_not_ours(node, host, reason):
+    refused = ape(node, "hub", "--host", host, "--port", "9")
+    sentence = f"Error: The hub cannot answer at {host}, port 9 ({reason}): "
+    assert refused.stderr.startswith(sentence), refused.stderr
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+
+
 def test_a_token_is_asked_for(hub, tokens, database):
     for token in (None, "", "other", tokens["ada"][:-1]):
         refused = order(hub, token, 0)
