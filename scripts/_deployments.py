@@ -12,7 +12,7 @@ from scripts._circuits import ROOT
 from scripts._contracts import application, deploy, runtime_sha256
 from scripts._sending import Sending
 from zk.errors import CircuitError
-from zk.manifest import Manifest, write_whole
+from zk.manifest import Manifest, locked, write_whole
 
 FOLDER = ROOT / "deployments"
 
@@ -61,7 +61,15 @@ def write(manifest: Manifest, contract) -> None:
 
 
 def deploy_once(manifest: Manifest, sender) -> None:
-    """Deploys a build where the connected chain does not have it, and notes it."""
+    """Deploys a build where the connected chain does not have it, and notes it.
+
+    One at a time on this machine: a record and a sender's nonces are of one deployment each.
+    """
+    with locked(FOLDER):
+        _deploy_once(manifest, sender)
+
+
+def _deploy_once(manifest: Manifest, sender) -> None:
     name, chain = manifest["circuit"], ape.networks.provider.chain_id
     entry = read().get(name)
     vk = manifest["files"]["vk"]["sha256"]

@@ -1,8 +1,12 @@
 """Each planted fault is found, by name; nothing that is as it should be is accused."""
 
+import asyncio
 import json
 import re
+import shutil
+from contextlib import suppress
 
+import ezkl
 import pytest
 from click.testing import CliRunner
 
@@ -13,8 +17,9 @@ from zk.audit.application import audit_application
 from zk.audit.code import strange
 from zk.audit.findings import Report, Severity
 from zk.audit.machine import run
-from zk.audit.syntax import verifiers_of
+from zk.audit.syntax import compiled, verifiers_of
 from zk.audit.verifier import audit_verifier, find_shape, forge
+from zk.errors import CircuitError
 from zk.verifier import without_metadata
 
 APPLICATIONS = ROOT / "tests" / "contracts" / "applications"
@@ -182,6 +187,60 @@ def test_anything_is_proved_to_a_verifier_that_reads_from_fixed_places(tmp_path,
     ((_, code),) = verifiers_of(path).items()
     calldata = forge(code, find_shape(code))
     assert calldata and run(code, calldata).accepted
+
+
+def test_key_from_the_caller(tmp_path, manifest):
+    """ezkl's reusable verifier checks whatever key it is given."""
+    path = tmp_path / "Reusable.sol"
+    files = [str(manifest.file(label)) for label in ("vk", "settings", "srs")]
+
+    async def generate() -> None:
+        abi = str(tmp_path / "abi.json")
+        await ezkl.create_evm_verifier(*files[:2], str(path), abi, files[2], True)
+
+    with suppress(RuntimeError):  # it looks for a solc of its own when the source is written
+        asyncio.run(generate())
+    assert named(audited(path)) == {"key-from-caller", "changeable"}
+
+
+@pytest.mark.parametrize(
+    "name, found", [("verify", "unknown-interface"), ("verifyProof", "not-understood")]
+)
+def test_no_verifier_at_all(tmp_path, name, found):
+    path = tmp_path / "Other.sol"
+    arguments = "bytes calldata, uint256[] calldata x"
+    function = f"function {name}({arguments}) external pure returns (bool) {{ return x[0] == 1; }}"
+    path.write_text(f"contract Other {{ {function} }}")
+    assert named(audited(path)) == {found}
+    assert named(audit_application(path)) == {"no-verifier"}
+
+
+def test_unknown_setup_on_a_live_network(good, manifest):
+    ((_, code),) = verifiers_of(manifest.file("verifier")).items()
+    assert named(audit_verifier(code, "")) == set()
+    assert named(audit_verifier(code, "", live=True)) == {"unknown-setup"}
+
+
+def test_packages_of_an_application(tmp_path):
+    """Imports by a package's name are found as npm and Foundry find them."""
+    whole = (APPLICATIONS / "Prize.sol").read_text()
+    interface = whole[whole.index("interface") : whole.index("/// @title")]
+    app = tmp_path / "contracts" / "Prize.sol"
+    app.parent.mkdir()
+    app.write_text(whole.replace(interface, 'import {IVerifier} from "@judge/IVerifier.sol";\n'))
+    with pytest.raises(CircuitError, match=r"imports @judge/IVerifier.sol, which no folder"):
+        audit_application(app)
+    for place, remapping in (
+        ("node_modules/@judge", ""),
+        ("vendor/judge/src", "@judge/=vendor/judge/src/\n"),
+    ):
+        (tmp_path / "remappings.txt").write_text(remapping)
+        package = tmp_path / place
+        package.mkdir(parents=True)
+        (package / "IVerifier.sol").write_text(interface)
+        assert not audit_application(app).findings
+        shutil.rmtree(package)
+        compiled.cache_clear()
 
 
 @pytest.mark.parametrize("name", FAULTY_APPLICATIONS)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from eth_account import Account
@@ -118,7 +119,8 @@ def test_deployment_to_a_live_network(folder, node, network):
     result = run(folder, *words)
     assert f"clan stands on chain {chain} already" in result.stdout
     assert len(created(live)) == 2
-    assert [path.name for path in (folder / "deployments").iterdir()] == [f"{chain}.json"]
+    left = {path.name for path in (folder / "deployments").iterdir()} - {".lock"}
+    assert left == {f"{chain}.json"}
 
 
 def test_dev_setup_is_refused_on_a_live_network(folder, node, manifest):
@@ -159,6 +161,18 @@ def test_wrong_passphrase(folder, node):
     assert "Traceback" not in result.stderr
     assert "something else" not in result.stdout + result.stderr
     assert created(live) == []
+
+
+def test_two_deployments_at_once(folder, node):
+    """The second waits, and finds what the first one sent."""
+    live = node(80002)
+    fund(live, folder, 10)
+    words = ["--only", "clan", "--account", ALIAS, "--network", f"polygon:amoy:{address(live)}"]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: run(folder, "deploy", *words), range(2)))
+    assert [result.returncode for result in both] == [0, 0], both
+    assert sum("stands on chain 80002 already" in result.stdout for result in both) == 1
+    assert len(created(live)) == 2
 
 
 def test_killed_deployments_send_nothing_twice(folder, node):

@@ -3,8 +3,10 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
 
 import ezkl
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from zk import srs
 from zk.audit.setup import audit_setup
 from zk.errors import CircuitError
+from zk.manifest import sha256
 from zk.srs import ensure_srs, srs_path
 
 LOGROWS = 6
@@ -119,6 +122,17 @@ def test_the_kinds_keep_apart(tmp_path, ceremony):
         fetched(tmp_path, mirror)
     assert dev.read_bytes() == before != ceremony
     assert ensure_srs(tmp_path, "insecure-dev", LOGROWS) == dev
+
+
+def test_two_at_once_share_one(tmp_path):
+    """Two builds of circuits of one size: neither replaces what the other's keys stand on."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        hashes = list(pool.map(made_in, [tmp_path] * 2))
+    assert hashes == [sha256(srs_path(tmp_path, "insecure-dev", 13))] * 2
+
+
+def made_in(folder) -> str:
+    return sha256(ensure_srs(folder, "insecure-dev", 13))
 
 
 def moved(content: bytes, one: int, other: int, size: int = POINT) -> bytes:

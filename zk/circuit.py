@@ -104,7 +104,8 @@ def build(
     samples, model = circuit.samples(), read_model(circuit.model)
     check_samples(circuit.name, samples, model)
     folder = artifacts / circuit.name
-    with locked(folder):
+    busy = f"Another build of {circuit.name} is under way: wait for it, then build again."
+    with locked(folder, busy):
         return _build(circuit, model, samples, folder, verifiers, srs, report)
 
 

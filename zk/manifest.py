@@ -142,16 +142,14 @@ class Record:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps two builds of one circuit apart."""
+def locked(folder: Path, busy: str | None = None) -> Iterator[None]:
+    """Lets one process at a time work on a folder; others wait, or are refused for being `busy`."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
-            raise CircuitError(
-                f"Another build of {folder.name} is under way: wait for it, then build again."
-            ) from error
+            raise CircuitError(busy) from error
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from tqdm import tqdm
 
 from zk.errors import CircuitError, sentences
-from zk.manifest import sha256
+from zk.manifest import locked, sha256
 
 # ceremony:      the public perpetual powers of tau; nobody knows its secret.
 # insecure-dev:  made on this machine in seconds; whoever made it can forge any proof.
@@ -68,13 +68,14 @@ def ensure_srs(
 ) -> Path:
     """The SRS of exactly that size, made, or fetched from a mirror, if it is not there yet."""
     path = srs_path(folder, kind, logrows)
-    if not path.is_file():
-        report("srs")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if kind == "ceremony":
-            _fetch(path, logrows, mirror)
-        else:
-            _make(path, logrows)
+    with locked(folder):  # two builds at once have one SRS
+        if not path.is_file():
+            report("srs")
+            path.parent.mkdir(exist_ok=True)
+            if kind == "ceremony":
+                _fetch(path, logrows, mirror)
+            else:
+                _make(path, logrows)
     if kind == "ceremony":
         _require_hash(path, path, logrows)
     return path

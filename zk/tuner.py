@@ -90,7 +90,8 @@ def tune(
     `samples.test` is for the search; the circuit's own samples decide. For `gas` see `figures_of`.
     """
     folder = artifacts / "tune" / circuit.name
-    with locked(folder):
+    busy = f"Another search for {circuit.name} is under way: wait for it, then tune again."
+    with locked(folder, busy):
         for old in folder.glob("bound-*.onnx"):  # perhaps by other rewritings
             old.unlink()
         return _Search(circuit, samples, limits, folder, gas, report).run(goal, finalists)

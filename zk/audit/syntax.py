@@ -30,12 +30,31 @@ def sources_of(path: Path) -> dict[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise CircuitError(f"{file} cannot be read: {error}.") from error
         for name in IMPORT.findall(text):
-            target = (file.parent / name) if name.startswith(".") else Path(name)
-            text = text.replace(f'"{name}"', f'"{target.resolve()}"')
-            text = text.replace(f"'{name}'", f'"{target.resolve()}"')
-            waiting.append(target.resolve())
+            target = _imported(name, file)
+            text = text.replace(f'"{name}"', f'"{target}"').replace(f"'{name}'", f'"{target}"')
+            waiting.append(target)
         found[str(file)] = PRAGMA.sub("", text)
     return found
+
+
+def _imported(name: str, file: Path) -> Path:
+    """Where an import lies: beside its file, or in the packages of a folder above that."""
+    if name.startswith("."):
+        return (file.parent / name).resolve()
+    for folder in file.parents:
+        places = [folder / name, folder / "node_modules" / name, folder / "lib" / name]
+        remappings = folder / "remappings.txt"
+        for line in remappings.read_text().splitlines() if remappings.is_file() else []:
+            prefix, _, instead = line.strip().partition("=")
+            if instead and name.startswith(prefix):
+                places.append(folder / (instead + name.removeprefix(prefix)))
+        for place in places:
+            if place.is_file():
+                return place.resolve()
+    raise CircuitError(
+        f"{file} imports {name}, which no folder above it has, nor their node_modules, lib or "
+        "remappings.txt: install that package there."
+    )
 
 
 @cache
