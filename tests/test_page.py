@@ -12,7 +12,7 @@ from web3 import HTTPProvider, Web3
 from scripts._circuits import ROOT
 from tests.conftest import REAL_VOICE, own_node
 from tests.hubs import running
-from tests.test_hub import ape
+from tests.test_hub import ADA, ape
 
 CHAIN_ID = 1335
 SHOTS = ROOT / "out" / "screenshots"
@@ -262,7 +262,8 @@ def test_with_the_keyboard(visit):
 
 WALLET = """
 const answers = %s;
-const provider = { request: async ({ method, params }) => {
+const on = (_, listener) => (window.choose = listener);
+const provider = { on, request: async ({ method, params }) => {
   if (method in answers) {
     const answer = answers[method];
     if (answer && answer.code) throw Object.assign(new Error(answer.message), answer);
@@ -304,6 +305,18 @@ def test_wallet(visit, answers, sentence):
         expect(page.get_by_text(sentence)).to_be_visible(timeout=30_000)
 
     visit(story, init=WALLET % json.dumps(answers))
+
+
+def test_wallet_that_changes_its_account(visit):
+    def story(page: Page) -> None:
+        page.get_by_role("button", name="Connect Tester").click()
+        expect(page.get_by_text("connected 0x976E…0aa9")).to_be_visible()
+        page.evaluate(f"choose(['{ADA}'])")
+        expect(page.get_by_text("connected 0x7099…79C8")).to_be_visible()
+        page.evaluate("choose([])")
+        expect(page.get_by_role("button", name="Connect Tester")).to_be_visible()
+
+    visit(story, init=WALLET % json.dumps({"eth_requestAccounts": [SIX]}))
 
 
 def test_nothing_is_connected(visit):
@@ -383,10 +396,19 @@ def test_hub_that_went_away(visit, node, tmp_path):
     with running(tmp_path / "gone", node) as gone:
 
         def story(page: Page) -> None:
-            expect(page.get_by_text("Draw a digit.", exact=True)).to_be_visible()
-            gone.stop()
+            alert = page.get_by_role("alert")
+            use_dev_account(page, 8)
             draw_seven(page)
-            expect(page.get_by_role("alert")).to_contain_text("The hub does not answer")
+            page.get_by_role("button", name="Prove and show").click()
+            join = page.get_by_role("button", name="Join this clan")
+            expect(join).to_be_visible(timeout=60_000)
+            gone.stop()
+            join.click()
+            expect(alert).to_contain_text("The hub does not answer")
+            page.get_by_role("button", name="Clear").click()
+            expect(alert).to_be_hidden()
+            draw_seven(page)
+            expect(alert).to_contain_text("The hub does not answer")
 
         visit(story, url=gone.url, expected="ERR_CONNECTION_REFUSED")
 

@@ -4,7 +4,7 @@ import * as hub from "./hub";
 import { pad } from "./pad";
 import { bars, button, make, say, sentence } from "./page";
 import { copyButton, proveInto, resultOf, shown } from "./proof";
-import { account, onAccount, reader, refused, requireAccount, send } from "./wallet";
+import { account, onAccount, reader, requireAccount, send } from "./wallet";
 
 const JOINED = parseAbiItem("event Joined(address indexed account, uint256 indexed clan)");
 const PAUSE = 60; // milliseconds of a still pen before the model looks
@@ -83,7 +83,7 @@ export async function clan(view: HTMLElement, state: hub.ChainState, ended: Abor
     return `You are in clan ${own}, which is number ${rank} of ten with ${counted(counts[own]!)}.`;
   }
 
-  const again = () => stand().catch((error) => say(sentence(refused(error))));
+  const again = () => stand().catch((error) => say(sentence(error)));
   onAccount(again);
   await again();
   const stop = reader().watchEvent({ address: known.contract, event: JOINED, onLogs: again, onError: () => {} });

@@ -58,25 +58,15 @@ export function useToken(token: string): void {
   sessionStorage.setItem(TOKEN, token);
 }
 
-/** The headers of every request that this hub may ask a token for. */
-export function headers(): Record<string, string> {
-  const token = sessionStorage.getItem(TOKEN);
-  return {
-    "Content-Type": "application/json",
-    ...(token ? { Authorization: `Bearer ${token}` } : {}),
-  };
-}
-
-export function requireToken(answer: Response): void {
-  if (answer.status === 401) throw new Refusal("This hub asks for a token: give it at the top of this page.");
-}
-
 async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const token = sessionStorage.getItem(TOKEN);
+  const headers: HeadersInit = { "Content-Type": "application/json" };
+  if (token) headers.Authorization = `Bearer ${token}`;
   let answer: Response;
   try {
     answer = await fetch(path, {
       method,
-      headers: headers(),
+      headers,
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
@@ -84,13 +74,21 @@ async function ask<T>(method: string, path: string, body?: unknown): Promise<T> 
   }
   const content = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return content as T;
-  requireToken(answer);
+  if (answer.status === 401) throw new Refusal("This hub asks for a token: give it at the top of this page.");
   const later = answer.headers.get("Retry-After");
   const detail = content?.detail ?? `The hub answered ${answer.status}.`;
   throw new Refusal(later ? `${detail} Try again in ${later} seconds.` : detail);
 }
 
 export const chain = () => ask<ChainState>("GET", "/v1/chain");
+/** A question to the chain's node, by way of the hub. */
+export const rpc = (method: string, params: unknown) =>
+  ask<{ result?: unknown; error?: { code: number; message: string } }>("POST", "/rpc", {
+    jsonrpc: "2.0",
+    id: 1,
+    method,
+    params,
+  });
 export const circuit = (name: string) => ask<Circuit>("GET", `/v1/circuits/${name}`);
 export const predict = (name: string, input: Input) =>
   ask<{ result: Result; picture: Picture | null }>(

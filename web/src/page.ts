@@ -48,8 +48,19 @@ export function button(label: string, work: () => Promise<void> | void): HTMLBut
   return made;
 }
 
+/** Why something failed: what was refused, the contract's own error with its values, or what the wallet says. */
 export function sentence(error: unknown): string {
-  if (error instanceof Refusal) return error.message;
+  for (let cause = error as any; cause; cause = cause.cause) {
+    if (cause instanceof Refusal) return cause.message;
+    if (cause.code === 4001 || cause.name === "UserRejectedRequestError")
+      return "You did not sign: nothing was sent. Try again when you want to.";
+    if (cause.data?.errorName)
+      return `The contract refuses: ${cause.data.errorName}(${(cause.data.args ?? []).join(", ")}).`;
+    if (cause.name === "WaitForTransactionReceiptTimeoutError")
+      return "The transaction is not in a block yet: look at it in your wallet.";
+    if (cause.name === "InsufficientFundsError" || /insufficient funds/.test(cause.message ?? ""))
+      return "The account cannot pay for the gas: send it some ether first.";
+  }
   console.error(error);
   return "Something failed that this page does not know; the browser's console says more.";
 }

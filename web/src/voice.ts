@@ -5,7 +5,7 @@ import * as hub from "./hub";
 import { Refusal, button, make, say, sentence, short } from "./page";
 import { copyButton, proveInto, resultOf, shown } from "./proof";
 import { base64, record, spectrogram } from "./sound";
-import { account, onAccount, reader, refused, requireAccount, send } from "./wallet";
+import { account, onAccount, reader, requireAccount, send } from "./wallet";
 
 const REWARDED = parseAbiItem(
   "event Rewarded(uint256 indexed round, address indexed singer, uint256 score, uint256 reward)",
@@ -121,7 +121,7 @@ export async function voice(view: HTMLElement, state: hub.ChainState, ended: Abo
       );
   }
 
-  const again = () => stand().catch((error) => say(sentence(refused(error))));
+  const again = () => stand().catch((error) => say(sentence(error)));
   onAccount(again);
   await again();
   const stop = reader().watchEvent({ address: known.contract, onLogs: again, onError: () => {} });

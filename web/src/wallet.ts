@@ -1,9 +1,12 @@
 // Who signs: a wallet of the browser's, or an account of the dev chain.
 import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain } from "viem";
-import { type ChainState, headers, requireToken } from "./hub";
+import { type ChainState, rpc } from "./hub";
 import { Refusal, button, make, say, sentence, short } from "./page";
 
-type Provider = { request(call: { method: string; params?: unknown }): Promise<unknown> };
+type Provider = {
+  request(call: { method: string; params?: unknown }): Promise<unknown>;
+  on?(event: "accountsChanged", listener: (accounts: Address[]) => void): void;
+};
 type Announced = { info: { uuid: string; name: string }; provider: Provider };
 type Signer = { account: Address; provider: Provider; dev: boolean };
 
@@ -33,12 +36,9 @@ export function requireAccount(): Address {
 
 const relay: Provider = {
   async request({ method, params }) {
-    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: params ?? [] });
-    const answer = await fetch("/rpc", { method: "POST", headers: headers(), body });
-    requireToken(answer);
-    const content = await answer.json();
-    if (content.error) throw Object.assign(new Error(content.error.message), content.error);
-    return content.result;
+    const { result, error } = await rpc(method, params ?? []);
+    if (error) throw Object.assign(new Error(error.message), error);
+    return result;
   },
 };
 
@@ -72,16 +72,12 @@ export async function send(
   await requireChain(provider);
   const client = createWalletClient({ account, chain: described(), transport: custom(provider) });
   const call = { ...contract, functionName, args } as never;
-  try {
-    await reader().simulateContract({ ...(call as object), account } as never);
-    const hash = await client.writeContract(call);
-    waiting(hash);
-    const receipt = await reader().waitForTransactionReceipt({ hash, timeout: 120_000 });
-    if (receipt.status === "reverted") throw new Refusal("The transaction was reverted.");
-    return hash;
-  } catch (error) {
-    throw refused(error);
-  }
+  await reader().simulateContract({ ...(call as object), account } as never);
+  const hash = await client.writeContract(call);
+  waiting(hash);
+  const receipt = await reader().waitForTransactionReceipt({ hash, timeout: 120_000 });
+  if (receipt.status === "reverted") throw new Refusal("The transaction was reverted.");
+  return hash;
 }
 
 async function requireChain(provider: Provider): Promise<void> {
@@ -94,22 +90,6 @@ async function requireChain(provider: Provider): Promise<void> {
       `Your wallet is on another chain: switch it to ${state.network} (${state.chain_id}), then try again.`,
     );
   }
-}
-
-/** Why a call failed: the contract's own error with its values, or what the wallet says. */
-export function refused(error: unknown): Error {
-  for (let cause = error as any; cause; cause = cause.cause) {
-    if (cause instanceof Refusal) return cause;
-    if (cause.code === 4001 || cause.name === "UserRejectedRequestError")
-      return new Refusal("You did not sign: nothing was sent. Try again when you want to.");
-    if (cause.data?.errorName)
-      return new Refusal(`The contract refuses: ${cause.data.errorName}(${(cause.data.args ?? []).join(", ")}).`);
-    if (cause.name === "WaitForTransactionReceiptTimeoutError")
-      return new Refusal("The transaction is not in a block yet: look at it in your wallet.");
-    if (cause.name === "InsufficientFundsError" || /insufficient funds/.test(cause.message ?? ""))
-      return new Refusal("The account cannot pay for the gas: send it some ether first.");
-  }
-  return error as Error;
 }
 
 const place = document.querySelector<HTMLDivElement>("#wallet")!;
@@ -155,12 +135,11 @@ function devAccounts(): HTMLElement {
 }
 
 async function connect(provider: Provider): Promise<void> {
-  try {
-    const [first] = (await provider.request({ method: "eth_requestAccounts" })) as Address[];
-    use(first ? { account: first, provider, dev: false } : null);
-  } catch (error) {
-    throw refused(error);
-  }
+  const choose = ([first]: Address[]) => use(first ? { account: first, provider, dev: false } : null);
+  choose((await provider.request({ method: "eth_requestAccounts" })) as Address[]);
+  provider.on?.("accountsChanged", (accounts) => {
+    if (signer?.provider === provider) choose(accounts);
+  });
 }
 
 function use(chosen: Signer | null): void {
