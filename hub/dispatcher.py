@@ -232,7 +232,14 @@ async def _local_cluster() -> LocalCluster:
     workers = max(CORES // 2, 1)
     if ROOT not in sys.path:  # Ape takes it away again, and the workers import from there
         sys.path.append(ROOT)
-    dask.config.set({"distributed.scheduler.allowed-failures": ATTEMPTS})
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": ATTEMPTS,
+            # Dask's own pages stay empty: the hub's are enough.
+            "distributed.scheduler.http.routes": [],
+            "distributed.worker.http.routes": [],
+        }
+    )
     return await LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -241,6 +248,7 @@ async def _local_cluster() -> LocalCluster:
         memory_limit=0,
         dashboard_address=None,
         worker_dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any port: there may be other hubs
         security=Security.temporary(),
         protocol="tls://",
         asynchronous=True,

@@ -140,9 +140,12 @@ def test_stop(node, tmp_path, views, number):
         assert settled(hub.client, job)["state"] == "done"
 
 
-def test_stop_with_an_anvil_of_its_own(manifest, tmp_path):
-    with running(tmp_path, {"APE_FOUNDRY_HOST": "auto"}) as hub:
-        stopped(hub, signal.SIGINT)
+def test_stop_with_an_anvil_of_its_own(node, tmp_path):
+    """Beside another hub, which goes on."""
+    with running(tmp_path / "other", node) as other:
+        with running(tmp_path, {"APE_FOUNDRY_HOST": "auto"}) as hub:
+            stopped(hub, signal.SIGINT)
+        assert requests.get(f"{other.url}/healthz", timeout=9).ok
 
 
 def stopped(hub: Running, number: int) -> None:
