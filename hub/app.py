@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from socket import AF_INET, AF_INET6, create_server, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, create_server, socket
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -149,7 +149,7 @@ class Server(uvicorn.Server):
 def listen(host: str, port: int) -> socket:
     """The address at which the hub will answer, taken before anything else is done."""
     try:
-        return create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
+        door = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
     except OSError as error:
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else "no such name"  # a resolver's are negative
@@ -157,6 +157,9 @@ def listen(host: str, port: int) -> socket:
             f"The hub cannot answer at {host}, port {port} ({reason}): stop what does, or give "
             "another --host or --port."
         ) from error
+    # Asyncio leaves it off for this kind of socket, and an answer's end would wait for 40 ms.
+    door.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    return door
 
 
 def url_of(host: str, port: int) -> str:
