@@ -3,8 +3,6 @@
 import base64
 import binascii
 import logging
-import multiprocessing
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
@@ -24,7 +22,7 @@ from zk.binding import read_model
 from zk.errors import CircuitError, InvalidProofError
 from zk.manifest import Manifest
 from zk.private import private_folder
-from zk.processes import ROOT
+from zk.processes import started
 from zk.proof import Proof, answer, verify
 
 log = logging.getLogger("hub")
@@ -151,9 +149,7 @@ def aside(task, *arguments: Any) -> Any:
     global _pool
     for last in (False, True):
         with _making:
-            if ROOT not in sys.path:  # Ape takes it away again, and the process imports from there
-                sys.path.append(ROOT)
-            pool = _pool = _pool or ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+            pool = _pool = _pool or started(1)
         try:
             return pool.submit(task, *arguments).result()
         except BrokenProcessPool:

@@ -5,8 +5,10 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -87,8 +89,15 @@ class Jobs:
         except SQLAlchemyError as error:
             raise CircuitError(f"The database does not answer: {_reason(error)}.") from error
         self._session = sessionmaker(self._engine, expire_on_commit=False)
-        with self._session.begin() as session:  # a hub that was killed left these
+        self._turn = Lock() if self._engine.dialect.name == "sqlite" else nullcontext()
+        with self._writing() as session:  # a hub that was killed left these
             session.execute(update(Job).where(Job.state == PROVING).values(state=QUEUED))
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """One writer after the other: as SQLite waits for itself, some would wait for a second."""
+        with self._turn, self._session.begin() as session:
+            yield session
 
     def same(self, job: Job) -> Job | None:
         """The job that there is for the same input and key."""
@@ -98,7 +107,7 @@ class Jobs:
     def accept(self, job: Job) -> tuple[Job, bool]:
         """Takes a job, or gives the one there is for the same; and whether it is new."""
         try:
-            with self._session.begin() as session:
+            with self._writing() as session:
                 session.add(job)
             return job, True
         except IntegrityError:  # somebody was faster with the same
@@ -167,13 +176,13 @@ class Jobs:
         )
 
     def remove(self, identity: str, owner: str) -> bool:
-        with self._session.begin() as session:
+        with self._writing() as session:
             gone = session.execute(delete(Job).where(Job.id == identity, Job.owner == owner))
             return gone.rowcount == 1  # type: ignore[attr-defined]
 
     def forget(self, before: float) -> int:
         """Removes the jobs that ended before a moment."""
-        with self._session.begin() as session:
+        with self._writing() as session:
             return session.execute(delete(Job).where(Job.ended < before)).rowcount  # type: ignore[attr-defined]
 
     def tidy(self) -> None:
@@ -196,7 +205,7 @@ class Jobs:
             return session.scalar(select(func.count()).select_from(Token)) != 0
 
     def _change(self, identity: str, **values: Any) -> bool:
-        with self._session.begin() as session:
+        with self._writing() as session:
             open_job = (Job.id == identity, Job.state.in_(OPEN))
             changed = session.execute(update(Job).where(*open_job).values(**values))
             return changed.rowcount == 1  # type: ignore[attr-defined]

@@ -1,9 +1,11 @@
-"""What test_kills.py kills: builds a tiny circuit, or proves with it, over and over.
+"""What tests kill: builds a tiny circuit, or proves with it, over and over; or waits in processes.
 
-Usage: killed.py build|prove FOLDER
+Usage: killed.py build|prove|wait FOLDER
 """
 
+import os
 import sys
+import time
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import numpy as np
 from tests.tiny import run_in, tiny_in, write_model
 from zk.circuit import Samples
 from zk.manifest import Manifest
+from zk.processes import answer_all
 from zk.proof import prove
 
 
@@ -29,6 +32,16 @@ def prove_forever(folder: Path) -> None:
         prove(manifest, number, x).save(folder / "proof.json")
 
 
+def wait_in_processes(folder: Path) -> None:
+    answer_all(wait, [folder, folder], "wait", 2)
+
+
+def wait(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(3600)
+
+
 if __name__ == "__main__":
     print("ready", flush=True)
-    {"build": build_forever, "prove": prove_forever}[sys.argv[1]](Path(sys.argv[2]))
+    tasks = {"build": build_forever, "prove": prove_forever, "wait": wait_in_processes}
+    tasks[sys.argv[1]](Path(sys.argv[2]))

@@ -118,12 +118,16 @@ def test_kills_under_load(node, database, tmp_path, manifest, views):
 
 
 def test_client_waits_for_its_hub(node, tmp_path, manifest, views):
-    """Whoever follows a job gets its proof from the hub that comes after."""
+    """Whoever follows a job gets its proof from the hub that comes after; nothing is left of the
+    one that was killed."""
     with running(tmp_path, node) as hub, ThreadPoolExecutor(1) as pool:
         job = hub.client.order("clan", ADA, views[7])
         followed = pool.submit(lambda: list(hub.client.changes(job["id"])))
         time.sleep(0.2)
+        left = [psutil.Process(child) for child in children(hub.process.pid)]
         hub.kill()
+        _, alive = psutil.wait_procs(left, timeout=20)
+        assert left and not alive
         hub.start()
         last = followed.result()[-1]
     verify(manifest, Proof.of(last["proof"], "the hub"))

@@ -1,11 +1,15 @@
 """Work in several processes: the same answers as in one, and failures that are sentences."""
 
 import os
+import subprocess
+import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 
-from scripts._circuits import digit_samples
+from scripts._circuits import ROOT, digit_samples
 from zk import proof, witness
 from zk.errors import CircuitError
 from zk.processes import answer_all
@@ -41,3 +45,14 @@ def test_failure_in_a_process_is_a_sentence(manifest):
 def test_killed_process_is_a_sentence():
     with pytest.raises(CircuitError, match="could not die: one of 2 processes was killed, perhaps"):
         answer_all(os._exit, [1, 1], "die", 2)
+
+
+def test_processes_end_with_a_parent_that_is_killed(tmp_path):
+    words = [sys.executable, "-m", "tests.killed", "wait", str(tmp_path)]
+    with subprocess.Popen(words, cwd=ROOT) as parent:
+        while len(working := list(tmp_path.iterdir())) < 2:
+            time.sleep(0.1)
+        children = [psutil.Process(int(path.name)) for path in working]
+        parent.kill()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive

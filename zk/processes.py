@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -37,13 +38,7 @@ def answer_all(
     processes = min(processes, CORES)
     if processes < 2:
         return [attempt(item) for item in bar(items)]
-    if ROOT not in sys.path:  # Ape takes it away again, and the processes import from there
-        sys.path.append(ROOT)
-    # Never a fork: ezkl's threads would be missing in it.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        processes, context, initializer=_share, initargs=(CORES // processes,)
-    ) as pool:
+    with started(processes) as pool:
         try:
             chunk = -(-len(items) // (processes * 16))
             return list(bar(pool.map(attempt, items, chunksize=chunk)))
@@ -56,12 +51,31 @@ def answer_all(
             pool.shutdown(cancel_futures=True)
 
 
+def started(processes: int) -> ProcessPoolExecutor:
+    """Processes that share the cores, and end with this one, however it ends."""
+    if ROOT not in sys.path:  # Ape takes it away again, and the processes import from there
+        sys.path.append(ROOT)
+    # Never a fork: ezkl's threads would be missing in it.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        processes, context, initializer=_begin, initargs=(CORES // processes,)
+    )
+
+
 def _attempt(task: Callable[[Item], Answer], doing: str, item: Item) -> Answer:
     with sentences(doing):
         return task(item)
 
 
-def _share(threads: int) -> None:
+def _begin(threads: int) -> None:
     """Leaves an interrupt to the parent process, and the other cores to its other children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["RAYON_NUM_THREADS"] = str(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's process would wait for work of a parent that was killed for ever."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
