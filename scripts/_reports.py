@@ -21,14 +21,14 @@ def show(report: Report) -> None:
         click.echo(f"  {click.style('ok', fg='green')}  {passed}")
     for finding in sorted(report.findings, key=lambda finding: -finding.severity):
         _show_finding(finding)
-    wrong = sum(finding.severity > Severity.NOTE for finding in report.findings)
+    wrong = len(report.wrong)
     verdict = f"{wrong} finding{'s' * (wrong != 1)}" if wrong else "nothing wrong was found"
     click.secho(f"  verdict: {verdict}\n", bold=True, fg="red" if wrong else "green")
 
 
 def show_verdict(reports: list[Report]) -> None:
     """One line over all of them."""
-    wrong = [f for report in reports for f in report.findings if f.severity > Severity.NOTE]
+    wrong = [finding for report in reports for finding in report.wrong]
     checks = sum(len(report.passed) for report in reports) + len(wrong)
     if wrong:
         worst = max(finding.severity for finding in wrong).name.lower()

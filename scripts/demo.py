@@ -12,7 +12,6 @@ from scripts._circuits import HEARS, READS, circuit, run_build
 from scripts._cli import Command, free_port
 from scripts._contracts import deploy
 from scripts._reports import show_verdict
-from zk.audit.findings import Severity
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import answer, prove
@@ -135,9 +134,8 @@ def _audit(step: Step, *deployed) -> None:
         checks = len(report.passed)
         click.echo(f"  {report.subject}: {checks} check{'s' * (checks != 1)} passed")
     show_verdict(reports)
-    wrong = [f for r in reports for f in r.findings if f.severity > Severity.NOTE]
-    if wrong:
-        raise CircuitError(f"The audit found: {' '.join(finding.what for finding in wrong)}")
+    if wrong := [finding.what for report in reports for finding in report.wrong]:
+        raise CircuitError(f"The audit found: {' '.join(wrong)}")
 
 
 def race(*waiting) -> list:

@@ -38,6 +38,7 @@ CHAINS = {
 # What needs no chain, or starts one of its own, runs once: with the plain anvil, not on the fork.
 OFF_CHAIN = [
     "test_audit.py",
+    "test_audit_build.py",
     "test_bench.py",
     "test_build.py",
     "test_commands.py",
@@ -49,6 +50,7 @@ OFF_CHAIN = [
     "test_live.py",
     "test_mutations.py",
     "test_page.py",
+    "test_processes.py",
     "test_setup.py",
     "test_sound.py",
     "test_tuner.py",

@@ -15,7 +15,7 @@ from scripts.audit import cli
 from zk.audit import curve
 from zk.audit.application import audit_application
 from zk.audit.code import strange
-from zk.audit.findings import Report, Severity
+from zk.audit.findings import Report
 from zk.audit.machine import run
 from zk.audit.syntax import compiled, verifiers_of
 from zk.audit.verifier import audit_verifier, find_shape, forge
@@ -118,8 +118,8 @@ def good(manifest) -> str:
     return manifest.file("verifier").read_text()
 
 
-def named(report: Report) -> set[str]:
-    return {finding.name for finding in report.findings if finding.severity > Severity.NOTE}
+def named(report: Report) -> list[str]:
+    return [finding.name for finding in report.wrong]
 
 
 def audited(path) -> Report:
@@ -140,7 +140,7 @@ def test_planted_fault_of_a_verifier(tmp_path, good, manifest, name):
         faulty = planted(good, (old, new.replace("{instances}", hex(instances))))
     path = tmp_path / "Faulty.sol"
     path.write_text(faulty)
-    assert named(audited(path)) == {name.split()[0]}
+    assert named(audited(path)) == [name.split()[0]]
 
 
 def manifest_proof_bytes(source: str) -> int:
@@ -158,7 +158,7 @@ def test_code_behind_the_end_is_no_metadata(manifest, tail):
     """Whatever length its last two bytes pretend, an instruction that can be jumped to is seen."""
     ((_, code),) = verifiers_of(manifest.file("verifier")).items()
     found = named(audit_verifier(without_metadata(code) + bytes(33) + bytes.fromhex(tail), ""))
-    assert found == {"strange-instructions"}
+    assert found == ["strange-instructions"]
 
 
 def test_trap_in_the_metadata(manifest):
@@ -174,7 +174,7 @@ def test_trap_in_the_metadata(manifest):
 def test_own_verifiers_are_not_accused(name):
     manifest = run_build(circuit(name))
     report = audited(manifest.file("verifier"))
-    assert named(report) == set()
+    assert named(report) == []
     assert report.facts["logrows"] == manifest["logrows"]
     assert report.facts["instances"] == manifest.layout.limbs + manifest["outputs"]
     assert report.facts["setup"] == "unknown"
@@ -200,7 +200,7 @@ def test_key_from_the_caller(tmp_path, manifest):
 
     with suppress(RuntimeError):  # it looks for a solc of its own when the source is written
         asyncio.run(generate())
-    assert named(audited(path)) == {"key-from-caller", "changeable"}
+    assert named(audited(path)) == ["changeable", "key-from-caller"]
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def test_no_verifier_at_all(tmp_path, name, found):
     arguments = "bytes calldata, uint256[] calldata x"
     function = f"function {name}({arguments}) external pure returns (bool) {{ return x[0] == 1; }}"
     path.write_text(f"contract Other {{ {function} }}")
-    assert named(audited(path)) == {found}
-    assert named(audit_application(path)) == {"no-verifier"}
+    assert named(audited(path)) == [found]
+    assert named(audit_application(path)) == ["no-verifier"]
 
 
 def test_unknown_setup_on_a_live_network(good, manifest):
     ((_, code),) = verifiers_of(manifest.file("verifier")).items()
-    assert named(audit_verifier(code, "")) == set()
-    assert named(audit_verifier(code, "", live=True)) == {"unknown-setup"}
+    assert named(audit_verifier(code, "")) == []
+    assert named(audit_verifier(code, "", live=True)) == ["unknown-setup"]
 
 
 def test_packages_of_an_application(tmp_path):
@@ -247,7 +247,7 @@ def test_packages_of_an_application(tmp_path):
 def test_planted_fault_of_an_application(tmp_path, name):
     path = tmp_path / "Faulty.sol"
     path.write_text(planted((APPLICATIONS / "Prize.sol").read_text(), FAULTY_APPLICATIONS[name]))
-    assert named(audit_application(path)) == {name.split()[0], *ALONG.get(name, ())}
+    assert set(named(audit_application(path))) == {name.split()[0], *ALONG.get(name, ())}
 
 
 @pytest.mark.parametrize(

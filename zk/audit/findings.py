@@ -34,8 +34,13 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
     @property
+    def wrong(self) -> list[Finding]:
+        """The findings that are more than notes."""
+        return [finding for finding in self.findings if finding.severity > Severity.NOTE]
+
+    @property
     def sound(self) -> bool:
-        return all(finding.severity == Severity.NOTE for finding in self.findings)
+        return not self.wrong
 
     def check(self, holds: bool, passed: str, finding: Finding) -> bool:
         """Notes what was checked, or what is wrong."""
