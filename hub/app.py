@@ -124,15 +124,15 @@ class Hub:
             reason=job.reason,
         )
 
-    def require_room(self, owner: str, circuit: str) -> None:
+    def require_room(self, job: Job, waiting: dict[str, int]) -> None:
         """Refuses one job more than the hub takes on, and says when to come back."""
-        waiting = self.jobs.waiting()
-        mine, all_of_them = waiting.get(owner, 0), sum(waiting.values())
+        mine, all_of_them = waiting.get(job.owner, 0), sum(waiting.values())
         if all_of_them < self.limits.queue and mine < self.limits.share:
             return
         what = f"{mine} jobs of this token" if mine >= self.limits.share else f"{all_of_them} jobs"
-        seconds = (self.jobs.typical_seconds(circuit) or GUESS) / max(self.dispatcher.workers, 1)
-        raise RequestError(429, f"{what} wait already.", retry_after=min(round(seconds) + 1, 600))
+        typical = self.jobs.typical_seconds(job.circuit) or GUESS
+        seconds = round(typical / max(self.dispatcher.workers, 1)) + 1
+        raise RequestError(429, f"{what} wait already.", retry_after=min(seconds, 600))
 
 
 class Server(uvicorn.Server):
@@ -332,13 +332,10 @@ def order(
     x = circuit.read(given)
     key, number = hub.chain.key(circuit, account, given.round)
     wanted = new_job(owner, circuit.name, circuit.sha256["vk"], account, number, key, x)
-    job = hub.jobs.same(wanted)
-    if job is None:
-        hub.require_room(owner, circuit.name)
-        job, new = hub.jobs.accept(wanted)
-        if new:
-            hub.metrics.accepted.labels(circuit.name).inc()
-            hub.dispatcher.wake()
+    job, new = hub.jobs.accept(wanted, hub.require_room)
+    if new:
+        hub.metrics.accepted.labels(circuit.name).inc()
+        hub.dispatcher.wake()
     response.headers["Location"] = f"/v1/proofs/{job.id}"
     return hub.state(job)
 

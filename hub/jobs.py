@@ -5,8 +5,8 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,7 +26,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from zk.errors import CircuitError
@@ -89,31 +89,30 @@ class Jobs:
         except SQLAlchemyError as error:
             raise CircuitError(f"The database does not answer: {_reason(error)}.") from error
         self._session = sessionmaker(self._engine, expire_on_commit=False)
-        self._turn = Lock() if self._engine.dialect.name == "sqlite" else nullcontext()
+        self._turn = Lock()
+        self._typical: dict[str, float | None] = {}
         with self._writing() as session:  # a hub that was killed left these
             session.execute(update(Job).where(Job.state == PROVING).values(state=QUEUED))
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        """One writer after the other: as SQLite waits for itself, some would wait for a second."""
+        """One writer after the other: so limits hold, and nobody waits as long as SQLite would."""
         with self._turn, self._session.begin() as session:
             yield session
 
-    def same(self, job: Job) -> Job | None:
-        """The job that there is for the same input and key."""
-        with self._session() as session:
-            return session.scalar(select(Job).where(Job.digest == job.digest))
+    def accept(
+        self, job: Job, require_room: Callable[[Job, dict[str, int]], None]
+    ) -> tuple[Job, bool]:
+        """Takes a job, or gives the one there is for the same input and key; and whether it is new.
 
-    def accept(self, job: Job) -> tuple[Job, bool]:
-        """Takes a job, or gives the one there is for the same; and whether it is new."""
-        try:
-            with self._writing() as session:
-                session.add(job)
-            return job, True
-        except IntegrityError:  # somebody was faster with the same
-            if found := self.same(job):
+        `require_room` refuses what is too much, by how many jobs of each owner have not ended.
+        """
+        with self._writing() as session:
+            if found := session.scalar(select(Job).where(Job.digest == job.digest)):
                 return found, False
-            raise CircuitError("The same job was removed just now: send it again.") from None
+            require_room(job, _waiting(session))
+            session.add(job)
+        return job, True
 
     def get(self, identity: str, owner: str) -> Job | None:
         with self._session() as session:
@@ -134,19 +133,18 @@ class Jobs:
 
     def states(self) -> dict[str, int]:
         """How many jobs there are in each state."""
-        return self._counted(select(Job.state, func.count()).group_by(Job.state))
+        with self._session() as session:
+            return _counted(session, select(Job.state, func.count()).group_by(Job.state))
 
     def waiting(self) -> dict[str, int]:
         """How many jobs of each owner have not ended."""
-        query = select(Job.owner, func.count()).where(Job.state.in_(OPEN)).group_by(Job.owner)
-        return self._counted(query)
-
-    def _counted(self, query: Select) -> dict[str, int]:
         with self._session() as session:
-            return dict(session.execute(query).tuples().all())
+            return _waiting(session)
 
     def typical_seconds(self, circuit: str) -> float | None:
         """The median time of a circuit's last proofs."""
+        if circuit in self._typical:
+            return self._typical[circuit]
         times = (
             select(Job.ended - Job.started)
             .where(Job.circuit == circuit, Job.state == DONE)
@@ -155,7 +153,8 @@ class Jobs:
         )
         with self._session() as session:
             found = [seconds for seconds in session.scalars(times) if seconds is not None]
-        return float(np.median(found)) if found else None
+        self._typical[circuit] = float(np.median(found)) if found else None
+        return self._typical[circuit]
 
     def begin(self, identity: str) -> bool:
         """Notes that a worker proves a job; not if it has ended or is gone."""
@@ -165,9 +164,11 @@ class Jobs:
         return self._change(identity, state=QUEUED, started=None)
 
     def finish(self, identity: str, proof: dict[str, Any], started: float) -> bool:
-        return self._change(
+        changed = self._change(
             identity, state=DONE, proof=proof, started=started, ended=time.time(), x=None
         )
+        self._typical.clear()
+        return changed
 
     def fail(self, identity: str, reason: str) -> bool:
         """The same may be sent again after a failure."""
@@ -229,6 +230,15 @@ def new_job(
         x=content,
         created=time.time(),
     )
+
+
+def _waiting(session: Session) -> dict[str, int]:
+    open_jobs = select(Job.owner, func.count()).where(Job.state.in_(OPEN))
+    return _counted(session, open_jobs.group_by(Job.owner))
+
+
+def _counted(session: Session, query: Select) -> dict[str, int]:
+    return dict(session.execute(query).all())
 
 
 def keep_token(url: str, name: str, token: str) -> None:

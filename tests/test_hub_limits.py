@@ -3,15 +3,19 @@
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
+import numpy as np
 import pytest
 import requests
 
 from hub.client import Hub
+from hub.jobs import Job, Jobs, new_job
 from scripts._circuits import ROOT
 from tests.conftest import own_node
-from tests.hubs import BIN, running
+from tests.hubs import BIN, postgres, running
 from tests.test_hub import ADA, ape, bits, ended
+from zk.errors import CircuitError
 
 CHAIN_ID = 1339
 PAGE = "https://clan.example"
@@ -108,6 +112,30 @@ def test_what_waits_is_limited(hub, tokens):
     for identity in accepted:
         *_, last = client.changes(identity)
         assert last["state"] == "done"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_limits_hold_however_many_ask_at_once(kind, tmp_path):
+    def require_room(job: Job, waiting: dict[str, int]) -> None:
+        if waiting.get(job.owner, 0) >= 3:
+            raise CircuitError("full")
+
+    def accept(number: int) -> tuple[str, bool] | None:
+        x = np.array([number // 2])  # everything is asked for twice
+        try:
+            job, new = jobs.accept(new_job("ada", "clan", "", ADA, None, 0, x), require_room)
+        except CircuitError:
+            return None
+        return job.id, new
+
+    with ExitStack() as stack:
+        path = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+        jobs = Jobs(path if kind == "sqlite" else stack.enter_context(postgres()))
+        stack.callback(jobs.close)
+        with ThreadPoolExecutor(20) as pool:
+            taken = [found for found in pool.map(accept, range(40)) if found]
+        assert jobs.waiting() == {"ada": 3}
+        assert sum(new for _, new in taken) == len({identity for identity, _ in taken}) == 3
 
 
 def test_pace(hub, tokens):
