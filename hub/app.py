@@ -199,6 +199,8 @@ def create_app(hub: Hub, origins: list[str]) -> FastAPI:
     app.include_router(routes)
     if PAGE.is_dir():
         app.mount("/", StaticFiles(directory=PAGE, html=True))
+    else:
+        app.add_api_route("/", _no_page, include_in_schema=False)
     problems.install(app)
     app.add_middleware(
         CORSMiddleware,
@@ -210,6 +212,12 @@ def create_app(hub: Hub, origins: list[str]) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(Gate, loopback=hub.loopback, origins=origins)
     return app
+
+
+def _no_page() -> None:
+    raise RequestError(
+        404, "The page is not built: run `make web/dist/index.html`, then start the hub again."
+    )
 
 
 # These are coroutines because a hop to a thread and back costs more than what they do.

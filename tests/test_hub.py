@@ -1,5 +1,6 @@
 """The hub as its users meet it: a real process, its own workers, SQLite and PostgreSQL."""
 
+import asyncio
 import base64
 import io
 import json
@@ -8,13 +9,16 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pytest
 import requests
 import soundfile
 from web3 import HTTPProvider, Web3
 
+from hub import app
 from hub.app import url_of
 from hub.client import Hub
 from models.data import mnist
@@ -292,6 +296,17 @@ def test_other_pages_cannot_use_it(hub):
         assert post(hub, path, body, Host=malformed).status_code == 403
         assert post(hub, path, body, Origin=f"http://{malformed}").status_code == 403
     assert post(hub, path, body, Origin=hub.url).status_code == 200
+
+
+def test_page_that_is_not_built(monkeypatch, tmp_path):
+    monkeypatch.setattr(app, "PAGE", tmp_path / "dist")
+    answers = httpx.ASGITransport(app.create_app(SimpleNamespace(loopback=True), []))
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=answers, base_url="http://localhost") as client:
+            return await client.get("/")
+
+    assert "make web/dist/index.html" in asyncio.run(ask()).json()["detail"]
 
 
 def test_addresses_of_both_kinds():
