@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import socket
 import sqlite3
 import subprocess
 import time
@@ -23,6 +24,7 @@ from hub.app import url_of
 from hub.client import Hub
 from models.data import mnist
 from scripts._circuits import ARTIFACTS, READS, ROOT
+from scripts._cli import free_port
 from tests.conftest import REAL_VOICE, own_node
 from tests.hubs import BIN, postgres, running
 from zk.errors import CircuitError
@@ -307,6 +309,12 @@ def test_page_that_is_not_built(monkeypatch, tmp_path):
             return await client.get("/")
 
     assert "make web/dist/index.html" in asyncio.run(ask()).json()["detail"]
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    with app.listen("127.0.0.1", free_port()) as door:
+        with socket.create_connection(door.getsockname()), door.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_addresses_of_both_kinds():
