@@ -312,9 +312,12 @@ def test_page_that_is_not_built(monkeypatch, tmp_path):
 
 
 def test_answers_do_not_wait_for_acknowledgements():
-    with app.listen("127.0.0.1", free_port()) as door:
-        with socket.create_connection(door.getsockname()), door.accept()[0] as accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with (
+        app.listen("127.0.0.1", free_port()) as door,
+        socket.create_connection(door.getsockname()),
+        door.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_addresses_of_both_kinds():
