@@ -22,7 +22,7 @@ from zk.binding import read_model
 from zk.errors import CircuitError, InvalidProofError
 from zk.manifest import Manifest
 from zk.private import private_folder
-from zk.processes import started
+from zk.processes import process_pool
 from zk.proof import Proof, answer, verify
 
 log = logging.getLogger("hub")
@@ -149,7 +149,7 @@ def aside(task, *arguments: Any) -> Any:
     global _pool
     for last in (False, True):
         with _making:
-            pool = _pool = _pool or started(1)
+            pool = _pool = _pool or process_pool(1)
         try:
             return pool.submit(task, *arguments).result()
         except BrokenProcessPool:

@@ -90,7 +90,6 @@ class Jobs:
             raise CircuitError(f"The database does not answer: {_reason(error)}.") from error
         self._session = sessionmaker(self._engine, expire_on_commit=False)
         self._turn = Lock()
-        self._typical: dict[str, float | None] = {}
         with self._writing() as session:  # a hub that was killed left these
             session.execute(update(Job).where(Job.state == PROVING).values(state=QUEUED))
 
@@ -143,8 +142,6 @@ class Jobs:
 
     def typical_seconds(self, circuit: str) -> float | None:
         """The median time of a circuit's last proofs."""
-        if circuit in self._typical:
-            return self._typical[circuit]
         times = (
             select(Job.ended - Job.started)
             .where(Job.circuit == circuit, Job.state == DONE)
@@ -153,8 +150,7 @@ class Jobs:
         )
         with self._session() as session:
             found = [seconds for seconds in session.scalars(times) if seconds is not None]
-        self._typical[circuit] = float(np.median(found)) if found else None
-        return self._typical[circuit]
+        return float(np.median(found)) if found else None
 
     def begin(self, identity: str) -> bool:
         """Notes that a worker proves a job; not if it has ended or is gone."""
@@ -164,11 +160,9 @@ class Jobs:
         return self._change(identity, state=QUEUED, started=None)
 
     def finish(self, identity: str, proof: dict[str, Any], started: float) -> bool:
-        changed = self._change(
+        return self._change(
             identity, state=DONE, proof=proof, started=started, ended=time.time(), x=None
         )
-        self._typical.clear()
-        return changed
 
     def fail(self, identity: str, reason: str) -> bool:
         """The same may be sent again after a failure."""

@@ -38,7 +38,7 @@ def answer_all(
     processes = min(processes, CORES)
     if processes < 2:
         return [attempt(item) for item in bar(items)]
-    with started(processes) as pool:
+    with process_pool(processes) as pool:
         try:
             chunk = -(-len(items) // (processes * 16))
             return list(bar(pool.map(attempt, items, chunksize=chunk)))
@@ -51,7 +51,7 @@ def answer_all(
             pool.shutdown(cancel_futures=True)
 
 
-def started(processes: int) -> ProcessPoolExecutor:
+def process_pool(processes: int) -> ProcessPoolExecutor:
     """Processes that share the cores, and end with this one, however it ends."""
     if ROOT not in sys.path:  # Ape takes it away again, and the processes import from there
         sys.path.append(ROOT)
