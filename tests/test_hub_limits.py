@@ -4,18 +4,22 @@ import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 import pytest
 import requests
 
+from hub import app
+from hub.app import Limits
+from hub.chain import Chain
 from hub.client import Hub
-from hub.jobs import Job, Jobs, new_job
+from hub.jobs import Jobs, new_job
+from hub.problems import RequestError
 from scripts._circuits import ROOT
 from tests.conftest import own_node
 from tests.hubs import BIN, postgres, running
 from tests.test_hub import ADA, ape, bits, ended
-from zk.errors import CircuitError
 
 CHAIN_ID = 1339
 PAGE = "https://clan.example"
@@ -116,15 +120,14 @@ def test_what_waits_is_limited(hub, tokens):
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_limits_hold_however_many_ask_at_once(kind, tmp_path):
-    def require_room(job: Job, waiting: dict[str, int]) -> None:
-        if waiting.get(job.owner, 0) >= 3:
-            raise CircuitError("full")
+    """Three jobs of a token, and five of all; whatever is asked for twice is one of them."""
 
-    def accept(number: int) -> tuple[str, bool] | None:
-        x = np.array([number // 2])  # everything is asked for twice
+    def accept(owner: str, number: int) -> tuple[str, bool] | None:
+        wanted = new_job(owner, "clan", "", ADA, None, 0, np.array([number // 2]))
         try:
-            job, new = jobs.accept(new_job("ada", "clan", "", ADA, None, 0, x), require_room)
-        except CircuitError:
+            job, new = jobs.accept(wanted, limited.require_room)
+        except RequestError as refusal:
+            assert refusal.status == 429
             return None
         return job.id, new
 
@@ -132,10 +135,13 @@ def test_limits_hold_however_many_ask_at_once(kind, tmp_path):
         path = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
         jobs = Jobs(path if kind == "sqlite" else stack.enter_context(postgres()))
         stack.callback(jobs.close)
-        with ThreadPoolExecutor(20) as pool:
-            taken = [found for found in pool.map(accept, range(40)) if found]
-        assert jobs.waiting() == {"ada": 3}
-        assert sum(new for _, new in taken) == len({identity for identity, _ in taken}) == 3
+        limits = Limits(queue=5, share=3, pace=1, keep=1)
+        limited = app.Hub({}, Chain(), jobs, limits, scheduler=None, loopback=False)
+        for owner, room in (("ada", 3), ("ben", 2)):
+            with ThreadPoolExecutor(20) as pool:
+                taken = [found for found in pool.map(partial(accept, owner), range(40)) if found]
+            assert jobs.waiting()[owner] == room
+            assert sum(new for _, new in taken) == len({job for job, _ in taken}) == room
 
 
 def test_pace(hub, tokens):
