@@ -1,32 +1,42 @@
-# The commands of Verdict. `make demo` and `make test` work on a fresh clone with
-# Python 3.11, Node 20, git and make; everything else is installed into this folder.
+# `make demo` and `make test` work on a fresh clone with Python 3.11, Node 20, git and make.
+# Everything else is installed into this folder.
 
 PYTHON ?= python3.11
 SOLC := $(or $(SOLCX_BINARY_PATH),$(HOME)/.solcx)/solc-v0.8.30
 ACTIVATE := . .venv/bin/activate &&
+# `chain/network.py` describes these networks; a test compares the two lists.
+FORKS := ethereum:mainnet ethereum:sepolia polygon:amoy optimism:sepolia
+SOLIDITY := contracts/*.sol contracts/base contracts/interfaces contracts/libraries tests/contracts
 
-.PHONY: demo test bench hub lint setup clean
+.PHONY: help demo hub test lint format bench setup clean
 
-demo: setup  ## Build, deploy, prove, join and be judged on a fresh local chain, step by step.
+help:  ## List these commands.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup  ## Build, deploy, prove, join a clan and be judged on a fresh local chain.
 	@$(ACTIVATE) ape run demo
 
-FORKS := ethereum:mainnet ethereum:sepolia polygon:amoy optimism:sepolia
-
-test: setup web/dist/index.html  ## Everything on a plain anvil; what touches the chain also on forks of live networks.
-	@$(ACTIVATE) ape test
-	@$(ACTIVATE) for network in $(FORKS); do ape test --network $$network-fork:foundry || exit 1; done
-
-bench: setup  ## Measure against the notebooks, and write docs/benchmarks.md. Takes 5 GB of memory.
-	@$(ACTIVATE) ape run bench --quick --network ethereum:local
-
-hub: setup web/dist/index.html  ## The whole game on a local chain, in the browser: draw, sing, prove, submit.
+hub: setup web/dist/index.html  ## Serve both applications in the browser, on a local chain.
 	@$(ACTIVATE) ape run hub --play
 
-lint: setup
-	@$(ACTIVATE) ruff check . && ruff format --check . && mypy
-	@$(ACTIVATE) forge fmt --check contracts/*.sol contracts/interfaces contracts/libraries tests/contracts
+test: setup web/dist/index.html  ## Run all tests on a plain anvil, then tests/chain on every fork.
+	@$(ACTIVATE) ape test
+	@$(ACTIVATE) for network in $(FORKS); do \
+		ape test tests/chain --network $$network-fork:foundry || exit 1; \
+	done
 
-setup: .venv/ready node_modules/.package-lock.json  ## Install what is pinned here, once.
+lint: setup  ## Check style and types.
+	@$(ACTIVATE) ruff check . && ruff format --check . && mypy
+	@$(ACTIVATE) forge fmt --check $(SOLIDITY)
+
+format: setup  ## Format Python and Solidity, and fix what ruff can fix.
+	@$(ACTIVATE) ruff check --fix-only . && ruff format .
+	@$(ACTIVATE) forge fmt $(SOLIDITY)
+
+bench: setup  ## Measure against the notebooks; rewrite docs/benchmarks.md. Takes 5 GB of memory.
+	@$(ACTIVATE) ape run bench --quick --network ethereum:local
+
+setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packages and tools, once.
 	@case "$$(readlink $(SOLC))" in */toolchain/solc.js) rm $(SOLC);; esac
 	@test -e $(SOLC) || { mkdir -p $(dir $(SOLC)) && ln -sfn "$(CURDIR)/toolchain/solc.js" $(SOLC); }
 
@@ -47,5 +57,5 @@ node_modules/.package-lock.json: package-lock.json | .venv/ready
 web/dist/index.html: node_modules/.package-lock.json $(shell find web -path web/dist -prune -o -type f -print)
 	@npx tsc -p web && npx vite build web --logLevel warn
 
-clean:  ## Remove what was built here, not what was installed.
+clean:  ## Remove what was built here; keep what was installed.
 	rm -rf artifacts web/dist contracts/verifiers .build .cache out cache proofs
