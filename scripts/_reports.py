@@ -1,4 +1,4 @@
-"""What audits found, for people."""
+"""Audit reports on the terminal."""
 
 import click
 
@@ -22,12 +22,12 @@ def show(report: Report) -> None:
     for finding in sorted(report.findings, key=lambda finding: -finding.severity):
         _show_finding(finding)
     wrong = len(report.wrong)
-    verdict = f"{wrong} finding{'s' * (wrong != 1)}" if wrong else "nothing wrong was found"
+    verdict = f"{wrong} finding{'s' * (wrong != 1)}" if wrong else "nothing wrong found"
     click.secho(f"  verdict: {verdict}\n", bold=True, fg="red" if wrong else "green")
 
 
 def show_verdict(reports: list[Report]) -> None:
-    """One line over all of them."""
+    """Summarise all reports in one line."""
     wrong = [finding for report in reports for finding in report.wrong]
     checks = sum(len(report.passed) for report in reports) + len(wrong)
     if wrong:

@@ -5,10 +5,13 @@ from pathlib import Path
 import ape
 import click
 
-from scripts import _deployments
-from scripts._audits import audit_deployment
-from scripts._circuits import ARTIFACTS
-from scripts._cli import Command, address, is_dev
+from apps.audit import audit_deployment
+from apps.circuits import ARTIFACTS
+from chain import deployments
+from chain.accounts import checked_address
+from chain.contracts import code_at
+from chain.network import is_dev
+from scripts._cli import Command
 from scripts._reports import show, show_verdict
 from zk.audit.findings import Report
 from zk.errors import CircuitError
@@ -16,14 +19,18 @@ from zk.manifest import Manifest
 
 
 @click.command(cls=Command)
-@click.option("--only", metavar="CIRCUIT", help="Default: all that are deployed on the network.")
-@click.option("--source", type=click.Path(path_type=Path), help="A verifier's source: FILE.sol.")
-@click.option("--address", "where", help="A verifier on the network, without its source.")
+@click.option("--only", metavar="CIRCUIT", help="Default: every deployed circuit.")
 @click.option(
-    "--app", type=click.Path(path_type=Path), help="A contract that believes a verifier: FILE.sol."
+    "--source", type=click.Path(path_type=Path), help="Audit a verifier by its source, FILE.sol."
+)
+@click.option("--address", "where", help="Audit a verifier on the network, without its source.")
+@click.option(
+    "--app",
+    type=click.Path(path_type=Path),
+    help="Audit a contract that calls a verifier, FILE.sol.",
 )
 @click.option("--network", default="ethereum:local", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For machines: a list of reports.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of reports as JSON.")
 def cli(
     only: str | None,
     source: Path | None,
@@ -32,10 +39,10 @@ def cli(
     network: str,
     as_json: bool,
 ) -> None:
-    """Audit what is deployed, or anybody's verifier. Exits with 0 only if nothing is wrong.
+    """Audit deployments, or any verifier. Exits with 0 only if nothing is wrong.
 
-    Without --source, --address and --app: the circuits of this project that stand on the network,
-    from the model to the code on chain, and forgeries sent to it.
+    Without --source, --address and --app, audits the deployed circuits from the model to the code
+    on chain, and sends forgeries to it.
 
     \b
     Example:
@@ -44,7 +51,7 @@ def cli(
         ape run audit --address 0x5FbD… --network ethereum:local
     """
     if only and (source or where or app):
-        raise click.UsageError("--only goes without --source, --address and --app.")
+        raise click.UsageError("--only excludes --source, --address and --app.")
     reports = []
     for report in _reports(only, source, where, app, network):
         reports.append(report)
@@ -77,24 +84,24 @@ def _reports(
         return
     with ape.networks.parse_network_choice(network):
         for name in [only] if only else _deployed():
-            entry = _deployments.entry_of(name)
-            _deployments.require_code(name, entry)
+            entry = deployments.entry_of(name)
+            deployments.require_code(name, entry)
             yield from audit_deployment(Manifest(ARTIFACTS / name), entry)
 
 
 def _deployed() -> list[str]:
-    found = list(_deployments.read())
+    found = list(deployments.read())
     if not found:
         raise CircuitError(
-            f"{_deployments.path().name} has no deployment: run `ape run deploy --network "
+            f"{deployments.path().name} records no deployment: run `ape run deploy --network "
             f"{ape.networks.provider.network.choice}`, or give --source, --address or --app."
         )
     return found
 
 
 def _code_at(where: str) -> bytes:
-    checked = address(where)
-    code = bytes(ape.networks.provider.get_code(checked))
+    checked = checked_address(where)
+    code = code_at(checked)
     if not code:
         raise CircuitError(
             f"{checked} has no code on {ape.networks.provider.network.choice}: give the address "

@@ -1,26 +1,27 @@
-from pathlib import Path
-
 import click
 
-from scripts._circuits import CIRCUITS, chosen_circuit, circuit, run_build
+from apps.circuits import circuit, defaults, sources
+from scripts._builds import app_option, chosen_circuit, own_model_options, run_build
 from scripts._cli import Command
 
 
 @click.command(cls=Command)
 @click.option(
-    "--circuit", "name", type=click.Choice(list(CIRCUITS)), help="Default: clan and voice."
+    "--circuit",
+    "name",
+    type=click.Choice(list(sources())),
+    help="Default: the circuit of each application.",
 )
-@click.option("--onnx", type=click.Path(path_type=Path), help="A model of your own.")
-@click.option("--data", type=click.Path(path_type=Path), help="Its samples: .npz with x [labels].")
-@click.option("--name", "own_name", help="What to call its circuit.")
+@own_model_options
+@app_option
 @click.option(
     "--srs",
     type=click.Choice(["insecure-dev", "ceremony"]),
     default="insecure-dev",
     show_default=True,
-    help="A dev SRS is made here, for local chains only; the ceremony's is fetched.",
+    help="insecure-dev is made here, for local chains only; ceremony is downloaded.",
 )
-def cli(name: str | None, onnx: Path | None, data: Path | None, own_name: str | None, srs) -> None:
+def cli(name, onnx, data, own_name, app, srs) -> None:
     """Build circuits: from ONNX to keys and a Solidity verifier. Redoes only what changed.
 
     \b
@@ -28,9 +29,10 @@ def cli(name: str | None, onnx: Path | None, data: Path | None, own_name: str | 
         ape run build
         ape run build --onnx model.onnx --data samples.npz --name mine
     """
-    if name or onnx or data or own_name:
-        circuits = [chosen_circuit(name, onnx, data, own_name)]
+    if name or onnx or data or own_name or app:
+        circuits = [chosen_circuit(name, onnx, data, own_name, app)]
     else:
-        circuits = [circuit(name) for name in ("clan", "voice")]
+        circuits = [circuit(name) for name in defaults()]
     for chosen in circuits:
         run_build(chosen, srs)
+    click.echo("Next: `ape run deploy --network ethereum:local`.")

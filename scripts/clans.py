@@ -1,7 +1,6 @@
 import click
 
-from scripts import _deployments
-from scripts._clan import table
+from apps import clan
 from scripts._cli import ChainCommand
 
 
@@ -14,4 +13,4 @@ def cli(circuit: str) -> None:
     Example:
         ape run clans --network ethereum:local
     """
-    click.echo(table(_deployments.contract(circuit, "Clan")))
+    click.echo(clan.table(clan.application.contract_of(circuit)))

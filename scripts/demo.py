@@ -6,19 +6,23 @@ import ape
 import click
 from ape.logging import logger
 
-from scripts import _clan, _deployments, _voice
-from scripts._audits import audit_deployment
-from scripts._circuits import HEARS, READS, circuit, run_build
-from scripts._cli import Command, free_port
-from scripts._contracts import deploy
+from apps import clan, voice
+from apps.audit import audit_deployment
+from apps.circuits import circuit, view_of
+from chain.contracts import deploy
+from chain.deployments import entry_for
+from chain.network import free_port
+from chain.sending import race
+from scripts._builds import run_build
+from scripts._cli import Command
 from scripts._reports import show_verdict
 from zk.errors import CircuitError
 from zk.manifest import Manifest
-from zk.proof import answer, prove
+from zk.proof import Proof, answer, prove
 
-# Whose drawing, which of MNIST's test images, and which test account sends the proof.
+# A person, one of MNIST's test images, and the test accounts that own it and send the proof.
 DRAWINGS = (("Ada", 0, 1, 1), ("Ben", 2, 2, 2), ("Cleo", 17, 3, 4))
-# Which synthetic voice sings what, and what the sponsor asks for.
+# The synthetic voice, its emotion and its sentence; and the sponsor's offer.
 SONG = ("f4", "happy", 1)
 THRESHOLD, REWARD, REWARDS = 55 * 10**16, 10**16, 3
 GWEI = 10**9
@@ -34,7 +38,7 @@ def cli() -> None:
     Example:
         ape run demo
     """
-    # A fresh anvil, whatever runs on port 8545.
+    # A fresh anvil, beside any other on port 8545.
     os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
     logger.set_level("WARNING")
     started = time.monotonic()
@@ -46,89 +50,97 @@ def cli() -> None:
         click.secho(f"\n{number}. {title}  [{time.monotonic() - started:.1f} s]", bold=True)
 
     step("Build the circuits of the digit reader and of the voice judge")
-    digits, voice = run_build(circuit("clan")), run_build(circuit("voice"))
-    step("Start a fresh anvil, and deploy both verifiers, Clan and VoiceJudge")
+    digits, voices = run_build(circuit("clan")), run_build(circuit("voice"))
+    step("Start a fresh anvil, and deploy both verifiers with their applications")
     with ape.networks.parse_network_choice("ethereum:local:foundry"):
         deployer = ape.accounts.test_accounts[0]
-        clan, judge = deploy(digits, deployer), deploy(voice, deployer)
-        _draw(step, digits, clan)
-        _sing(step, voice, judge)
-        _audit(step, (digits, clan), (voice, judge))
+        clans, judge = deploy(digits, deployer), deploy(voices, deployer)
+        _draw(step, digits, clans)
+        _sing(step, voices, judge)
+        _audit(step, (digits, clans), (voices, judge))
     click.echo(f"\nthe whole story took {time.monotonic() - started:.1f} s")
+    click.echo("Next: `make hub` plays both in your browser.")
 
 
-def _draw(step: Step, manifest: Manifest, clan) -> None:
+def _draw(step: Step, manifest: Manifest, contract) -> None:
     """Three drawings, three proofs, three members."""
     from models.data import drawing, mnist
 
-    for name, image, owner, sender in DRAWINGS:
-        account, relayer = ape.accounts.test_accounts[owner], ape.accounts.test_accounts[sender]
+    for name, image, own, sender in DRAWINGS:
+        account, relayer = ape.accounts.test_accounts[own], ape.accounts.test_accounts[sender]
         pixels = mnist.drawings("test")[image]
         step(f"{name} draws a {mnist.labels('test')[image]} (test image {image})")
         click.echo(drawing.as_text(pixels[2:26]))
-        step(f"{name} proves what the model reads, in the name of {account.address}")
+        step(f"{name} proves the model's reading, for the account {account.address}")
         proving = time.monotonic()
-        proof = prove(manifest, clan.keyOf(account), READS["clan"](pixels))
+        proof = prove(manifest, contract.keyOf(account), view_of("clan", "drawing")(pixels))
         seconds = time.monotonic() - proving
-        click.echo(_clan.logits(manifest, proof))
+        answered = proof.outputs(manifest.layout)
+        lines = clan.application.lines(answered, manifest["output_scale"])
+        click.echo("\n".join(lines))
         click.echo(f"a proof of {len(proof.proof):,} bytes, made in {seconds:.1f} s")
-        relayed = f", sent by the relayer {relayer.address}" if sender != owner else ""
+        relayed = f", sent by the relayer {relayer.address}" if sender != own else ""
         step(f"{name} joins{relayed}")
-        receipt = clan.join(account, proof.proof, proof.instances, sender=relayer)
-        click.echo(f"in clan {clan.clanOf(account)}, for {receipt.gas_used:,} gas")
+        receipt = contract.join(account, proof.proof, proof.instances, sender=relayer)
+        click.echo(f"in clan {contract.clanOf(account)}, for {receipt.gas_used:,} gas")
     step("The clans")
-    click.echo(_clan.table(clan))
+    click.echo(clan.table(contract))
 
 
-def _sing(step: Step, manifest: Manifest, judge) -> None:
-    """A round, a song, a proof, and a thief who pays for the singer's reward."""
+def _sing(step: Step, manifest: Manifest, contract) -> None:
+    """A round, a song, a proof, and a thief who pays for Dora's reward."""
     from models.data import sound, voices
 
-    sponsor, singer, thief = (ape.accounts.test_accounts[number] for number in (5, 6, 7))
-    step("A sponsor opens a round of VoiceJudge")
+    sponsor, dora, thief = (ape.accounts.test_accounts[number] for number in (5, 6, 7))
+    step("A sponsor opens a round")
     deadline = ape.chain.blocks.head.timestamp + 3600
-    judge.openRound(THRESHOLD, REWARD, deadline, value=REWARD * REWARDS, sender=sponsor)
-    click.echo(_voice.table(judge, 0))
+    contract.openRound(THRESHOLD, REWARD, deadline, value=REWARD * REWARDS, sender=sponsor)
+    click.echo(voice.table(contract, 0))
 
-    voice, emotion, sentence = SONG
-    clip = voices.synthetic_clip(voice, emotion, sentence)
-    step(f"Dora, {singer.address}, sings: a synthetic voice, {emotion}")
-    x = HEARS["voice"](sound.read(clip.path))
-    score = _voice.score_from(int(answer(manifest, x)[0]), manifest["output_scale"])
-    click.echo(f"{clip.path.name}: the judge's score is {_voice.written(score)}")
-    step("Dora proves her score, for this round and in her own name")
+    singing, emotion, sentence = SONG
+    clip = voices.synthetic_clip(singing, emotion, sentence)
+    step(f"Dora, {dora.address}, sings: a synthetic voice, {emotion}")
+    x = view_of("voice", "clip")(sound.read(clip.path))
+    answered = [int(output) for output in answer(manifest, x)]
+    (score,) = voice.application.lines(answered, manifest["output_scale"])
+    click.echo(f"{clip.path.name}: {score}")
+    step("Dora proves her score, for this round and her account")
     proving = time.monotonic()
-    proof = prove(manifest, judge.keyOf(singer, 0), x)
+    proof = prove(manifest, contract.keyOf(dora, 0), x)
     click.echo(f"a proof of {len(proof.proof):,} bytes, {time.monotonic() - proving:.1f} s")
-
+    wealth, owned = thief.balance, dora.balance
     step("Dora sends it; a thief copies the transaction, with ten times the tip")
-    wealth, owned = thief.balance, singer.balance
-    song = (0, singer, proof.proof, proof.instances)
-    late, first = race((judge.judge, song, singer, GWEI), (judge.judge, song, thief, 10 * GWEI))
-    if (first.status, late.status) != (1, 0) or judge.creditOf(singer) != REWARD:
-        raise CircuitError("The thief should have paid for Dora's reward, and has not.")
+    _steal(contract, proof, dora, thief)
+    step("Dora withdraws")
+    contract.withdraw(sender=dora)
+    click.echo(f"  Dora       {(dora.balance - owned) / 1e18:+.4f} ether, gas included")
+    click.echo(f"  the thief  {(thief.balance - wealth) / 1e18:+.4f} ether")
+    step("The rounds")
+    click.echo(voice.table(contract, 0))
+
+
+def _steal(contract, proof: Proof, dora, thief) -> None:
+    """Two copies of one transaction in one block, the thief's first."""
+    song = (0, dora, proof.proof, proof.instances)
+    late, first = race((contract.judge, song, dora, GWEI), (contract.judge, song, thief, 10 * GWEI))
+    if (first.status, late.status) != (1, 0) or contract.creditOf(dora) != REWARD:
+        raise CircuitError("The thief should have paid for Dora's reward, but has not.")
     for name, receipt in sorted(
         (("Dora's", late), ("the thief's", first)), key=lambda pair: pair[1].transactionIndex
     ):
         outcome = "succeeds" if receipt.status else "fails, its reward is credited already"
         click.echo(f"  {receipt.transactionIndex}. {name:11}  {outcome} ({receipt.gasUsed:,} gas)")
-    click.echo(f"  Dora's credit       {_voice.exactly(judge.creditOf(singer))} ether")
-    click.echo(f"  the thief's credit  {_voice.exactly(judge.creditOf(thief))} ether")
-    step("Dora withdraws")
-    judge.withdraw(sender=singer)
-    click.echo(f"  Dora       {(singer.balance - owned) / 1e18:+.4f} ether, gas included")
-    click.echo(f"  the thief  {(thief.balance - wealth) / 1e18:+.4f} ether")
-    step("The rounds")
-    click.echo(_voice.table(judge, 0))
+    click.echo(f"  Dora's credit       {voice.exactly(contract.creditOf(dora))} ether")
+    click.echo(f"  the thief's credit  {voice.exactly(contract.creditOf(thief))} ether")
 
 
 def _audit(step: Step, *deployed) -> None:
-    """Everything on chain, derived again from the models, and attacked."""
-    step("Audit both: the builds, the setups, the code on chain, and what forgeries it refuses")
+    """Derive both deployments again from their models, and attack them."""
+    step("Audit both: builds, SRS, code on chain, and forgeries that it must refuse")
     reports = [
         report
         for manifest, contract in deployed
-        for report in audit_deployment(manifest, _deployments.entry_for(manifest, contract))
+        for report in audit_deployment(manifest, entry_for(manifest, contract))
     ]
     for report in reports:
         checks = len(report.passed)
@@ -136,26 +148,3 @@ def _audit(step: Step, *deployed) -> None:
     show_verdict(reports)
     if wrong := [finding.what for report in reports for finding in report.wrong]:
         raise CircuitError(f"The audit found: {' '.join(wrong)}")
-
-
-def race(*waiting) -> list:
-    """Sends transactions into one block, each with its function, arguments, sender and tip in wei;
-    gives their receipts."""
-    provider = ape.chain.provider
-    provider.auto_mine = False
-    sent = [
-        function(
-            *arguments,
-            sender=sender,
-            gas_limit=1_000_000,
-            max_fee=100 * tip,
-            max_priority_fee=tip,
-            required_confirmations=0,
-            raise_on_revert=False,
-        )
-        for function, arguments, sender, tip in waiting
-    ]
-    ape.chain.mine()
-    provider.auto_mine = True
-    # What Ape has of them was fetched while they waited.
-    return [provider.web3.eth.get_transaction_receipt(transaction.txn_hash) for transaction in sent]

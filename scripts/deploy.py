@@ -1,34 +1,36 @@
 import ape
 import click
 
-from scripts import _deployments
-from scripts._circuits import ARTIFACTS
-from scripts._cli import ChainCommand, signer
+from apps.circuits import ARTIFACTS, defaults
+from apps.registry import application_of
+from chain import deployments
+from chain.accounts import signer
+from scripts._cli import ChainCommand
 from zk.manifest import Manifest
 
 
 @click.command(cls=ChainCommand)
-@click.option(
-    "--only",
-    metavar="CIRCUIT",
-    help="clan, voice, or a circuit of your own with 10 outputs or 1. Default: clan and voice.",
-)
-@click.option("--account", help="Who pays; on a dev network test account 0 unless said otherwise.")
+@click.option("--only", metavar="CIRCUIT", help="Default: the circuit of each application.")
+@click.option("--account", help="Account that pays; on a dev network test account 0.")
 def cli(only: str | None, account: str | None) -> None:
-    """Deploy circuits' verifiers with Clan or VoiceJudge; note them in deployments/<chain id>.json.
+    """Deploy circuits' verifiers with their applications; record them in deployments/.
 
     \b
     Example:
         ape run deploy --network ethereum:local
         ape run deploy --only voice --network ethereum:local
     """
-    manifests = [Manifest(ARTIFACTS / name) for name in ([only] if only else ["clan", "voice"])]
+    manifests = [Manifest(ARTIFACTS / name) for name in ([only] if only else defaults())]
+    for manifest in manifests:
+        application_of(manifest)  # refuses before anything is sent
     provider, sender = ape.networks.provider, signer(account)
     for manifest in manifests:
-        _deployments.deploy_once(manifest, sender)
-    click.echo(f"noted in {_deployments.path().relative_to(_deployments.FOLDER.parent)}")
+        deployments.deploy_once(manifest, sender, click.echo)
+    click.echo(f"recorded in {deployments.path().relative_to(deployments.FOLDER.parent)}")
     if getattr(provider, "process", None) is not None:
         click.echo(
-            "This anvil was started for this command and ends with it. To go on with it, run "
-            "`anvil` in another terminal and deploy again."
+            "This anvil ends with this command. To keep one running, start `anvil` in another "
+            "terminal and deploy again."
         )
+    else:
+        click.echo("Next: `ape run prove --help`.")

@@ -1,33 +1,42 @@
 import secrets
 
+import ape
 import click
 
+from apps.circuits import circuit, defaults
+from apps.registry import application_of
+from chain.accounts import signer
+from chain.deployments import deploy_once
+from chain.network import is_dev
 from hub import LOOPBACK
-from scripts import _deployments
-from scripts._circuits import ROOT, circuit, run_build
-from scripts._cli import ChainCommand, is_dev, signer
-from scripts._voice import now
+from scripts._builds import run_build
+from scripts._cli import ChainCommand
 from zk.errors import CircuitError
+from zk.files import ROOT
 
-THRESHOLD, REWARD, REWARDS, DAYS = 35 * 10**16, 10**16, 10, 7  # of the round to play for
 DATABASE = f"sqlite:///{ROOT / '.hub' / 'jobs.sqlite'}"
 
 
 @click.command(cls=ChainCommand)
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Beyond loopback, with tokens."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; beyond loopback, tokens are required.",
 )
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--scheduler", metavar="URL", help="Of a Dask cluster; default: workers of its own.")
-@click.option("--database", metavar="URL", help="postgresql://…; default: SQLite in .hub/.")
-@click.option("--url", help="Where workers reach the hub; default: http://HOST:PORT.")
-@click.option("--origin", "origins", multiple=True, help="Of a page that may use it; repeatable.")
-@click.option("--queue", default=500, show_default=True, help="Jobs that may wait.")
-@click.option("--share", default=100, show_default=True, help="Of them, of one token.")
-@click.option("--pace", default=20.0, show_default=True, help="Requests a second of one token.")
-@click.option("--keep", default=24.0, show_default=True, help="Hours that proofs are kept.")
-@click.option("--play", is_flag=True, help="Build, deploy and open a round first: local chains.")
-@click.option("--new-token", metavar="NAME", help="Make a token, show it once, and end.")
+@click.option("--scheduler", metavar="URL", help="Dask cluster. Default: workers on this machine.")
+@click.option("--database", metavar="URL", help="postgresql://…. Default: SQLite in .hub/.")
+@click.option("--url", help="URL at which workers reach the hub. Default: http://HOST:PORT.")
+@click.option(
+    "--origin", "origins", multiple=True, help="Origin of a page that may use the hub; repeatable."
+)
+@click.option("--queue", default=500, show_default=True, help="Maximum open jobs.")
+@click.option("--share", default=100, show_default=True, help="Maximum open jobs per token.")
+@click.option("--pace", default=20.0, show_default=True, help="Requests per second and token.")
+@click.option("--keep", default=24.0, show_default=True, help="Hours to keep proofs.")
+@click.option("--play", is_flag=True, help="On a dev chain, first build and deploy everything.")
+@click.option("--new-token", metavar="NAME", help="Create a token, show it once, and exit.")
 def cli(
     host, port, scheduler, database, url, origins, queue, share, pace, keep, play, new_token
 ) -> None:
@@ -45,11 +54,13 @@ def cli(
     if new_token:
         token = secrets.token_urlsafe(32)
         keep_token(database, new_token, token)
-        click.echo(f"the token of {new_token}, which nobody can show again: {token}")
+        click.echo(f"token of {new_token}, shown only once: {token}")
         return
     import asyncio
 
-    from hub.app import Hub, Limits, listen, serve, url_of
+    from hub.server import listen, serve, url_of
+    from hub.service import Hub, Limits
+
     from hub.chain import Chain
     from hub.circuits import find
 
@@ -61,21 +72,22 @@ def cli(
     jobs = Jobs(database)
     if not loopback and not jobs.has_tokens():
         raise CircuitError(
-            f"{host} is not loopback, and there is no token: make one with --new-token NAME first."
+            f"{host} is not loopback, and the hub has no token: create one with --new-token NAME."
         )
     limits = Limits(queue, queue if loopback else share, pace, keep * 3600)
     hub = Hub(circuits, Chain(), jobs, limits, scheduler=scheduler, loopback=loopback)
-    asyncio.run(serve(hub, door, list(origins)))
+    asyncio.run(serve(hub, door, list(origins), click.echo))
 
 
 def _prepare() -> None:
-    """Puts the whole game on a chain of no value: both applications, and a round to win."""
+    """Build, deploy and open every application on a dev chain."""
     if not is_dev():
-        raise CircuitError("--play is for local chains; elsewhere run `ape run deploy`.")
+        network = ape.networks.provider.network.choice
+        raise CircuitError(
+            f"--play needs a dev chain, and {network} is live: run `ape run deploy` instead."
+        )
     sender = signer(None)
-    for name in ("clan", "voice"):
-        _deployments.deploy_once(run_build(circuit(name)), sender)
-    judge = _deployments.contract("voice", "VoiceJudge")
-    if judge.rounds() == 0:
-        deadline = now() + DAYS * 86_400
-        judge.openRound(THRESHOLD, REWARD, deadline, value=REWARDS * REWARD, sender=sender)
+    for name in defaults():
+        manifest = run_build(circuit(name))
+        contract = deploy_once(manifest, sender, click.echo)
+        application_of(manifest).prepare(contract, sender)

@@ -8,15 +8,14 @@ import click
 import numpy as np
 from tqdm import tqdm
 
+from apps.circuits import ARTIFACTS, view_of
+from apps.registry import Application, application_of
+from chain.accounts import account_named
 from hub.client import Hub
 from models.data import DatasetError, arrays, drawing, mnist
-from scripts import _deployments
-from scripts._circuits import ARTIFACTS, HEARS, READS, ROOT
-from scripts._clan import logits
-from scripts._cli import ChainCommand, address
-from scripts._contracts import application
-from scripts._voice import chosen_round, exactly, require_winnable, score_from, written
+from scripts._cli import ChainCommand
 from zk.errors import CircuitError
+from zk.files import ROOT, whole
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove_all, verify
 
@@ -25,27 +24,26 @@ SOURCES = ("image", "test-image", "clip", "input")
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be proved, for whom, and where the proof goes."""
+    """An input to prove, the account it is for, and the file of the proof."""
 
-    owner: str
+    account: str
     key: int
+    round_number: int | None
     x: np.ndarray
     path: Path
 
 
 @click.command(cls=ChainCommand)
 @click.option("--circuit", default="clan", show_default=True)
-@click.option(
-    "--image", type=click.Path(path_type=Path), help="A 28x28 picture or .npy, light on dark."
-)
-@click.option("--test-image", type=click.IntRange(0, 9999), help="A drawing of MNIST's test set.")
-@click.option("--clip", type=click.Path(path_type=Path), help="A recording: wav, flac or ogg.")
+@click.option("--image", type=click.Path(path_type=Path), help="28x28 picture or .npy file.")
+@click.option("--test-image", type=click.IntRange(0, 9999), help="Drawing of MNIST's test set.")
+@click.option("--clip", type=click.Path(path_type=Path), help="Recording: wav, flac or ogg.")
 @click.option(
     "--input", "tensor", type=click.Path(path_type=Path), help=".npy, for a circuit of your own."
 )
-@click.option("--account", help="For whom: an address, alias or test account number.")
+@click.option("--account", help="Account in the proof: address, alias or test account number.")
 @click.option(
-    "--round", "number", type=click.IntRange(min=0), help="Of VoiceJudge; default: the newest."
+    "--round", "number", type=click.IntRange(min=0), help="Round to compete in. Default: newest."
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Default: proofs/CIRCUIT-[ROUND-]ACCOUNT.json."
@@ -53,20 +51,16 @@ class Claim:
 @click.option(
     "--batch",
     type=click.Path(path_type=Path),
-    help="Many at once: a .csv with the columns account and image, test-image, clip or input.",
+    help="Several at once: a .csv with the columns account and image, test-image, clip or input.",
 )
 @click.option(
-    "--keep",
-    is_flag=True,
-    help="Keep what is private beside the proof: the witness, and a recording's spectrogram.",
+    "--keep", is_flag=True, help="Keep private files beside the proof: witness and spectrogram."
 )
 @click.option(
-    "--hub",
-    metavar="URL",
-    help="Have a hub prove it, which then sees the input. Its token: VERDICT_HUB_TOKEN.",
+    "--hub", metavar="URL", help="Let a hub prove; it sees the input. Token: VERDICT_HUB_TOKEN."
 )
 def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, keep, hub) -> None:
-    """Prove what the model says of a drawing or a recording, for one account, chain and contract.
+    """Prove a model's answer to a drawing or recording, for one account, chain and contract.
 
     \b
     Example:
@@ -76,47 +70,44 @@ def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, k
         ape run prove --test-image 7 --account 1 --hub http://127.0.0.1:8000
     """
     if hub and keep:
-        raise click.UsageError("--keep goes without --hub: the witness is made there.")
+        raise click.UsageError("--keep excludes --hub, which does not return the witness.")
     manifest = Manifest(ARTIFACTS / circuit)
     sources = dict(zip(SOURCES, (image, test_image, clip, tensor), strict=True))
     given = {name: value for name, value in sources.items() if value is not None}
+    items = _items(batch, account, out, given)
+    for _, source in items:
+        _check_source(circuit, source)
+    application = application_of(manifest)
+    accounts = [account_named(name) for name, _ in items]
+    if twice := [one for one in accounts if accounts.count(one) > 1]:
+        raise click.UsageError(f"{batch} names {twice[0]} twice: give each account one line.")
+    contract = application.contract_of(circuit, manifest)
+    round_number = application.choose_round(contract, number)
+    folder = out.parent if out else ROOT / "proofs"
+    claims = []
+    for one, (_, source) in zip(accounts, items, strict=True):
+        x = _read_input(circuit, source, folder if keep else None)
+        _preview(application, manifest, contract, one, round_number, x, brief=bool(batch))
+        name = "-".join(map(str, [circuit, *([] if round_number is None else [round_number]), one]))
+        key = application.key(contract, one, round_number)
+        claims.append(Claim(one, key, round_number, x, out or folder / f"{name}.json"))
+    _prove(manifest, claims, keep, hub, f"ape run {application.action} PROOF")
+
+
+def _items(
+    batch: Path | None, account: str | None, out: Path | None, given: dict[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    """The account and the source of each proof."""
     if batch:
         if given or account or out:
-            raise click.UsageError("--batch goes without --account, --out and single inputs.")
-        items = _read_batch(batch)
-    else:
-        if not account:
-            raise click.UsageError("Say with --account for whom to prove, or give --batch.")
-        items = [(account, given)]
-    for _, sources in items:
-        _check_source(circuit, sources)
-    kind = application(manifest)
-    if number is not None and kind == "Clan":
-        raise click.UsageError("--round is of VoiceJudge: Clan has no rounds.")
-    owners = [address(name) for name, _ in items]
-    if twice := [owner for owner in owners if owners.count(owner) > 1]:
-        raise click.UsageError(f"{batch} has {twice[0]} twice: there is one proof an account.")
-    contract = _deployments.contract(circuit, kind, manifest)
-    if kind == "VoiceJudge":
-        number = chosen_round(contract, number)
-    folder = out.parent if out else ROOT / "proofs"
-    claims = [
-        _claim(manifest, contract, owner, sources, number, folder, out, keep)
-        for owner, (_, sources) in zip(owners, items, strict=True)
-    ]
-    witnesses = [claim.path.with_suffix(".private.json") for claim in claims] if keep else None
-    if hub:
-        proofs = [_prove_afar(hub, manifest, claim, number) for claim in claims]
-    else:
-        proofs = prove_all(manifest, [(claim.key, claim.x) for claim in claims], witnesses)
-    for claim, proof in zip(claims, proofs, strict=True):
-        _save(manifest, claim, proof, bars=kind == "Clan" and not batch)
-    if witnesses:
-        click.echo(f"kept, for nobody else: {', '.join(map(str, witnesses))}")
+            raise click.UsageError("--batch excludes --account, --out and single inputs.")
+        return _read_batch(batch)
+    if not account:
+        raise click.UsageError("Name the account of the proof with --account, or give --batch.")
+    return [(account, given)]
 
 
 def _read_batch(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """The account and the source of each line, as the options of the same names would give them."""
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file, restkey="", strict=True))
@@ -137,46 +128,25 @@ def _read_batch(path: Path) -> list[tuple[str, dict[str, Any]]]:
             items.append((account, {name: int(value)}))
         else:
             raise click.UsageError(
-                f"Line {line} of {path} has test-image {value!r}: a number from 0 to 9999 is."
+                f"Line {line} of {path} has test-image {value!r}: give a number from 0 to 9999."
             )
     if not items:
-        raise click.UsageError(f"{path} has no line below its head, such as `account,image`.")
+        raise click.UsageError(f"{path} has no line below its header, such as `account,image`.")
     return items
 
 
-def _check_source(circuit: str, given: dict) -> None:
-    """One source, and one that the circuit takes."""
+def _check_source(circuit: str, given: dict[str, Any]) -> None:
+    """Require one source, of the medium that the circuit takes."""
     if len(given) != 1:
         raise click.UsageError("Give one of --image, --test-image, --clip and --input.")
-    if "clip" in given and circuit not in HEARS:
-        raise click.UsageError(f"{circuit} hears no recordings: give --circuit voice.")
-    if ("image" in given or "test-image" in given) and circuit not in READS:
-        other = "--clip FILE" if circuit in HEARS else "--input FILE.npy"
-        raise click.UsageError(f"{circuit} is no digit reader of this project: give {other}.")
+    if "clip" in given:
+        view_of(circuit, "clip")
+    elif "input" not in given:
+        view_of(circuit, "drawing")
 
 
-def _claim(
-    manifest: Manifest,
-    contract,
-    owner: str,
-    given: dict,
-    number: int | None,
-    folder: Path,
-    out: Path | None,
-    keep: bool,
-) -> Claim:
-    """Reads an input, and asks the contract which key makes a proof of it the owner's."""
-    circuit = manifest["circuit"]
-    x = _input(circuit, given, folder if keep else None)
-    if number is None:
-        return Claim(owner, contract.keyOf(owner), x, out or folder / f"{circuit}-{owner}.json")
-    _announce(manifest, contract, number, owner, x)
-    path = out or folder / f"{circuit}-{number}-{owner}.json"
-    return Claim(owner, contract.keyOf(owner, number), x, path)
-
-
-def _input(circuit: str, given: dict, folder: Path | None) -> np.ndarray:
-    """The circuit's input, shown where people would look at it; a picture goes to the folder."""
+def _read_input(circuit: str, given: dict[str, Any], folder: Path | None) -> np.ndarray:
+    """Read the circuit's input and show it; a recording's picture goes to the folder."""
     ((name, value),) = given.items()
     if name == "input":
         if (x := arrays.read(value).get("x")) is None:
@@ -190,34 +160,51 @@ def _input(circuit: str, given: dict, folder: Path | None) -> np.ndarray:
         pixels = mnist.drawings("test")[value]
         click.echo(f"test image {value}, labelled {mnist.labels('test')[value]}:")
     click.echo(drawing.as_text(pixels))
-    return READS[circuit](pixels)
+    return view_of(circuit, "drawing")(pixels)
 
 
 def _hear(circuit: str, clip: Path, folder: Path | None) -> np.ndarray:
-    """What the model hears of a recording, whose spectrogram is drawn for the singer alone."""
     from models.data import picture, sound
 
     samples = sound.read(clip)
     if folder:
         path = folder / f"{clip.stem}.private.png"
-        picture.spectrograms({clip.name: sound.decibels(samples)}, path)
-        click.echo(f"its spectrogram, which is as private as the recording: {path}")
-    return HEARS[circuit](samples)
+        with whole(path, mode=0o600) as partial:
+            picture.spectrograms({clip.name: sound.decibels(samples)}).save(partial, "PNG")
+        click.echo(f"spectrogram, as private as the recording: {path}")
+    return view_of(circuit, "clip")(samples)
 
 
-def _announce(manifest: Manifest, judge, number: int, singer: str, x: np.ndarray) -> None:
-    """Says the score, and stops where it would not be rewarded."""
-    offer = judge.roundOf(number)
-    score = score_from(int(answer(manifest, x)[0]), manifest["output_scale"])
-    click.echo(
-        f"the judge's score is {written(score)}; round {number} pays {exactly(offer.reward)} ether "
-        f"for {exactly(offer.threshold)} or more"
-    )
-    require_winnable(judge, number, singer, score)
+def _preview(
+    application: Application, manifest: Manifest, contract, account, round_number, x, brief: bool
+) -> None:
+    """Show the answer, and refuse to prove what the application would refuse."""
+    outputs = [int(output) for output in answer(manifest, x)]
+    lines = application.lines(outputs, manifest["output_scale"])
+    click.echo("\n".join(lines[-1:] if brief else lines))
+    if terms := application.terms(contract, round_number):
+        click.echo(terms)
+    application.require_open(contract, account, round_number, outputs)
 
 
-def _prove_afar(url: str, manifest: Manifest, claim: Claim, number: int | None) -> Proof:
-    """Has a hub prove a claim, and believes nothing that it says of the proof."""
+def _prove(
+    manifest: Manifest, claims: list[Claim], keep: bool, hub: str | None, command: str
+) -> None:
+    witnesses = [claim.path.with_suffix(".private.json") for claim in claims] if keep else None
+    if hub:
+        proofs = [_prove_by_hub(hub, manifest, claim) for claim in claims]
+    else:
+        proofs = prove_all(manifest, [(claim.key, claim.x) for claim in claims], witnesses)
+    for claim, proof in zip(claims, proofs, strict=True):
+        proof.save(claim.path)
+        click.echo(f"proof for {claim.account}: {claim.path}")
+    if witnesses:
+        click.echo(f"kept, do not share: {', '.join(map(str, witnesses))}")
+    click.echo(f"Next: `{command}`.")
+
+
+def _prove_by_hub(url: str, manifest: Manifest, claim: Claim) -> Proof:
+    """Let a hub prove a claim, and check its proof."""
     hub = Hub(url, os.environ.get("VERDICT_HUB_TOKEN"))
     with tqdm(total=1, desc=f"prove {manifest['circuit']}", leave=False, disable=None) as bar:
 
@@ -229,18 +216,11 @@ def _prove_afar(url: str, manifest: Manifest, claim: Claim, number: int | None) 
                 bar.n = min(progress["elapsed_seconds"] / typical, 0.99)
                 bar.refresh()
 
-        proof = hub.prove(manifest["circuit"], claim.owner, claim.x, number, follow)
+        proof = hub.prove(manifest["circuit"], claim.account, claim.x, claim.round_number, follow)
     if proof.circuit != manifest["circuit"] or proof.key(manifest.layout) != claim.key:
         raise CircuitError(
-            f"The hub at {url} proved something else: its proof is not for {claim.owner} on this "
-            "chain and contract."
+            f"The hub at {url} returned a proof of something else: it is not for {claim.account} "
+            "on this chain and contract."
         )
     verify(manifest, proof)
     return proof
-
-
-def _save(manifest: Manifest, claim: Claim, proof: Proof, bars: bool) -> None:
-    proof.save(claim.path)
-    if bars:
-        click.echo(logits(manifest, proof))
-    click.echo(f"proof for {claim.owner}: {claim.path}")

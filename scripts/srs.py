@@ -2,10 +2,11 @@ from pathlib import Path
 
 import click
 
-from scripts._circuits import ARTIFACTS, ROOT
+from apps.circuits import ARTIFACTS
 from scripts._cli import Command
 from scripts._reports import show
 from zk.audit.findings import Report
+from zk.files import ROOT
 from zk.srs import CEREMONY_URL, KINDS, ensure_srs, srs_path
 
 FOLDER = ARTIFACTS / "srs"
@@ -16,16 +17,19 @@ FOLDER = ARTIFACTS / "srs"
     "--fetch",
     "wanted",
     type=click.IntRange(1, 26),
-    help="The ceremony's, of 2**N rows.",
+    help="Download the ceremony's SRS of 2**N rows.",
     metavar="N",
 )
-@click.option("--mirror", default=CEREMONY_URL, show_default=True, help="Where to fetch it from.")
+@click.option("--mirror", default=CEREMONY_URL, show_default=True, help="Server to download from.")
 @click.option(
-    "--dev", type=click.IntRange(4, 26), help="One made here, for local chains.", metavar="N"
+    "--dev",
+    type=click.IntRange(4, 26),
+    help="Make a dev SRS of 2**N rows, for local chains.",
+    metavar="N",
 )
-@click.option("--verify", is_flag=True, help="Check that each is the powers of one secret.")
+@click.option("--verify", is_flag=True, help="Check that each SRS is the powers of one secret.")
 def cli(wanted: int | None, mirror: str, dev: int | None, verify: bool) -> None:
-    """Show the setups that circuits stand on, fetch the public ceremony's, or make one for tests.
+    """Show the SRS files of circuits, download the public ceremony's, or make one for tests.
 
     \b
     Example:
@@ -38,7 +42,9 @@ def cli(wanted: int | None, mirror: str, dev: int | None, verify: bool) -> None:
         ensure_srs(FOLDER, "insecure-dev", dev)
     found = [(kind, k, path) for kind in KINDS for k, path in _sizes(kind)]
     if not found:
-        click.echo("There is no SRS yet: --fetch one, or let `ape run build` make one for tests.")
+        click.echo(
+            "No SRS yet: download one with --fetch, or let `ape run build` make one for tests."
+        )
     for kind, k, path in found:
         size = path.stat().st_size / 1e6
         click.echo(f"{kind:13}  2**{k:<2} rows  {size:8.1f} MB  {path.relative_to(ROOT)}")
@@ -49,14 +55,14 @@ def cli(wanted: int | None, mirror: str, dev: int | None, verify: bool) -> None:
 
 
 def _sizes(kind) -> list[tuple[int, Path]]:
-    """The SRS of a kind, by size."""
+    """The SRS files of a kind, by size."""
     sizes = [int(path.stem[1:]) for path in (FOLDER / kind).glob("k*.srs")]
     return [(k, srs_path(FOLDER, kind, k)) for k in sorted(sizes)]
 
 
 def _verified(kind: str, k: int, path: Path) -> Report:
-    from zk.audit.setup import audit_setup
+    from zk.audit.srs import audit_srs
 
-    report = audit_setup(path, kind, k)
+    report = audit_srs(path, kind, k)
     show(report)
     return report

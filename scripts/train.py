@@ -4,16 +4,19 @@ import click
 
 from models.data import drawing, sound
 from scripts._cli import Command
+from zk.files import write_whole
 
 DIGITS, VOICES = tuple(drawing.VIEWS), tuple(sound.VIEWS)
 
 
 @click.command(cls=Command)
 @click.argument("name", type=click.Choice(DIGITS + VOICES))
-@click.option("--epochs", type=click.IntRange(min=1), help="Default: the model's own recipe.")
-@click.option("--seed", type=int, help="Default: that of the committed export.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Default: the model's recipe.")
+@click.option("--seed", type=int, help="Default: the seed of the committed export.")
 @click.option("--bad", is_flag=True, help="Stop after one epoch: the impostor of `ape run swap`.")
-@click.option("--data", type=click.Path(path_type=Path), help="Of voices. Default: VOICE_DATA_DIR.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder of voices. Default: VOICE_DATA_DIR."
+)
 def cli(name: str, epochs: int | None, seed: int | None, bad: bool, data: Path | None) -> None:
     """Train a digit reader on MNIST, or a voice judge on recordings; export to models/exports.
 
@@ -25,9 +28,9 @@ def cli(name: str, epochs: int | None, seed: int | None, bad: bool, data: Path |
     if bad and epochs:
         raise click.UsageError("--bad means one epoch: leave --epochs out.")
     if name in VOICES and bad:
-        raise click.UsageError("--bad is of the digit readers.")
+        raise click.UsageError("--bad applies to digit readers only.")
     if name in DIGITS and data:
-        raise click.UsageError("--data is of the voice judges: digit readers learn from MNIST.")
+        raise click.UsageError("--data applies to voice judges: digit readers learn from MNIST.")
     from models.export import TrainingError
 
     try:
@@ -41,19 +44,27 @@ def cli(name: str, epochs: int | None, seed: int | None, bad: bool, data: Path |
 
 def _train_digits(name: str, epochs: int | None, seed: int | None, bad: bool) -> None:
     from models import digits
+    from models.export import EXPORTS
 
     def report(epoch: int, accuracy: float) -> None:
         click.echo(f"epoch {epoch:3}  accuracy {accuracy:.2%}")
 
-    path, accuracy = digits.train(name, epochs=epochs, seed=seed, bad=bad, report=report)
+    network, accuracy = digits.train(name, epochs=epochs, seed=seed, bad=bad, report=report)
+    path = EXPORTS / f"{name}{'-bad' if bad else ''}.onnx"
+    write_whole(path, network)
     click.echo(f"{name} reads {accuracy:.2%} of 10,000 test images: {path}")
+    click.echo("Next: `ape run build`.")
 
 
 def _train_voice(name: str, epochs: int | None, seed: int | None, data: Path | None) -> None:
     from models import voices
     from models.data.voices import find
+    from models.export import EXPORTS
 
-    path, figures = voices.train(name, find(data), epochs=epochs, seed=seed or 0)
+    network, figures = voices.train(name, find(data), epochs=epochs, seed=seed or 0)
+    path = EXPORTS / f"{name}.onnx"
+    write_whole(path, network)
     for corpus, measured in figures.items():
         click.echo(f"{corpus}, speakers never heard in training: {measured}")
     click.echo(f"{name} is exported: {path}")
+    click.echo("Next: `ape run build --circuit voice`.")

@@ -3,45 +3,58 @@ from pathlib import Path
 
 import click
 
-from scripts._charts import BLUE, GREY, ORANGE, chart, frontier
-from scripts._circuits import ARTIFACTS, CIRCUITS, LIKE, chosen_circuit, for_search, keep
-from scripts._cli import ChainCommand, is_dev
-from scripts._contracts import gas_of
+from apps.circuits import ARTIFACTS, for_search, keep, sources
+from bench.charts import BLUE, GREY, ORANGE, chart, frontier
+from chain.contracts import gas_of
+from chain.network import is_dev
+from scripts._builds import chosen_circuit, own_model_options
+from scripts._cli import ChainCommand
 from zk.errors import CircuitError
-from zk.tuner import GOALS, Finalist, Limits, Outcome, knobs, tune
+from zk.tuning.tuner import GOALS, Finalist, Limits, Outcome, knobs, tune
 from zk.verifier import require_solc
 
 
 @click.command(cls=ChainCommand)
-@click.option("--circuit", "name", type=click.Choice([n for n in CIRCUITS if n not in LIKE]))
-@click.option("--onnx", type=click.Path(path_type=Path), help="A model of your own.")
-@click.option("--data", type=click.Path(path_type=Path), help="Its samples: .npz with x [labels].")
-@click.option("--name", "own_name", help="What to call its circuit.")
-@click.option("--for", "goal", type=click.Choice(GOALS), default="balanced", show_default=True)
+@click.option(
+    "--circuit",
+    "name",
+    type=click.Choice([name for name, source in sources().items() if not source.tuned_as]),
+)
+@own_model_options
+@click.option(
+    "--for",
+    "goal",
+    type=click.Choice(GOALS),
+    default="balanced",
+    show_default=True,
+    help="The cost to minimise.",
+)
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1),
     default=Limits.tolerance,
     show_default=True,
-    help="How much accuracy quantising may lose, as a share of samples.",
+    help="Accuracy that quantising may lose, as a share of samples.",
 )
 @click.option(
     "--max-key",
     type=click.FloatRange(0, min_open=True),
-    default=Limits.key / 1e6,
+    default=Limits.proving_key / 1e6,
     show_default=True,
-    help="The largest proving key, in MB.",
+    help="Largest proving key, in MB.",
 )
 @click.option(
     "--measure",
     type=click.IntRange(1, 50),
     default=4,
     show_default=True,
-    help="How many circuits to build and prove.",
+    help="Number of circuits to build and prove.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the samples.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the choice of samples."
+)
 def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> None:
-    """Find the knobs with which a model is cheapest to prove, and note them for `ape run build`.
+    """Find the knobs that make a model cheapest to prove, and record them for `ape run build`.
 
     \b
     Example:
@@ -53,7 +66,7 @@ def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> 
     require_solc()
     chosen, samples = for_search(chosen_circuit(name, onnx, data, own_name), data, seed)
     started = time.monotonic()
-    limits = Limits(tolerance=tolerance, key=max_key * 1e6)
+    limits = Limits(tolerance=tolerance, proving_key=max_key * 1e6)
     outcome = tune(
         chosen,
         samples,
@@ -70,11 +83,11 @@ def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> 
     click.echo(f"picture: {path}")
     keep(chosen.name, outcome.winner.candidate.run_args)
     click.echo(f"{chosen.name} is tuned: {knobs(outcome.winner.candidate.run_args)}")
-    click.echo("`ape run build` builds it so.")
+    click.echo("Next: `ape run build` with the same circuit.")
 
 
 def _table(outcome: Outcome) -> None:
-    """What was measured, and how far that is from what was predicted."""
+    """Print the measured costs, and how far the predictions were off."""
     pace = outcome.pace
     click.echo(
         "   rows columns     cells  seconds        gas   key MB   proof  verifier    lost  knobs"
@@ -84,16 +97,16 @@ def _table(outcome: Outcome) -> None:
         mark = "*" if finalist is outcome.winner else " "
         click.echo(
             f"{mark} 2**{shape.logrows:<2} {shape.columns:7} {finalist.cells:9,} "
-            f"{cost.seconds:8.2f} {cost.gas:10,.0f} {cost.key / 1e6:8.1f} {cost.proof:7,.0f} "
-            f"{cost.code:9,.0f} {finalist.loss:7.2%}  {knobs(args)}"
+            f"{cost.seconds:8.2f} {cost.gas:10,.0f} {cost.proving_key / 1e6:8.1f} "
+            f"{cost.proof:7,.0f} {cost.code:9,.0f} {finalist.loss:7.2%}  {knobs(args)}"
         )
     off = ", ".join(
         f"{name} {max(_off(f, name, pace) for f in outcome.finalists):.1%}"
-        for name in ("seconds", "gas", "key", "proof", "code")
+        for name in ("seconds", "gas", "proving_key", "proof", "code")
     )
     click.echo(
-        f"the predictions were off by at most: {off} (seconds take {pace:.2f} times as long here "
-        "as where the cost model was measured, which is allowed for)"
+        f"the predictions were off by at most: {off} (proving takes {pace:.2f} times as long here "
+        "as on the machine of the cost model, which is corrected for)"
     )
 
 
@@ -103,7 +116,7 @@ def _off(finalist: Finalist, name: str, pace: float) -> float:
 
 
 def _picture(outcome: Outcome, name: str, path: Path) -> None:
-    """Time against gas: what was predicted, what was measured, and which nothing beats."""
+    """Plot time against gas: predictions, measurements and their frontier."""
     points = {f.candidate.run_args: (f.cost.seconds, f.cost.gas) for f in outcome.finalists}
     with chart(path) as axes:
         predicted = {

@@ -3,21 +3,23 @@ from pathlib import Path
 
 import click
 
-from scripts._circuits import ROOT
 from scripts._cli import Command
+from zk.files import ROOT, whole
 
 
 @click.command(cls=Command)
-@click.option("--data", type=click.Path(path_type=Path), help="Default: VOICE_DATA_DIR.")
-@click.option("--synthetic", is_flag=True, help="The corpus that espeak-ng speaks on this machine.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder. Default: VOICE_DATA_DIR.")
+@click.option(
+    "--synthetic", is_flag=True, help="Use the corpus that espeak-ng speaks on this machine."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=ROOT / "artifacts" / "voices.png",
-    help="Of the picture. Default: artifacts/voices.png.",
+    help="Picture. Default: artifacts/voices.png.",
 )
 def cli(data: Path | None, synthetic: bool, out: Path) -> None:
-    """Report which recordings of which emotions and speakers there are; draw one of each emotion.
+    """Count recordings by corpus, emotion and speaker; draw one of each emotion.
 
     \b
     Example:
@@ -45,7 +47,7 @@ def cli(data: Path | None, synthetic: bool, out: Path) -> None:
             f"{name}{'*' if name in kept else ''} {count}" for name, count in speakers.items()
         )
         click.echo(f"    {len(clips):,} clips of {len(speakers)} speakers: {each}")
-    click.echo("  * kept for testing, never heard in training")
+    click.echo("  * test speakers, never heard in training")
     if found.strange:
         click.echo(f"  {len(found.strange)} files left out:")
         for path, reason in found.strange.items():
@@ -55,5 +57,6 @@ def cli(data: Path | None, synthetic: bool, out: Path) -> None:
         if chosen := next((clip for clip in found.clips if clip.emotion == emotion), None):
             title = f"{emotion}: {chosen.score:.2f}, {chosen.corpus}, {chosen.path.name}"
             panels[title] = sound.decibels(sound.read(chosen.path))
-    picture.spectrograms(panels, out)
-    click.echo(f"  one spectrogram an emotion: {out}")
+    with whole(out) as partial:
+        picture.spectrograms(panels).save(partial, "PNG")
+    click.echo(f"  one spectrogram per emotion: {out}")

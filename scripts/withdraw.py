@@ -1,31 +1,34 @@
 import click
 
-from scripts import _deployments
-from scripts._cli import ChainCommand, signer
-from scripts._voice import exactly
+from apps.voice import application, exactly
+from chain.accounts import signer
+from scripts._cli import ChainCommand
 from zk.errors import CircuitError
 
 
 @click.command(cls=ChainCommand)
 @click.option(
-    "--round", "number", type=click.IntRange(min=0), help="Of a sponsor: take back first."
+    "--round",
+    "number",
+    type=click.IntRange(min=0),
+    help="As a sponsor, first take back this round's unclaimed rewards.",
 )
 @click.option("--circuit", default="voice", show_default=True)
-@click.option("--account", help="Whose credit; on a dev network test account 0.")
+@click.option("--account", help="Account to pay out; on a dev network test account 0.")
 def cli(number: int | None, circuit: str, account: str | None) -> None:
-    """Withdraw what VoiceJudge owes an account; a sponsor first takes back what nobody won.
+    """Withdraw an account's credit; a sponsor can first take back unclaimed rewards.
 
     \b
     Example:
         ape run withdraw --account 1 --network ethereum:local
         ape run withdraw --round 0 --account 0 --network ethereum:local
     """
-    judge = _deployments.contract(circuit, "VoiceJudge")
-    owner = signer(account)
+    contract = application.contract_of(circuit)
+    sender = signer(account)
     if number is not None:
-        judge.takeBack(number, sender=owner)
-    credit = judge.creditOf(owner)
+        contract.takeBack(number, sender=sender)
+    credit = contract.creditOf(sender)
     if not credit:
-        raise CircuitError(f"{judge.address} owes {owner.address} nothing.")
-    judge.withdraw(sender=owner)
-    click.echo(f"{exactly(credit)} ether for {owner.address}")
+        raise CircuitError(f"{sender.address} has no credit at {contract.address} to withdraw.")
+    contract.withdraw(sender=sender)
+    click.echo(f"{exactly(credit)} ether for {sender.address}")

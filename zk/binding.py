@@ -20,7 +20,7 @@ class KeyLayout:
     """How a key is cut into little-endian limbs that the circuit carries exactly."""
 
     limbs: int
-    bits: int
+    limb_bits: int
 
     @classmethod
     def within(cls, value_range: int) -> "KeyLayout":
@@ -28,7 +28,15 @@ class KeyLayout:
         bits = min(MAX_LIMB_BITS, value_range.bit_length() - 1)
         if bits < 1:
             raise CircuitError(f"No key fits a circuit with a value range of {value_range}.")
-        return cls(limbs=-(-KEY_BITS // bits), bits=bits)
+        return cls(limbs=-(-KEY_BITS // bits), limb_bits=bits)
+
+    @classmethod
+    def from_json(cls, content: dict[str, int]) -> "KeyLayout":
+        """Read a layout from a manifest."""
+        return cls(limbs=content["limbs"], limb_bits=content["bits"])
+
+    def as_json(self) -> dict[str, int]:
+        return {"limbs": self.limbs, "bits": self.limb_bits}
 
     @property
     def widest(self) -> list[int]:
@@ -38,10 +46,10 @@ class KeyLayout:
     def split(self, key: int) -> list[int]:
         if not 0 <= key < 2**KEY_BITS:
             raise CircuitError(f"A key is a whole number below 2**{KEY_BITS}, not {key}.")
-        return [key >> (i * self.bits) & (2**self.bits - 1) for i in range(self.limbs)]
+        return [key >> (i * self.limb_bits) & (2**self.limb_bits - 1) for i in range(self.limbs)]
 
     def join(self, limbs: list[int]) -> int:
-        return sum(limb << (i * self.bits) for i, limb in enumerate(limbs))
+        return sum(limb << (i * self.limb_bits) for i, limb in enumerate(limbs))
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,11 @@ class Model:
     @property
     def operators(self) -> str:
         return ", ".join(sorted({node.op_type for node in self.proto.graph.node}))
+
+    @property
+    def translating(self) -> str:
+        """The task of laying this model out, for the errors of `zk.ezkl`."""
+        return f"translate {self.path} (operators: {self.operators})"
 
 
 def bind(

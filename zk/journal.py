@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from zk.manifest import digest, read_whole, write_whole
+from zk.files import digest, read_json, write_whole
 
 
 class Journal:
@@ -13,7 +13,7 @@ class Journal:
 
     def __init__(self, path: Path, about: Any) -> None:
         self._path, self._about = path, digest(about)
-        content = read_whole(path)
+        content = read_json(path)
         self._known = content["known"] if content.get("about") == self._about else {}
 
     def once(self, question: list[Any], answer: Callable[[], Any]) -> Any:

@@ -1,45 +1,19 @@
 """The manifest: the one record of a build, and what decides whether a build can be reused."""
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from zk.binding import KeyLayout
 from zk.errors import CircuitError
+from zk.ezkl import VERSION
+from zk.files import digest, read_json, sha256, write_json, write_whole
 
 FORMAT = 2  # of the steps in a manifest; those of another format are done again
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digest(value: Any) -> str:
-    """The hash of anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Writes a file beside its place and renames it, so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(content)
-        partial.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-    finally:
-        with suppress(OSError):  # the folder may be read-only
-            partial.unlink(missing_ok=True)
 
 
 class Record:
@@ -57,8 +31,8 @@ class Record:
         self._staging = folder / ".staging"
         self._progress = self._staging / "steps.json"
         self._settle()
-        self._finished = read_whole(self._path).get("steps", {})
-        self._staged = read_whole(self._progress).get("steps", {})
+        self._finished = read_json(self._path).get("steps", {})
+        self._staged = read_json(self._progress).get("steps", {})
         self._steps: dict[str, dict[str, Any]] = {}
         self._new: dict[str, Path] = {}
 
@@ -73,7 +47,7 @@ class Record:
 
         Gives the facts that `make` returned, now or back then.
         """
-        key = digest([FORMAT, name, version("ezkl"), inputs])
+        key = digest([FORMAT, name, VERSION, inputs])
         final = {label: self.files[label] for label in labels}
         staged = {label: self._staging / path.name for label, path in final.items()}
         if _intact(self._finished.get(name), key, final):
@@ -102,14 +76,14 @@ class Record:
             for label, path in self.files.items()
         }
         content = {**summary, "files": entries, "steps": self._steps}
-        if self._new or content != read_whole(self._path):
-            write_whole(self._staging / self._path.name, json.dumps(content, indent=2) + "\n")
+        if self._new or content != read_json(self._path):
+            write_json(self._staging / self._path.name, content)
             self._settle()
 
     def _settle(self) -> None:
         """Moves a complete build out of staging; what a kill interrupts, the next run finishes."""
         manifest = self._staging / self._path.name
-        for entry in read_whole(manifest).get("files", {}).values():
+        for entry in read_json(manifest).get("files", {}).values():
             final = self._path.parent / entry["path"]
             staged = self._staging / final.name
             if staged.is_file() and sha256(staged) == entry["sha256"]:
@@ -141,27 +115,6 @@ class Record:
         return next(s["files"][label] for s in self._steps.values() if label in s["files"])
 
 
-@contextmanager
-def locked(folder: Path, busy: str | None = None) -> Iterator[None]:
-    """Lets one process at a time work on a folder; others wait, or are refused for being `busy`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError as error:
-            raise CircuitError(busy) from error
-        yield
-
-
-def read_whole(path: Path) -> dict[str, Any]:
-    """What `write_whole` left of a JSON object; nothing where there is none or it is damaged."""
-    try:
-        content = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _intact(step: dict[str, Any] | None, key: str, files: dict[str, Path]) -> bool:
     """Whether a step was done with this key, and its files are still what they were."""
     return (
@@ -183,10 +136,10 @@ class Manifest:
         self.again = f"build {folder.name} again with `ape run build`"
         if not path.is_file():
             raise CircuitError(f"The circuit {folder.name} has not been built: {self.again}.")
-        self.content = read_whole(path)
+        self.content = read_json(path)
         if self.content.get("circuit") != folder.name or "versions" not in self.content:
             raise CircuitError(f"{path} is damaged, or not that of {folder.name}: {self.again}.")
-        built, installed = self.content["versions"]["ezkl"], version("ezkl")
+        built, installed = self.content["versions"]["ezkl"], VERSION
         if built != installed:
             raise CircuitError(
                 f"The circuit {folder.name} was built with ezkl {built}, but {installed} is "
@@ -198,7 +151,23 @@ class Manifest:
 
     @property
     def layout(self) -> KeyLayout:
-        return KeyLayout(**self["key"])
+        return KeyLayout.from_json(self["key"])
+
+    @property
+    def application(self) -> str:
+        """The name of the contract that believes the proofs."""
+        name = self["circuit"]
+        if "application" not in self.content:
+            raise CircuitError(
+                f"The manifest of {name} comes from an older version and names no application: "
+                f"{self.again}, which takes seconds."
+            )
+        if self.content["application"] is None:
+            raise CircuitError(
+                f"{name} was built without an application: build it again with `ape run build "
+                "--onnx … --app NAME`, which takes seconds."
+            )
+        return str(self.content["application"])
 
     def file(self, label: str) -> Path:
         """A file of the build, or its SRS, after its hash was compared with the one on record."""

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from zk.errors import CircuitError, sentences
+from zk.errors import CircuitError
+from zk.ezkl import sentences
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

@@ -1,7 +1,6 @@
 """Proving and verifying: a private input in, a proof that anybody can check out."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -12,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from zk import ezkl
 from zk.binding import KeyLayout
-from zk.errors import CircuitError, InvalidProofError, sentences
-from zk.manifest import Manifest, write_whole
+from zk.errors import CircuitError, InvalidProofError
+from zk.files import whole, write_json
+from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.processes import answer_all
-from zk.witness import FIELD, felt, outputs, signed, witness
+from zk.samples import Array
+from zk.witness import FIELD, signed, witness
 
 FEW = 2  # claims for which it does not pay to start another process
 LARGE_KEY = 1e8  # bytes; proving takes up to five times as much memory
@@ -47,7 +49,7 @@ class Proof:
         }
 
     def save(self, path: Path) -> None:
-        write_whole(path, json.dumps(self.content(), indent=2) + "\n")
+        write_json(path, self.content())
 
     @classmethod
     def load(cls, path: Path) -> "Proof":
@@ -76,22 +78,23 @@ class Proof:
             raise CircuitError(f"{source} is not a proof file ({error!r}).") from error
 
 
-def answer(manifest: Manifest, x: np.ndarray) -> np.ndarray:
+def answer(manifest: Manifest, x: Array) -> Array:
     """What the quantised model answers to `x`, as whole numbers, without a proof."""
     name = manifest["circuit"]
     _check(name, x)
-    with sentences(f"run the input through {name}"):
-        return outputs(witness(manifest.file("compiled"), manifest.layout.widest, x))
+    with ezkl.sentences(f"run the input through {name}"):
+        outputs, _ = witness(manifest.file("compiled"), manifest.layout.widest, x)
+    return outputs
 
 
-def prove(manifest: Manifest, key: int, x: np.ndarray) -> Proof:
+def prove(manifest: Manifest, key: int, x: Array) -> Proof:
     """Proves what the circuit makes of `x`, for the account and domain in `key`."""
     return prove_all(manifest, [(key, x)])[0]
 
 
 def prove_all(
     manifest: Manifest,
-    claims: Sequence[tuple[int, np.ndarray]],
+    claims: Sequence[tuple[int, Array]],
     witnesses: Sequence[Path] | None = None,
 ) -> list[Proof]:
     """Proves claims, each a key and an input; the artifacts are checked once for all of them.
@@ -112,42 +115,29 @@ def prove_all(
 
 
 def _prove(
-    name: str, files: dict[str, str], claim: tuple[list[int], np.ndarray, Path | None]
+    name: str, files: dict[str, Path], claim: tuple[list[int], Array, Path | None]
 ) -> Proof:
-    import ezkl
-
     limbs, x, kept = claim
     with private_folder() as folder:
         run, out = folder / "witness.json", folder / "proof.json"
-        witness(Path(files["compiled"]), limbs, x, run)
+        witness(files["compiled"], limbs, x, run)
         if kept:
-            _keep(run, kept)
-        ezkl.prove(str(run), files["compiled"], files["pk"], str(out), files["srs"])
+            with whole(kept) as partial:
+                shutil.copy(run, partial)  # with its permissions: for this user alone
+        ezkl.prove(run, files["compiled"], files["pk"], files["srs"], out)
         # `prove` does not check the constraints, `verify` does.
         _verify(out, files, name)
-        return parse(name, json.loads(out.read_text()))
+        return Proof(name, *ezkl.read_proof(out))
 
 
-def prove_with(name: str, files: dict[str, str], limbs: list[int], x: np.ndarray) -> Proof:
+def prove_with(name: str, files: dict[str, str], limbs: list[int], x: Array) -> Proof:
     """Proves with files whose hashes were compared already, wherever they lie."""
-    with sentences(f"prove {name}"):
-        return _prove(name, files, (limbs, x, None))
+    with ezkl.sentences(f"prove {name}"):
+        paths = {label: Path(file) for label, file in files.items()}
+        return _prove(name, paths, (limbs, x, None))
 
 
-def _keep(run: Path, path: Path) -> None:
-    """Copies a witness to where it is kept, whole or not at all, and for this user alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.copy(run, partial)
-    partial.replace(path)
-
-
-def parse(name: str, made: dict[str, Any]) -> Proof:
-    """A proof from the content of ezkl's own file."""
-    return Proof(name, bytes(made["proof"]), [felt(value) for value in made["instances"][0]])
-
-
-def _check(name: str, x: np.ndarray) -> None:
+def _check(name: str, x: Array) -> None:
     if not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
         raise CircuitError(f"The input of {name} holds more than finite numbers.")
 
@@ -167,31 +157,15 @@ def verify(manifest: Manifest, proof: Proof) -> None:
             )
     with private_folder() as folder:
         path = folder / "proof.json"
-        path.write_text(json.dumps(_snark(proof)))
-        with sentences(f"accept the proof under the key of {name}", InvalidProofError):
+        ezkl.write_proof(path, proof.proof, proof.instances)
+        with ezkl.sentences(f"accept the proof under the key of {name}", InvalidProofError):
             _verify(path, files, name)
 
 
-def _verify(path: Path, files: dict[str, str], name: str) -> None:
-    import ezkl
-
-    if not ezkl.verify(str(path), files["settings"], files["vk"], files["srs"]):
+def _verify(path: Path, files: dict[str, Path], name: str) -> None:
+    if not ezkl.verify(path, files["settings"], files["vk"], files["srs"]):
         raise InvalidProofError(f"The proof is not valid under the key of {name}.")
 
 
-def _files(manifest: Manifest, *labels: str) -> dict[str, str]:
-    return {label: os.fspath(manifest.file(label)) for label in labels}
-
-
-def _snark(proof: Proof) -> dict[str, Any]:
-    """A proof as ezkl's own files hold it."""
-    return {
-        "protocol": None,
-        "instances": [[i.to_bytes(32, "little").hex() for i in proof.instances]],
-        "proof": list(proof.proof),
-        "hex_proof": "0x" + proof.proof.hex(),
-        "split": None,
-        "pretty_public_inputs": None,
-        "timestamp": None,
-        "version": None,
-    }
+def _files(manifest: Manifest, *labels: str) -> dict[str, Path]:
+    return {label: manifest.file(label) for label in labels}

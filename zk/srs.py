@@ -1,14 +1,14 @@
 """The structured reference string (SRS): which setup a circuit's keys stand on."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
 from tqdm import tqdm
 
-from zk.errors import CircuitError, sentences
-from zk.manifest import locked, sha256
+from zk.errors import CircuitError
+from zk.ezkl import make_srs
+from zk.files import locked, sha256, whole
 
 # ceremony:      the public perpetual powers of tau; nobody knows its secret.
 # insecure-dev:  made on this machine in seconds; whoever made it can forge any proof.
@@ -75,22 +75,11 @@ def ensure_srs(
             if kind == "ceremony":
                 _fetch(path, logrows, mirror)
             else:
-                _make(path, logrows)
+                with whole(path) as partial:
+                    make_srs(partial, logrows)
     if kind == "ceremony":
         _require_hash(path, path, logrows)
     return path
-
-
-def _make(path: Path, logrows: int) -> None:
-    import ezkl
-
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with sentences(f"make a dev SRS of 2**{logrows} rows"):
-            ezkl.gen_srs(str(partial), logrows)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _fetch(path: Path, logrows: int, mirror: str) -> None:

@@ -5,16 +5,17 @@ computes with what lies where a compiler would have put it. Whoever writes calld
 so choose the proof after its challenges, and prove anything. The check makes both places one.
 """
 
-import asyncio
 import hashlib
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zk.errors import CircuitError, sentences
+from zk import ezkl
+from zk.errors import CircuitError
 
 SOLC = "0.8.30"
+LARGEST_CODE = 24_576  # bytes of a contract on chain, by EIP-170
 # Where a compiler puts the bytes of the proof, the first argument of two.
 PROOF_OFFSET = "0x64"
 LENGTH_CHECK = re.compile(r"( *)success := and\(success, eq\(0x[0-9a-f]+, proof\.length\)\)\n")
@@ -27,43 +28,26 @@ SETTINGS = {
 
 
 def write_verifier(
-    contract: str, vk: Path, settings: Path, srs: Path, path: Path
+    verifier_name: str, verification_key: Path, settings: Path, srs: Path, path: Path
 ) -> dict[str, Any]:
-    """Generates the verifier of a verification key; gives the facts of its code."""
-    import ezkl
-
-    abi = path.with_name(f".{contract}.abi.partial")
-
-    async def create() -> None:
-        await ezkl.create_evm_verifier(str(vk), str(settings), str(path), str(abi), str(srs))
-
-    path.unlink(missing_ok=True)
-    try:
-        with sentences(f"write the verifier {contract}"):
-            asyncio.run(create())
-    except CircuitError:
-        # ezkl writes the source first and then looks for a solc of its own, only to make an ABI
-        # that is always the same: the missing ABI is no loss, an incomplete source would be.
-        if not path.is_file() or not path.read_text().rstrip().endswith("}"):
-            raise
-    finally:
-        abi.unlink(missing_ok=True)
-    source = _own(contract, path.read_text())
+    """Write the verifier of a verification key; return the hash and size of its code."""
+    ezkl.write_verifier(verifier_name, verification_key, settings, srs, path)
+    source = _own(verifier_name, path.read_text())
     path.write_text(source)
-    code = without_metadata(runtime_code(contract, source))
+    code = without_metadata(runtime_code(verifier_name, source))
     return {"runtime_sha256": hashlib.sha256(code).hexdigest(), "runtime_bytes": len(code)}
 
 
-def _own(contract: str, source: str) -> str:
+def _own(verifier_name: str, source: str) -> str:
     """The generated source with a name of its own, and a check of where the proof lies."""
-    source, renamed = re.subn(r"\bHalo2Verifier\b", contract, source)
+    source, renamed = re.subn(r"\bHalo2Verifier\b", verifier_name, source)
     check = (
         r"\g<0>\1// The code below reads the proof from its usual place: see that it is there\n"
         rf"\1success := and(success, eq({PROOF_OFFSET}, proof.offset))\n"
     )
     source, checked = LENGTH_CHECK.subn(check, source)
     if not renamed or checked != 1:
-        raise CircuitError(f"ezkl's verifier for {contract} does not look as it used to.")
+        raise CircuitError(f"ezkl's verifier for {verifier_name} does not look as it used to.")
     return source
 
 
@@ -79,20 +63,20 @@ def require_solc() -> None:
 
 
 @cache
-def runtime_code(contract: str, source: str) -> bytes:
+def runtime_code(verifier_name: str, source: str) -> bytes:
     """The code of a verifier on chain."""
     import solcx
     from solcx.exceptions import SolcError
 
     require_solc()
-    sources = {f"{contract}.sol": {"content": source}}
+    sources = {f"{verifier_name}.sol": {"content": source}}
     try:
         compiled = solcx.compile_standard(
             {"language": "Solidity", "sources": sources, "settings": SETTINGS}, solc_version=SOLC
         )
     except SolcError as error:
-        raise CircuitError(f"solc could not compile {contract}: {error.message}") from error
-    deployed = compiled["contracts"][f"{contract}.sol"][contract]["evm"]["deployedBytecode"]
+        raise CircuitError(f"solc could not compile {verifier_name}: {error.message}") from error
+    deployed = compiled["contracts"][f"{verifier_name}.sol"][verifier_name]["evm"]["deployedBytecode"]
     return bytes.fromhex(deployed["object"])
 
 

@@ -1,17 +1,15 @@
 """Running a circuit without proving: what the quantised model answers, and how well."""
 
-import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from zk import ezkl
 from zk.errors import CircuitError
 from zk.processes import answer_all
-
-if TYPE_CHECKING:
-    from zk.circuit import Samples
+from zk.samples import Array, Samples
 
 # The order of BN254's scalar field: instances are whole numbers below it.
 FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
@@ -19,11 +17,6 @@ FIELD = 218882428718392752222464057452572750885483644004160343436982041865758084
 LARGEST = 2**127
 
 FEW = 50  # inputs for which it does not pay to start another process
-
-
-def felt(value: str) -> int:
-    """A field element as ezkl writes it: 32 little-endian bytes in hexadecimal."""
-    return int.from_bytes(bytes.fromhex(value), "little")
 
 
 def signed(instance: int) -> int:
@@ -36,42 +29,29 @@ def signed(instance: int) -> int:
 
 
 def witness(
-    compiled: Path, limbs: list[int], x: np.ndarray, output: Path | None = None
-) -> dict[str, Any]:
-    """Runs one input through the circuit.
+    compiled: Path, limbs: list[int], x: Array, output: Path | None = None
+) -> tuple[Array, tuple[int, int]]:
+    """Return the quantised model's outputs as whole numbers, and the smallest and largest lookup.
 
-    The witness, which holds the input, goes to `output` if that is given. A circuit without a key
-    has no limbs.
+    The witness itself, which contains the private input, goes to `output` if given. A circuit
+    without a key has no limbs.
     """
-    import ezkl
-
     values = np.asarray(x, np.float64).reshape(-1).tolist()
-    data = [limbs, values] if limbs else [values]
-    return ezkl.gen_witness(
-        json.dumps({"input_data": data}), str(compiled), str(output) if output else None
-    )
-
-
-def outputs(run: dict[str, Any]) -> np.ndarray:
-    """The quantised model's outputs in a witness, as whole numbers."""
-    return np.array([signed(felt(value)) for value in run["outputs"][-1]])
+    run = ezkl.run_witness(compiled, [limbs, values] if limbs else [values], output)
+    return np.array([signed(value) for value in run["outputs"]]), run["lookups"]
 
 
 def answers(
-    compiled: Path, limbs: list[int], inputs: np.ndarray, doing: str = "run the test samples"
-) -> tuple[np.ndarray, tuple[int, int]]:
+    compiled: Path, limbs: list[int], inputs: Array, doing: str = "run the test samples"
+) -> tuple[Array, tuple[int, int]]:
     """The quantised model's outputs for each input, and the smallest and largest lookup."""
-    runs = answer_all(partial(_run, compiled, limbs), list(inputs), doing, len(inputs) // FEW)
-    quantised, smallest, largest = zip(*runs, strict=True)
+    runs = answer_all(partial(witness, compiled, limbs), list(inputs), doing, len(inputs) // FEW)
+    quantised, lookups = zip(*runs, strict=True)
+    smallest, largest = zip(*lookups, strict=True)
     return np.stack(quantised), (min(smallest), max(largest))
 
 
-def _run(compiled: Path, limbs: list[int], x: np.ndarray) -> tuple[np.ndarray, int, int]:
-    run = witness(compiled, limbs, x)
-    return outputs(run), int(run["min_lookup_inputs"]), int(run["max_lookup_inputs"])
-
-
-def float_answers(model: Path, inputs: np.ndarray) -> np.ndarray:
+def float_answers(model: Path, inputs: Array) -> Array:
     """What the model answers before it becomes a circuit."""
     import onnxruntime
 
@@ -90,7 +70,7 @@ def float_answers(model: Path, inputs: np.ndarray) -> np.ndarray:
 
 
 def accuracy(
-    model: Path, compiled: Path, samples: "Samples", output_scale: int, limbs: list[int]
+    model: Path, compiled: Path, samples: Samples, output_scale: int, limbs: list[int]
 ) -> dict[str, Any]:
     """Compares the float model with the circuit's witnesses on every test sample."""
     quantised, _ = answers(compiled, limbs, samples.test)
@@ -103,7 +83,7 @@ def accuracy(
     }
 
 
-def compare(floats: np.ndarray, quantised: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+def compare(floats: Array, quantised: Array, labels: Array | None) -> dict[str, Any]:
     """How well the quantised model follows the float one, and both the labels.
 
     `max_error` is the largest difference of an output.
@@ -126,7 +106,7 @@ def loss(measured: dict[str, Any]) -> float:
     return measured["max_error"]
 
 
-def _comparison(floats: np.ndarray, quantised: np.ndarray, labels: np.ndarray | None) -> dict:
+def _comparison(floats: Array, quantised: Array, labels: Array | None) -> dict:
     """How often a classifier chooses right, or how well a single number follows its labels.
 
     The error of a single number is the mean squared one, as a share of what always answering the

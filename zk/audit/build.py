@@ -1,18 +1,17 @@
 """Audits a build by doing it again: every step from the model to the verifier's code."""
 
-import json
 from pathlib import Path
-from typing import Any
 
+from zk import ezkl
 from zk.audit.findings import Finding, Report, Severity
-from zk.audit.setup import audit_setup
+from zk.audit.srs import audit_srs
 from zk.binding import Model, bind, read_model
-from zk.circuit import RunArgs, compile_circuit, make_keys, write_settings
+from zk.circuit import RunArgs
 from zk.errors import CircuitError
-from zk.manifest import Manifest, sha256
-from zk.verifier import SOLC, runtime_code, without_metadata, write_verifier
+from zk.files import sha256
+from zk.manifest import Manifest
+from zk.verifier import LARGEST_CODE, SOLC, runtime_code, without_metadata, write_verifier
 
-LARGEST_CODE = 24_576  # bytes of a contract, EIP-170
 AGAIN = "Build the circuit again with `ape run build`, and deploy it again."
 
 
@@ -45,9 +44,9 @@ def audit_build(manifest: Manifest, original: Path | None, folder: Path) -> Repo
         _check_binding(report, manifest, model, folder)
         _check_keys(report, manifest, model, folder)
         _check_verifier(report, manifest, folder)
-        setup = audit_setup(manifest.file("srs"), manifest["srs"]["kind"], manifest["logrows"])
-        report.passed += setup.passed
-        report.findings += setup.findings
+        srs = audit_srs(manifest.file("srs"), manifest["srs"]["kind"], manifest["logrows"])
+        report.passed += srs.passed
+        report.findings += srs.findings
     return report
 
 
@@ -98,21 +97,26 @@ def _check_keys(report: Report, manifest: Manifest, model: Model, folder: Path) 
     args, settings = RunArgs(**manifest["run_args"]), folder / "settings.json"
     lookups = tuple(manifest["lookup_range"])
     bound = manifest.file("bound")
-    found = write_settings(
-        model, bound, settings, args, lookup_range=lookups, logrows=manifest["logrows"]
+    found = ezkl.write_settings(
+        bound,
+        settings,
+        args,
+        model.translating,
+        lookup_range=lookups,
+        logrows=manifest["logrows"],
     )
-    recorded = json.loads(manifest.file("settings").read_text())
+    recorded = ezkl.Settings(manifest.file("settings"))
     _check(
         report,
-        _ordered(found) == _ordered(recorded),
+        found.comparable == recorded.comparable,
         "the settings follow from the bound model and the knobs",
         "settings-differ",
         "The settings are not those that ezkl gives for this model and these knobs.",
     )
     # ezkl writes the same circuit in other bytes every time; its keys are the same.
     compiled, vk = folder / "circuit.compiled", folder / "vk.key"
-    compile_circuit(bound, manifest.file("settings"), compiled)
-    make_keys(compiled, manifest.file("srs"), vk, folder / "pk.key")
+    ezkl.compile_circuit(bound, manifest.file("settings"), compiled)
+    ezkl.make_keys(compiled, manifest.file("srs"), vk, folder / "pk.key")
     _check(
         report,
         sha256(vk) == sha256(manifest.file("vk")),
@@ -145,14 +149,6 @@ def _check_verifier(report: Report, manifest: Manifest, folder: Path) -> None:
         "code-size",
         f"Its code has {len(code):,} bytes, more than a contract may have.",
     )
-
-
-def _ordered(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings without what differs from time to time."""
-    content = {name: value for name, value in settings.items() if name != "timestamp"}
-    for name in ("required_range_checks", "required_lookups"):
-        content[name] = sorted(content[name], key=json.dumps)
-    return content
 
 
 def _check(

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from zk import ezkl
 from zk.binding import KeyLayout, Model, bind
-from zk.circuit import LOOKUP_MARGIN, RunArgs, compile_circuit, fewest_logrows, write_settings
-from zk.costs import RESERVED_ROWS, Cost, CostModel, Shape, product_cells
+from zk.build import LOOKUP_MARGIN
+from zk.circuit import RunArgs, Shape
+from zk.tuning.costs import Cost, CostModel
 from zk.witness import answers
 
 # Where ezkl rescales depends on the ratio of input and parameter scale alone, so a layout at the
@@ -58,16 +60,16 @@ def candidates(model: Model, inputs: np.ndarray, folder: Path, once: Once) -> It
     if any(tables for *_, tables in layouts):
         largest = once(["largest lookup"], partial(_largest_lookup, model, inputs, folder))
     for reference, rows, products, tables in layouts:
-        fewest = (rows + RESERVED_ROWS - 1).bit_length()
+        fewest = (rows + ezkl.RESERVED_ROWS - 1).bit_length()
         for logrows in (fewest, fewest + 1):
-            usable = 2**logrows - RESERVED_ROWS
+            usable = ezkl.usable_rows(logrows)
             base = usable if reference.decomp_legs == 1 else min(LARGEST_BASE, usable)
             args = replace(reference, decomp_base=base)
             if _limbs(args) != _limbs(reference):
                 rows, *_ = layout(args)  # a key of more limbs takes more rows
             if rows > usable:
                 continue
-            if fewest_logrows(rows, args) != logrows:
+            if ezkl.fewest_logrows(rows, args) != logrows:
                 args = replace(args, logrows=logrows)
             for scale in PARAM_SCALES:
                 finest = max(tables, default=0) * scale / REFERENCE_SCALE
@@ -121,13 +123,10 @@ def _grid(model: Model, inputs: np.ndarray) -> list[RunArgs]:
 
 def _layout(model: Model, args: RunArgs, folder: Path) -> tuple[int, int, list[float]]:
     """Its rows, the cells for products of matrices, and the scale of each lookup table."""
-    settings = write_settings(model, bound(model, args, folder), folder / "settings.json", args)
-    tables = [
-        math.log2(parameters.get("scale", 1)) if isinstance(parameters, dict) else 0.0
-        for operation in settings["required_lookups"]
-        for parameters in (operation.values() if isinstance(operation, dict) else [None])
-    ]
-    return settings["num_rows"], product_cells(settings), tables
+    settings = ezkl.write_settings(
+        bound(model, args, folder), folder / "settings.json", args, model.translating
+    )
+    return settings.rows, settings.product_cells, settings.lookup_scales
 
 
 def _largest_lookup(model: Model, inputs: np.ndarray, folder: Path) -> float:
@@ -135,6 +134,6 @@ def _largest_lookup(model: Model, inputs: np.ndarray, folder: Path) -> float:
     args = RunArgs(input_scale=REFERENCE_SCALE, param_scale=REFERENCE_SCALE)
     grafted, draft = bound(model, args, folder), folder / "draft.compiled"
     _, _, tables = _layout(model, args, folder)
-    compile_circuit(grafted, folder / "settings.json", draft)
+    ezkl.compile_circuit(grafted, folder / "settings.json", draft)
     _, lookups = answers(draft, [0] * _limbs(args), inputs, "run the first samples")
     return max(abs(number) for number in lookups) / 2 ** max(tables, default=0.0)

@@ -1,4 +1,4 @@
-"""How the cost of proving grows with a circuit, and the shapes that the cost model is fitted to."""
+"""The growth of proving cost with the size of a circuit, and the data of the cost model."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,24 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from scripts._circuits import ARTIFACTS
-from scripts._contracts import gas_of
-from zk.circuit import Circuit, RunArgs, Samples
-from zk.costs import Cost, Shape, save
+from apps.circuits import ARTIFACTS
+from chain.contracts import gas_of
+from zk.circuit import Circuit, RunArgs, Shape
 from zk.journal import Journal
-from zk.measure import figures_of
+from zk.samples import Samples
+from zk.tuning.costs import Cost, save
+from zk.tuning.measure import figures_of
 
 ARGS = RunArgs(0, 6, 10, num_inner_cols=1, decomp_base=992, decomp_legs=3)
 SERIES_SIDE, SURVEY_SIDE = 4, 6  # of the square inputs
-# Hidden units that all but fill 2**10 to 2**18 rows, and how many of them --quick measures.
+# Hidden units that almost fill 2**10 to 2**18 rows, and the number that --quick measures.
 HIDDEN = (4, 40, 114, 260, 552, 1138, 2308, 4648, 9330)
 QUICK = 4
 
 
 def series(journal: Journal, quick: bool) -> list[dict[str, Any]]:
-    """Measures circuits of one column that are all but full, from 2**10 cells to 2**18.
+    """Measure almost full circuits of one column, from 2**10 cells to 2**18.
 
-    The quick series measures the smallest, and shows what earlier ones measured of the others.
+    The quick series measures the smallest, and takes the others from earlier runs.
     """
     return [
         _measure(journal, ["dense", hidden], partial(_dense, hidden), SERIES_SIDE, ARGS)
@@ -36,14 +37,14 @@ def series(journal: Journal, quick: bool) -> list[dict[str, Any]]:
 
 
 def exponent(points: list[dict[str, Any]]) -> float:
-    """The power of the cells with which the seconds of proving grow."""
+    """The exponent with which the seconds of proving grow with the cells."""
     cells = np.log([point["cells"] for point in points])
     seconds = np.log([point["prove"] for point in points])
     return float(np.polyfit(cells, seconds, 1)[0])
 
 
 def survey(journal: Journal) -> None:
-    """Measures a small circuit of every shape, for the cost model of `ape run tune`."""
+    """Measure a small circuit of every shape, for the cost model of `ape run tune`."""
     found = []
     for sigmoids in range(3):
         for matrices in (False, True):
@@ -91,7 +92,7 @@ def _convolution(sigmoids: int):
 def _measure(
     journal: Journal, question: list, network: Callable, side: int, args: RunArgs
 ) -> dict[str, Any]:
-    """The figures of an untrained network's circuit, which is not kept."""
+    """Measure an untrained network's circuit; the circuit is not kept."""
     return journal.once([*question, asdict(args)], partial(_figures, network, side, args))
 
 
@@ -102,11 +103,12 @@ def _figures(network: Callable, side: int, args: RunArgs) -> dict[str, Any]:
 
     inputs = np.random.default_rng(0).integers(0, 5, (4, side**2)).astype(np.float32)
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
-        sample = torch.zeros(1, 1, side, side)
+        model = Path(folder, "network.onnx")
+        model.write_bytes(export(network(), torch.zeros(1, 1, side, side)))
         circuit = Circuit(
             name="size",
-            model=export(network(), sample, Path(folder, "network.onnx")),
-            contract="SizeVerifier",
+            model=model,
+            verifier_name="SizeVerifier",
             samples=lambda: Samples(inputs, inputs),
             run_args=args,
         )

@@ -1,21 +1,21 @@
-"""How large a network may be for a circuit of so many rows."""
+"""The largest network that fits a circuit of a given number of rows."""
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from zk import ezkl
 from zk.binding import KeyLayout, bind, read_model
-from zk.circuit import RunArgs, write_settings
-from zk.costs import RESERVED_ROWS
+from zk.circuit import RunArgs
 
 
 def largest(network: Callable, shape: tuple[int, ...], args: RunArgs, logrows: int) -> int:
-    """The most units that fit, where `network` makes an untrained network of so many units."""
+    """The most units that fit; `network` makes an untrained network of a number of units."""
     few, more = 1, 3
     first, second = (_rows(network(units), shape, args) for units in (few, more))
-    each, room = (second - first) / (more - few), 2**logrows - RESERVED_ROWS
+    each, room = (second - first) / (more - few), ezkl.usable_rows(logrows)
     units = few + int((room - first) // each)
-    # Rows grow almost by the same number with each unit.
+    # Each unit takes almost the same number of rows.
     while units > 0 and (excess := _rows(network(units), shape, args) - room) > 0:
         units -= max(1, int(excess // (2 * each)))
     return max(0, units)
@@ -28,7 +28,10 @@ def _rows(network, shape: tuple[int, ...], args: RunArgs) -> int:
 
     with tempfile.TemporaryDirectory(prefix="verdict-") as name:
         folder = Path(name)
-        model = read_model(export(network, torch.zeros(shape), folder / "network.onnx"))
+        path = folder / "network.onnx"
+        path.write_bytes(export(network, torch.zeros(shape)))
+        model = read_model(path)
         bound = folder / "bound.onnx"
         bind(model, KeyLayout.within(args.value_range), folder / "model.onnx", bound)
-        return write_settings(model, bound, folder / "settings.json", args)["num_rows"]
+        settings = folder / "settings.json"
+        return ezkl.write_settings(bound, settings, args, model.translating).rows

@@ -14,7 +14,7 @@ from zk.audit import curve
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.sums import Point, add, weighted_sum
 from zk.errors import CircuitError
-from zk.manifest import sha256
+from zk.files import sha256
 from zk.srs import CEREMONY_SHA256
 from zk.witness import FIELD
 
@@ -25,7 +25,7 @@ AGAIN = "Remove the file, and fetch or make it again with `ape run srs`."
 
 
 @dataclass(frozen=True)
-class Setup:
+class Srs:
     """The content of an SRS."""
 
     logrows: int
@@ -35,7 +35,7 @@ class Setup:
     secret: curve.Point2  # the secret times the generator
 
     @classmethod
-    def read(cls, path: Path) -> "Setup":
+    def read(cls, path: Path) -> "Srs":
         content = path.read_bytes()
         logrows = int.from_bytes(content[:4], "little")
         if logrows > 28 or len(content) != size_of(logrows):
@@ -61,18 +61,18 @@ def size_of(logrows: int) -> int:
     return 4 + 2 * 2**logrows * 2 * BYTES + 2 * 4 * BYTES
 
 
-def audit_setup(path: Path, kind: str, logrows: int) -> Report:
+def audit_srs(path: Path, kind: str, logrows: int) -> Report:
     """Whether an SRS is of its kind and size, and consistent."""
     report = Report(str(path), {"kind": kind})
-    setup = Setup.read(path)
+    srs = Srs.read(path)
     found = sha256(path)
-    report.facts |= {"logrows": setup.logrows, "sha256": found}
+    report.facts |= {"logrows": srs.logrows, "sha256": found}
     _check(
         report,
-        setup.logrows == logrows,
+        srs.logrows == logrows,
         f"it has 2**{logrows} rows, as many as the circuit",
         "srs-size",
-        f"It has 2**{setup.logrows} rows, the circuit 2**{logrows}.",
+        f"It has 2**{srs.logrows} rows, the circuit 2**{logrows}.",
     )
     if kind == "ceremony":
         _check(
@@ -84,58 +84,58 @@ def audit_setup(path: Path, kind: str, logrows: int) -> Report:
         )
         _check(
             report,
-            setup.secret in (curve.CEREMONY, curve.negated(curve.CEREMONY)),
+            srs.secret in (curve.CEREMONY, curve.negated(curve.CEREMONY)),
             "its secret is that of the perpetual powers of tau",
             "srs-secret",
             "Its secret is not that of the perpetual powers of tau.",
         )
-    _check_points(report, setup)
+    _check_points(report, srs)
     return report
 
 
-def _check_points(report: Report, setup: Setup) -> None:
+def _check_points(report: Report, srs: Srs) -> None:
     field = curve.BASE_FIELD
     stray = [
         place
-        for place, point in enumerate([*setup.powers, *setup.lagrange])
+        for place, point in enumerate([*srs.powers, *srs.lagrange])
         if point is None or (point[1] ** 2 - point[0] ** 3 - 3) % field
     ]
     on_curve = _check(
         report,
-        not stray and setup.powers[0] == (1, 2),
+        not stray and srs.powers[0] == (1, 2),
         "its points lie on the curve, and begin with the base point",
         "srs-points",
         f"{len(stray)} of its points lie off the curve, or the first is not the base point.",
     )
     second = _check(
         report,
-        setup.generator == curve.GENERATOR and curve.in_g2(setup.secret),
+        srs.generator == curve.GENERATOR and curve.in_g2(srs.secret),
         "its points of the second group are the generator and another",
         "srs-second-group",
         "Its points of the second group are not the generator and another of the same order.",
     )
     if on_curve and second:
-        _check_powers(report, setup)
+        _check_powers(report, srs)
 
 
-def _check_powers(report: Report, setup: Setup) -> None:
-    rows, numbers = 2**setup.logrows, random.SystemRandom()
+def _check_powers(report: Report, srs: Srs) -> None:
+    rows, numbers = 2**srs.logrows, random.SystemRandom()
     weights = [numbers.getrandbits(WEIGHT_BITS) for _ in range(rows)]
     with tqdm(total=3, desc="verifying the SRS", leave=False, disable=None) as bar:
-        last = weighted_sum(setup.powers[-1:], weights[-1:], WEIGHT_BITS)
-        lower = weighted_sum(setup.powers[:-1], weights[:-1], WEIGHT_BITS)
+        last = weighted_sum(srs.powers[-1:], weights[-1:], WEIGHT_BITS)
+        lower = weighted_sum(srs.powers[:-1], weights[:-1], WEIGHT_BITS)
         bar.update()
-        upper = weighted_sum(setup.powers[1:], weights[:-1], WEIGHT_BITS)
+        upper = weighted_sum(srs.powers[1:], weights[:-1], WEIGHT_BITS)
         bar.update()
         _check(
             report,
-            curve.same_ratio(lower, upper, setup.secret),
+            curve.same_ratio(lower, upper, srs.secret),
             "they are the powers of one secret, that of the second group",
             "srs-powers",
             "Its points are not the powers of the secret that its second group has.",
         )
-        values = _evaluated(weights, pow(curve.ROOT, 2 ** (28 - setup.logrows), FIELD))
-        same = weighted_sum(setup.lagrange, values, FIELD.bit_length()) == add(lower, last)
+        values = _evaluated(weights, pow(curve.ROOT, 2 ** (28 - srs.logrows), FIELD))
+        same = weighted_sum(srs.lagrange, values, FIELD.bit_length()) == add(lower, last)
         bar.update()
     _check(
         report,

@@ -14,11 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from zk.circuit import Circuit, build
-from zk.costs import Cost
-from zk.errors import CircuitError, InvalidProofError, sentences
+from zk import ezkl
+from zk.build import build
+from zk.circuit import Circuit
+from zk.errors import CircuitError, InvalidProofError
 from zk.private import private_folder
-from zk.proof import Proof, parse
+from zk.proof import Proof
+from zk.tuning.costs import Cost
 from zk.witness import loss
 
 PATIENCE = 4.0  # seconds; a proof that takes longer is not repeated to be measured warm
@@ -46,7 +48,7 @@ def measure(name: str, files: dict[str, Path], data: list[list]) -> Measured:
     `files` are a circuit's `compiled`, `pk`, `vk`, `settings` and `srs`.
     """
     found = _in_child(name, _prove, files, data=data)
-    return Measured(**{**found, "proof": parse(name, found["proof"])})
+    return Measured(**{**found, "proof": Proof.of(found["proof"], name)})
 
 
 def typical(proofs: list[Measured]) -> Measured:
@@ -82,10 +84,10 @@ def figures_of(
     data = [manifest.layout.widest, x]
     found = typical([measure(circuit.name, files, data) for _ in range(3)])
     cost = Cost(
-        key=manifest["files"]["pk"]["bytes"],
+        proving_key=manifest["files"]["pk"]["bytes"],
         proof=len(found.proof.proof),
         code=manifest["verifier"]["runtime_bytes"],
-        gas=gas(circuit.contract, manifest.file("verifier"), found.proof),
+        gas=gas(circuit.verifier_name, manifest.file("verifier"), found.proof),
         seconds=found.seconds,
     )
     figures = {
@@ -104,11 +106,11 @@ def figures_of(
 def _in_child(name: str, task: Callable, files: dict[str, Path], **more: Any) -> Any:
     paths = {label: os.fspath(path) for label, path in files.items()}
     child = subprocess.run(
-        [sys.executable, "-m", "zk.measure", task.__name__],
+        [sys.executable, "-m", "zk.tuning.measure", task.__name__],
         input=json.dumps({"name": name, "files": paths, **more}),
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     if child.returncode:
         reason = child.stderr.strip().split("\n")[-1] or f"exit code {child.returncode}"
@@ -117,39 +119,35 @@ def _in_child(name: str, task: Callable, files: dict[str, Path], **more: Any) ->
 
 
 def _setup(name: str, files: dict[str, str]) -> float:
-    import ezkl
-
     started = time.perf_counter()
-    with sentences(f"make the keys of {name}"):
-        ezkl.setup(files["compiled"], files["vk"], files["pk"], files["srs"])
+    ezkl.make_keys(*(Path(files[label]) for label in ("compiled", "srs", "vk", "pk")))
     return time.perf_counter() - started
 
 
 def _prove(name: str, files: dict[str, str], data: list[list]) -> dict[str, Any]:
-    with private_folder() as folder, sentences(f"prove {name}"):
+    with private_folder() as folder, ezkl.sentences(f"prove {name}"):
         proof = folder / "proof.json"
         seconds = _steps(name, files, data, proof)
         if sum(seconds) < PATIENCE:
             seconds = _steps(name, files, data, proof)
-        made = json.loads(proof.read_text())
+        made = Proof(name, *ezkl.read_proof(proof))
     return {
         **dict(zip(("witness", "prove", "verify"), seconds, strict=True)),
         "memory": _most_memory(),
-        "proof": {"proof": made["proof"], "instances": made["instances"]},
+        "proof": made.content(),
     }
 
 
 def _steps(name: str, files: dict[str, str], data: list[list], proof: Path) -> list[float]:
     """The seconds of the witness, the proof and its verification."""
-    import ezkl
-
-    witness = str(proof.with_name("witness.json"))
+    path = {label: Path(file) for label, file in files.items()}
+    witness = proof.with_name("witness.json")
     moments = [time.perf_counter()]
-    ezkl.gen_witness(json.dumps({"input_data": data}), files["compiled"], witness)
+    ezkl.run_witness(path["compiled"], data, witness)
     moments.append(time.perf_counter())
-    ezkl.prove(witness, files["compiled"], files["pk"], str(proof), files["srs"])
+    ezkl.prove(witness, path["compiled"], path["pk"], path["srs"], proof)
     moments.append(time.perf_counter())
-    if not ezkl.verify(str(proof), files["settings"], files["vk"], files["srs"]):
+    if not ezkl.verify(proof, path["settings"], path["vk"], path["srs"]):
         raise InvalidProofError(f"A proof of {name} is not valid.")
     moments.append(time.perf_counter())
     return [after - before for before, after in pairwise(moments)]

@@ -1,16 +1,18 @@
-"""Pictures of what circuits cost."""
+"""Charts of the costs of circuits."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from zk.files import whole
 
 BLUE, ORANGE, GREY = "#2f6fb3", "#d9722c", "#b8bcc4"
 
 
 @contextmanager
-def chart(path: Path, width: float = 7, height: float = 4.2, columns: int = 1):
-    """Axes to draw on; the picture is saved whole, the same for the same figures."""
+def chart(path: Path, width: float = 7, height: float = 4.2, columns: int = 1) -> Iterator[Any]:
+    """Axes to draw on, saved at the end of the block; the same figures give the same bytes."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -23,19 +25,16 @@ def chart(path: Path, width: float = 7, height: float = 4.2, columns: int = 1):
         one.grid(color="#e6e8ec", linewidth=0.6)
         one.set_axisbelow(True)
     yield axes
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         metadata = {"Date": None} if path.suffix == ".svg" else None
-        figure.savefig(partial, dpi=150, metadata=metadata)
-        partial.replace(path)
+        with whole(path) as partial:
+            figure.savefig(partial, dpi=150, metadata=metadata)
     finally:
-        partial.unlink(missing_ok=True)
         pyplot.close(figure)
 
 
 def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other beats in both directions, from left to right."""
+    """The points that no other point beats in both directions, from left to right."""
     best: list[tuple[float, float]] = []
     for point in sorted(points):
         if not best or point[1] < best[-1][1]:

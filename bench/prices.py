@@ -1,11 +1,11 @@
-"""What gas costs in dollars, at prices that are stated wherever they are used."""
+"""The price of gas in dollars, at rates that are stated wherever they are used."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Price:
-    """Gwei for a unit of gas, dollars for a coin; a rollup pays mainnet for its data, too."""
+    """Gwei per unit of gas and dollars per coin; a rollup also pays mainnet for its data."""
 
     gwei: float
     coin: float

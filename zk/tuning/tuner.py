@@ -10,29 +10,23 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from zk import ezkl
 from zk.binding import KeyLayout, read_model
-from zk.candidates import Candidate, bound, candidates
-from zk.circuit import (
-    Circuit,
-    RunArgs,
-    Samples,
-    check_samples,
-    compile_circuit,
-    digest_of,
-    write_settings,
-)
-from zk.costs import Cost
+from zk.circuit import Circuit, RunArgs
 from zk.errors import CircuitError, RangeError
+from zk.files import digest, locked
 from zk.journal import Journal
-from zk.manifest import digest, locked
-from zk.measure import figures_of
 from zk.proof import Proof
+from zk.samples import Samples, check_samples, digest_of
+from zk.tuning.candidates import Candidate, bound, candidates
+from zk.tuning.costs import Cost
+from zk.tuning.measure import figures_of
+from zk.verifier import LARGEST_CODE
 from zk.witness import answers, compare, float_answers, loss
 
 Goal = Literal["prove", "gas", "balanced"]
@@ -48,8 +42,8 @@ class Limits:
     """What a circuit must keep to."""
 
     tolerance: float = 0.002  # of accuracy lost by quantising, or of error gained
-    key: float = 1e9  # bytes of the proving key
-    code: int = 24_576  # bytes of a contract, EIP-170
+    proving_key: float = 1e9  # bytes
+    code: int = LARGEST_CODE  # bytes
 
 
 @dataclass(frozen=True)
@@ -149,7 +143,7 @@ class _Search:
                 "model": self.model.digest,
                 "search": digest_of(samples.test, samples.labels),
                 "unseen": digest_of(calibration, test, labels),
-                "ezkl": version("ezkl"),
+                "ezkl": ezkl.VERSION,
             },
         )
 
@@ -188,8 +182,9 @@ class _Search:
         limits = self.limits
         excess, words = max(
             (
-                cost.key / limits.key,
-                f"needs a proving key of {cost.key / 1e6:,.1f} MB, more than {limits.key / 1e6:g}",
+                cost.proving_key / limits.proving_key,
+                f"needs a proving key of {cost.proving_key / 1e6:,.1f} MB, "
+                f"more than {limits.proving_key / 1e6:g}",
             ),
             (
                 cost.code / limits.code,
@@ -225,9 +220,10 @@ class _Search:
         base = int(args.decomp_base / part.margin ** (1 / args.decomp_legs))
         less = replace(args, decomp_base=base, logrows=None)
         grafted, settings = bound(self.model, less, self.folder), self.folder / "settings.json"
-        scale = write_settings(self.model, grafted, settings, less)["model_output_scales"][-1]
+        doing = self.model.translating
+        scale = ezkl.write_settings(grafted, settings, less, doing).output_scale
         draft = self.folder / "draft.compiled"
-        compile_circuit(grafted, settings, draft)
+        ezkl.compile_circuit(grafted, settings, draft)
         limbs = [0] * KeyLayout.within(less.value_range).limbs
         try:
             for inputs in (part.samples[:FIRST_SAMPLES], part.samples):
@@ -276,4 +272,4 @@ def _best(measured: list[Finalist], goal: Goal) -> Finalist:
     """The smallest value; among those as good, give or take noise, the smallest key."""
     least = min(_value(finalist.cost, goal) for finalist in measured)
     equal = [f for f in measured if _value(f.cost, goal) <= SAME * least]
-    return min(equal, key=lambda f: (f.cost.key, _value(f.cost, goal)))
+    return min(equal, key=lambda f: (f.cost.proving_key, _value(f.cost, goal)))

@@ -1,0 +1,1 @@
+"""The applications: contracts that believe proofs. One module each, found by the registry."""

@@ -1,0 +1,183 @@
+"""The project's circuits by name, their samples and knobs; and circuits of users' own models."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from apps.registry import Medium, Source, applications
+from models.data import DatasetError, arrays, mnist, voices
+from zk.circuit import Circuit, RunArgs
+from zk.errors import CircuitError
+from zk.files import ROOT, write_json
+from zk.samples import Array, Samples
+
+ARTIFACTS = ROOT / "artifacts"
+VERIFIERS = ROOT / "contracts" / "verifiers"
+EXPORTS = ROOT / "models" / "exports"
+
+CALIBRATION_SAMPLES = 32
+SEARCH_SAMPLES = 500  # for the tuner, from the training data
+
+# The knobs of each circuit, which `ape run tune` finds.
+RUN_ARGS = Path(__file__).with_name("run_args.json")
+MEDIA: dict[Medium, str] = {"drawing": "drawings", "clip": "recordings"}
+NAME = re.compile(r"[a-z][a-z0-9]+")
+RESERVED = ("srs", "tune", "search", "bench")  # other folders of artifacts/
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """The project's circuits, by name."""
+    return {
+        name: source
+        for application in applications().values()
+        for name, source in application.circuits.items()
+    }
+
+
+def defaults() -> list[str]:
+    """The default circuit of each application."""
+    return [next(iter(one.circuits)) for one in applications().values() if one.circuits]
+
+
+def circuit(name: str) -> Circuit:
+    """One of the project's circuits."""
+    source = sources()[name]
+    return Circuit(
+        name=name,
+        model=EXPORTS / f"{source.model}.onnx",
+        verifier_name=source.verifier_name,
+        samples=lambda: _samples(source),
+        run_args=tuned(source.tuned_as or name),
+        application=next(a.name for a in applications().values() if name in a.circuits),
+    )
+
+
+def view_of(name: str, medium: Medium) -> Callable[[Array], Array]:
+    """The view that turns a drawing or a clip into a circuit's input."""
+    source = sources().get(name)
+    if source is None or source.medium != medium:
+        takes = MEDIA[source.medium] if source else "the model's input itself"
+        raise CircuitError(f"{name} takes {takes}, not {MEDIA[medium]}.")
+    return source.view
+
+
+def tuned(name: str) -> RunArgs:
+    """The knobs that a circuit was tuned to, or else the default ones."""
+    return RunArgs(**json.loads(RUN_ARGS.read_text()).get(name, {}))
+
+
+def keep(name: str, run_args: RunArgs) -> None:
+    """Record the knobs that a circuit is tuned to."""
+    write_json(RUN_ARGS, json.loads(RUN_ARGS.read_text()) | {name: asdict(run_args)})
+
+
+def _samples(source: Source) -> Samples:
+    if source.medium == "drawing":
+        return digit_samples(source.view, source.tests)
+    return voice_samples(source.view)
+
+
+def digit_samples(view: Callable[[Array], Array], tests: int) -> Samples:
+    """Drawings as a model sees them; calibration never sees a test image."""
+    return Samples(
+        calibration=view(mnist.drawings("train", CALIBRATION_SAMPLES)),
+        test=view(mnist.drawings("test", tests)),
+        labels=mnist.labels("test")[:tests],
+        source="MNIST test images",
+    )
+
+
+def voice_samples(view: Callable[[Array], Array]) -> Samples:
+    """Recordings as a model hears them.
+
+    Calibration uses the same synthetic voices everywhere, which makes builds reproducible.
+    Accuracy is measured on the test speakers: real ones if VOICE_DATA_DIR names a folder.
+    """
+    synthetic = voices.synthetic()
+    training, test = synthetic.only(held_out=False), synthetic.only(held_out=True)
+    step = len(training.clips) // CALIBRATION_SAMPLES
+    training.clips = training.clips[::step][:CALIBRATION_SAMPLES]
+    hint = "; real ones where VOICE_DATA_DIR names a folder"
+    if os.environ.get("VOICE_DATA_DIR"):
+        test, hint = voices.find().only(held_out=True), ""
+        if not test.clips:
+            raise DatasetError(
+                "VOICE_DATA_DIR has no test speaker, such as RAVDESS's actors 17 to 20: add some, "
+                "or unset it to measure on synthetic voices."
+            )
+    heard = test.hear(view)
+    corpora = ", ".join(sorted({clip.corpus for clip in test.clips}))
+    return Samples(
+        calibration=training.hear(view),
+        test=heard,
+        labels=np.array([clip.score for clip in test.clips]),
+        source=f"clips of unheard speakers ({corpora}{hint})",
+    )
+
+
+def own_circuit(name: str, model: Path, data: Path, application: str | None) -> Circuit:
+    """A circuit of any ONNX model; `data` is an .npz with `x` and, optionally, `labels`.
+
+    Half of the samples, at most 32, calibrate; the others measure accuracy.
+    """
+    if not NAME.fullmatch(name) or name in (*sources(), *RESERVED):
+        raise CircuitError(
+            f"--name {name!r} is not a free circuit name: give two or more small letters and "
+            f"digits, a letter first, other than {', '.join([*sources(), *RESERVED])}."
+        )
+
+    def samples() -> Samples:
+        x, labels = _own_arrays(data)
+        split = min(CALIBRATION_SAMPLES, len(x) // 2)
+        return Samples(x[:split], x[split:], None if labels is None else labels[split:])
+
+    return Circuit(
+        name=name,
+        model=model,
+        verifier_name=f"{name.capitalize()}Verifier",
+        samples=samples,
+        run_args=tuned(name),
+        application=application,
+    )
+
+
+def _own_arrays(data: Path) -> tuple[Array, Array | None]:
+    content = arrays.read(data)
+    x = content.get("x")
+    if x is None or len(x) < 2:
+        raise DatasetError(f"{data} should have an array `x` of two or more samples.")
+    return x, content.get("labels")
+
+
+def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, Samples]:
+    """A circuit for the tuner, and the samples that its search may see.
+
+    The project's circuits are searched on training data. Of a user's `data`, one half is for the
+    search and the other stays with the circuit.
+    """
+    shuffled = np.random.default_rng(seed).permutation
+    if data:
+        x, labels = _own_arrays(data)
+        seen, unseen = np.array_split(shuffled(len(x)), 2)
+        seen_labels, unseen_labels = (
+            None if labels is None else labels[half] for half in (seen, unseen)
+        )
+        kept = Samples(x[seen][:CALIBRATION_SAMPLES], x[unseen], unseen_labels)
+        return replace(chosen, samples=lambda: kept), Samples(x[seen], x[seen], seen_labels)
+    source = sources()[chosen.name]
+    if source.medium == "drawing":
+        some = shuffled(60_000)[:SEARCH_SAMPLES]
+        x = source.view(mnist.drawings("train")[some])
+        return chosen, Samples(x, x, mnist.labels("train")[some])
+    found = voices.find() if os.environ.get("VOICE_DATA_DIR") else voices.synthetic()
+    found = found.only(held_out=False)
+    found.clips = [found.clips[i] for i in shuffled(len(found.clips))[:SEARCH_SAMPLES]]
+    x = found.hear(source.view)
+    return chosen, Samples(x, x, np.array([clip.score for clip in found.clips]))

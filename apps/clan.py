@@ -1,0 +1,91 @@
+"""Clan: draw a digit, prove the reading, join that digit's clan."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ape.contracts import ContractInstance
+
+from apps.registry import Application, Digit, RefusedError, Source
+from chain.contracts import ask
+from models.data import drawing
+
+
+def _source(model: str, verifier_name: str, tests: int = 1000) -> Source:
+    return Source(model, verifier_name, "drawing", drawing.VIEWS[model], tests)
+
+
+class Clan(Application):
+    name = "Clan"
+    outputs = 10  # one logit for each digit
+    circuits: ClassVar[Mapping[str, Source]] = {
+        "clan": _source("swift", "ClanVerifier"),
+        # The impostor of `ape run swap`, with the knobs of the circuit that it imitates.
+        "clan-bad": Source(
+            "swift-bad",
+            "ClanBadVerifier",
+            "drawing",
+            drawing.VIEWS["swift"],
+            tuned_as="clan",
+        ),
+        "clan-dash": _source("dash", "ClanDashVerifier"),
+        # A witness of LeNet, or of conv-6-16, takes ten times as long as one of the others.
+        "clan-lenet": _source("lenet", "ClanLenetVerifier", tests=500),
+        "clan-dense": _source("dense", "ClanDenseVerifier"),
+        "clan-dense-56": _source("dense-56", "ClanDense56Verifier"),
+        "clan-dense-25": _source("dense-25", "ClanDense25Verifier"),
+        "clan-dense-24-14": _source("dense-24-14", "ClanDense2414Verifier"),
+        "clan-conv-6-16": _source("conv-6-16", "ClanConv616Verifier", tests=500),
+    }
+    dry_run = "readDigit"
+    action = "join"
+    order: ClassVar[Mapping[str, Any]] = {
+        "drawing": "0" * 300 + "1" * 12 + "0" * 472,
+        "account": f"0x{1:040x}",
+    }
+
+    def require_open(
+        self,
+        contract: ContractInstance,
+        account: str,
+        round_number: int | None,
+        answer: list[int] | None = None,
+    ) -> None:
+        if ask(contract, "isMember", account):
+            clan = ask(contract, "clanOf", account)
+            raise RefusedError(f"{account} is already in clan {clan} and cannot change clans.")
+
+    def result(self, answer: list[int], scale: int) -> Digit:
+        return Digit(digit_of(answer), [logit / 2**scale for logit in answer])
+
+    def lines(self, answer: list[int], scale: int) -> list[str]:
+        """The logits as bars, and the digit."""
+        found = self.result(answer, scale)
+        lowest = min(found.logits)
+        width = max(max(found.logits) - lowest, 1e-9)
+        bars = [
+            f"  {digit}  {logit:8.2f}  {'█' * round(30 * (logit - lowest) / width)}"
+            for digit, logit in enumerate(found.logits)
+        ]
+        return [*bars, f"the model reads a {found.digit}"]
+
+
+application = Clan()
+
+
+def digit_of(logits: list[int]) -> int:
+    """The digit of the largest logit; of equal ones, the lowest digit. As `Clan.digitOf`."""
+    return logits.index(max(logits))
+
+
+def table(contract: ContractInstance) -> str:
+    """The members of each clan as bars, and the leader."""
+    counts = contract.counts()
+    leader, most = contract.leader()
+    scale = 40 / max(most, 40)  # a block for each member, until the largest clan fills the line
+    rows = [
+        f"  clan {digit}  {count:6,}  {'█' * max(round(count * scale), count > 0)}"
+        for digit, count in enumerate(counts)
+    ]
+    members = "1 member" if most == 1 else f"{most:,} members"
+    last = f"clan {leader} leads with {members}" if most else "no clan has members yet"
+    return "\n".join([*rows, last])

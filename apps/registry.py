@@ -1,0 +1,230 @@
+"""The interface of an application, and the applications that exist, by name."""
+
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from ape.api import AccountAPI, ReceiptAPI
+from ape.contracts import ContractInstance
+
+from chain.contracts import ask
+from chain.deployments import contract_of
+from zk.errors import CircuitError
+from zk.manifest import Manifest
+from zk.proof import Proof
+from zk.samples import Array
+
+Medium = Literal["drawing", "clip"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A circuit that ships with an application."""
+
+    model: str  # models/exports/<model>.onnx
+    verifier_name: str
+    medium: Medium
+    view: Callable[[Array], Array]  # turns the medium into the model's input
+    tests: int = 1000  # drawings that a build measures accuracy on; clips are all heard
+    tuned_as: str | None = None  # the circuit whose knobs it shares
+
+
+@dataclass(frozen=True)
+class Digit:
+    """The answer of a digit reader: the digit of the largest logit, the lowest of equal ones."""
+
+    digit: int
+    logits: list[float]
+    kind: Literal["digit"] = "digit"
+
+
+@dataclass(frozen=True)
+class Score:
+    """The answer of a judge, in units of 1e-18 and rounded for people."""
+
+    score: str
+    written: str
+    kind: Literal["score"] = "score"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The answer of any other model."""
+
+    outputs: list[float]
+    kind: Literal["outputs"] = "outputs"
+
+
+Result = Digit | Score | Outputs
+
+
+class RefusedError(CircuitError):
+    """The application would refuse the proof at this moment."""
+
+
+class Application(ABC):
+    """A contract that believes the proofs of a circuit.
+
+    A module of this package that defines `application` adds one.
+    """
+
+    name: ClassVar[str]  # of its contract
+    outputs: ClassVar[int]  # of the circuits that it believes
+    circuits: ClassVar[Mapping[str, Source]] = {}  # the first is its default
+    has_rounds: ClassVar[bool] = False  # a key is for one round
+    dry_run: ClassVar[str]  # the view that checks a proof and returns its result
+    action: ClassVar[str]  # the function that acts on a proof
+    order: ClassVar[Mapping[str, Any]]  # an example of an order to a hub
+
+    # Keys
+
+    def choose_round(self, contract: ContractInstance, round_number: int | None) -> int | None:
+        """The round that a new proof is for; `round_number` is the user's choice."""
+        if round_number:
+            raise CircuitError(f"{self.name} has no rounds: leave out round {round_number}.")
+        return None
+
+    def key(self, contract: ContractInstance, account: str, round_number: int | None) -> int:
+        """The key that a proof must carry."""
+        return ask(contract, "keyOf", account, *([] if round_number is None else [round_number]))
+
+    def round_of(self, contract: ContractInstance, account: str, key: int) -> int | None:
+        """The round that a key is for; raises if it is for another chain or contract."""
+        if self.key(contract, account, None) != key:
+            raise self._elsewhere(contract)
+        return None
+
+    def _elsewhere(self, contract: ContractInstance) -> RefusedError:
+        where = f"{contract.address} on chain {contract.provider.chain_id}"
+        return RefusedError(
+            f"The proof was made for another chain, contract or round than those of {where}: "
+            "run `ape run prove` again."
+        )
+
+    # Refusals, once for the command line, the hub and the page
+
+    @abstractmethod
+    def require_open(
+        self,
+        contract: ContractInstance,
+        account: str,
+        round_number: int | None,
+        answer: list[int] | None = None,
+    ) -> None:
+        """Raise `RefusedError` if the contract would refuse the account's proof now.
+
+        `answer` holds the circuit's outputs, if they are known.
+        """
+
+    # Results
+
+    @abstractmethod
+    def result(self, answer: list[int], scale: int) -> Result:
+        """The meaning of a circuit's outputs."""
+
+    @abstractmethod
+    def lines(self, answer: list[int], scale: int) -> list[str]:
+        """The outputs for a terminal; the last line is the summary."""
+
+    def terms(self, contract: ContractInstance, round_number: int | None) -> str | None:
+        """The offer that a proof is made for, in one line."""
+        return None
+
+    # The contract
+
+    def contract_of(self, circuit: str, manifest: Manifest | None = None) -> ContractInstance:
+        """The contract of a circuit on the connected chain, deployed from this build if given."""
+        return contract_of(circuit, self.name, manifest)
+
+    def prepare(self, contract: ContractInstance, sender: AccountAPI) -> None:
+        """Make a fresh contract on a dev chain accept proofs."""
+        return
+
+    def read(
+        self, contract: ContractInstance, account: str, round_number: int | None, proof: Proof
+    ) -> int:
+        """The result that the contract reads in a proof; raises the contract's own error."""
+        return ask(contract, self.dry_run, *_claim(account, round_number, proof))
+
+    def submit(
+        self,
+        contract: ContractInstance,
+        account: str,
+        round_number: int | None,
+        proof: Proof,
+        sender: AccountAPI,
+    ) -> ReceiptAPI:
+        """Send a proof for its account."""
+        act = getattr(contract, self.action)
+        receipt: ReceiptAPI = act(*_claim(account, round_number, proof), sender=sender)
+        return receipt
+
+    # The audit
+
+    def encode(
+        self, contract: ContractInstance, account: str, round_number: int | None, proof: Proof
+    ) -> bytes:
+        """The calldata of the dry run."""
+        view = getattr(contract, self.dry_run)
+        return bytes(view.encode_input(*_claim(account, round_number, proof)))
+
+    def forgeries(
+        self, contract: ContractInstance, proofs: dict[str, Proof]
+    ) -> Iterator[tuple[str, bytes]]:
+        """False claims that the contract must refuse, made of two accounts' genuine proofs."""
+        round_number = 0 if self.has_rounds else None
+        (account, one), (thief, other) = proofs.items()
+        yield "the proof of another account", self.encode(contract, thief, round_number, one)
+        mixed = replace(one, instances=other.instances)
+        yield "a proof with another's key", self.encode(contract, thief, round_number, mixed)
+        raised = replace(one, instances=[*one.instances[:-1], one.instances[-1] + 1])
+        yield "a proof with another answer", self.encode(contract, account, round_number, raised)
+        empty = replace(one, proof=b"")
+        yield "an empty proof", self.encode(contract, account, round_number, empty)
+        if self.has_rounds:
+            yield "the proof of another round", self.encode(contract, account, 1, one)
+
+
+def _claim(account: str, round_number: int | None, proof: Proof) -> tuple[Any, ...]:
+    """The arguments of the functions that take a proof."""
+    rounds = () if round_number is None else (round_number,)
+    return (*rounds, account, proof.proof, proof.instances)
+
+
+@cache
+def applications() -> dict[str, Application]:
+    """Every application, by name."""
+    modules = [
+        import_module(f"apps.{module.name}")
+        for module in pkgutil.iter_modules([str(Path(__file__).parent)])
+    ]
+    found = [module.application for module in modules if hasattr(module, "application")]
+    return {application.name: application for application in found}
+
+
+def application_of(manifest: Manifest) -> Application:
+    """The application that a build was made for."""
+    application = named(manifest.application)
+    require_outputs(application, manifest["circuit"], manifest["outputs"])
+    return application
+
+
+def named(name: str) -> Application:
+    if name not in applications():
+        raise CircuitError(
+            f"There is no application {name!r}: there are {', '.join(applications())}."
+        )
+    return applications()[name]
+
+
+def require_outputs(application: Application, circuit: str, outputs: int) -> None:
+    if outputs != application.outputs:
+        raise CircuitError(
+            f"{circuit} has {outputs} outputs, but {application.name} takes {application.outputs}: "
+            "choose another application with `ape run build --app`."
+        )

@@ -1,0 +1,141 @@
+"""VoiceJudge: sing, prove the score, earn a sponsor's reward."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import ape
+from ape.api import AccountAPI
+from ape.contracts import ContractInstance
+
+from apps.registry import Application, RefusedError, Score, Source
+from chain.network import now
+from models.data import sound
+
+ONE = 10**18  # a score of 1, and an ether
+
+
+class VoiceJudge(Application):
+    name = "VoiceJudge"
+    outputs = 1
+    circuits: ClassVar[Mapping[str, Source]] = {
+        "voice": Source("voice", "VoiceJudgeVerifier", "clip", sound.VIEWS["voice"])
+    }
+    has_rounds = True
+    dry_run = "readScore"
+    action = "judge"
+    order: ClassVar[Mapping[str, Any]] = {"clip": "UklGRg==", "account": f"0x{1:040x}", "round": 0}
+
+    def choose_round(self, contract: ContractInstance, round_number: int | None) -> int:
+        """The chosen round, or else the newest."""
+        rounds = contract.rounds()
+        if rounds == 0:
+            raise RefusedError("No round is open: open one with `ape run open-round`.")
+        if round_number is not None and round_number >= rounds:
+            raise RefusedError(f"There is no round {round_number}: the newest is {rounds - 1}.")
+        return int(rounds) - 1 if round_number is None else round_number
+
+    def round_of(self, contract: ContractInstance, account: str, key: int) -> int:
+        # A key holds a hash of its round, and the newest rounds are the likeliest.
+        for round_number in reversed(range(contract.rounds())):
+            if self.key(contract, account, round_number) == key:
+                return round_number
+        raise self._elsewhere(contract)
+
+    def require_open(
+        self,
+        contract: ContractInstance,
+        account: str,
+        round_number: int | None,
+        answer: list[int] | None = None,
+    ) -> None:
+        offer = contract.roundOf(round_number)
+        if now() > offer.deadline:
+            raise RefusedError(
+                f"Round {round_number} ended at its deadline, {moment(offer.deadline)}."
+            )
+        if contract.isRewarded(round_number, account):
+            raise RefusedError(f"{account} has already earned the reward of round {round_number}.")
+        if offer.rewardsLeft == 0:
+            raise RefusedError(f"Round {round_number} has no rewards left.")
+        if answer is None:
+            return
+        score = score_from(answer[0], contract.outputScale())
+        if score < offer.threshold:
+            raise RefusedError(
+                f"A score of {exactly(score)} is too low: round {round_number} asks for "
+                f"{exactly(offer.threshold)}. Sound more pleasantly surprised, or choose another "
+                "round."
+            )
+
+    def result(self, answer: list[int], scale: int) -> Score:
+        score = score_from(answer[0], scale)
+        return Score(str(score), written(score))
+
+    def lines(self, answer: list[int], scale: int) -> list[str]:
+        return [f"the judge's score is {written(score_from(answer[0], scale))}"]
+
+    def terms(self, contract: ContractInstance, round_number: int | None) -> str:
+        offer = contract.roundOf(round_number)
+        return (
+            f"round {round_number} pays {exactly(offer.reward)} ether for a score of "
+            f"{exactly(offer.threshold)} or more"
+        )
+
+    def prepare(self, contract: ContractInstance, sender: AccountAPI) -> None:
+        """Open a round, if there is none: 10 rewards of 0.01 ether from a score of 0.35."""
+        if contract.rounds() == 0:
+            reward, week = ONE // 100, 7 * 86_400
+            terms = (35 * ONE // 100, reward, now() + week)
+            contract.openRound(*terms, value=10 * reward, sender=sender)
+
+
+application = VoiceJudge()
+
+
+def score_from(output: int, scale: int) -> int:
+    """The score of an output, in units of 1e-18. As `VoiceJudge.scoreFrom`."""
+    return int(max(0, min(output, 2**scale)) * ONE // 2**scale)
+
+
+def written(score: int) -> str:
+    """A score with as many digits as people compare."""
+    return f"{score / ONE:.4f}"
+
+
+def exactly(units: int) -> str:
+    """A score, or an amount in ether, with all of its decimals."""
+    return f"{(Decimal(units) / ONE).normalize():f}"
+
+
+def moment(timestamp: int) -> str:
+    try:
+        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError):  # anyone can open a round with any deadline
+        return "after the year 9999"
+
+
+def table(contract: ContractInstance, first_block: int) -> str:
+    """One line for each round, with its best accounts."""
+    if not (rounds := contract.rounds()):
+        return "no round has been opened yet"
+    best, today = _best(contract, first_block), now()
+    rows = [f"  {'round':>5}  {'threshold':>9}  {'reward':>10}  {'left':>5}  {'deadline':20}  best"]
+    for round_number in range(rounds):
+        offer = contract.roundOf(round_number)
+        over = " (over)" if today > offer.deadline else ""
+        scores = ", ".join(f"{written(score)} {one}" for score, one in best.get(round_number, []))
+        rows.append(
+            f"  {round_number:5}  {written(offer.threshold):>9}  {exactly(offer.reward):>10}  "
+            f"{offer.rewardsLeft:5}  {moment(offer.deadline)}{over}  {scores or '-'}"
+        )
+    return "\n".join(rows)
+
+
+def _best(contract: ContractInstance, first_block: int) -> dict[int, list[tuple[int, str]]]:
+    """The three highest scores of each round, and their accounts."""
+    scores: dict[int, list[tuple[int, str]]] = {}
+    for log in contract.Rewarded.range(first_block, ape.chain.blocks.height + 1):
+        scores.setdefault(log.round, []).append((log.score, log.account))
+    return {round_number: sorted(found, reverse=True)[:3] for round_number, found in scores.items()}

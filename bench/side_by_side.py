@@ -1,0 +1,188 @@
+"""The project's circuits beside the notebooks' and published ones, measured in one run."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ape
+
+from apps.circuits import ARTIFACTS, VERIFIERS, circuit, digit_samples, sources
+from apps.registry import application_of
+from bench.documents import record
+from bench.growth import series, survey
+from bench.prices import PRICES
+from bench.recipes import FOLDER, IDOL, LENET, Recipe, follow, inputs
+from bench.report import Row, picture, summary, tables
+from chain.contracts import deploy, gas_of
+from zk.build import build
+from zk.files import ROOT, sha256, write_json
+from zk.journal import Journal
+from zk.manifest import Manifest
+from zk.proof import LARGE_KEY, prove
+from zk.samples import Array, Samples
+from zk.tuning.measure import Measured, measure, typical
+from zk.witness import accuracy
+
+PROOFS = 5  # of each circuit; with --quick, of one with a LARGE_KEY a single one
+
+# Each circuit, its network in words, and the notebook that it is held against; those without one
+# have shapes that others published figures for, and are not measured with --quick.
+OURS = {
+    "clan": ("8 of 4x4/2 on 12x12, squares, linear", "clan notebook"),
+    "clan-dash": ("8 of 6x6/3 on 12x12, squares, linear", "clan notebook"),
+    "clan-lenet": ("LeNet 784-6-16-120-84-10, tuned", "clan notebook"),
+    "voice": ("9 of 16x4/2 on 16x32, squares, linear", "voice notebook"),
+    "clan-dense-25": ("dense 196-25-10", None),
+    "clan-dense-24-14": ("dense 196-24-14-10", None),
+    "clan-dense-56": ("dense 784-56-10", None),
+    "clan-conv-6-16": ("784-6-16-10, 5x5 kernels", None),
+}
+NOTEBOOKS: dict[str, tuple[Recipe, str]] = {
+    "clan notebook": (LENET, "LeNet 784-6-16-120-84-10, sigmoids"),
+    "voice notebook": (IDOL, "one 5x5/4 on 128x130, ReLU, linear"),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A circuit whose keys are made: what it is proved with, and what is known of it."""
+
+    files: dict[str, Path]
+    data: list[list]
+    contract: str
+    facts: dict[str, Any]  # of its `Row`
+
+
+def compare(quick: bool, report: Callable[[str], None]) -> list[str]:
+    """Measure the circuits, the notebooks and the growth of cost; record and return the sections.
+
+    A quick comparison leaves out circuits without a notebook.
+    """
+    journal = Journal(FOLDER / "journal.json", about="bench 2")
+    subjects = {
+        name: _notebook(journal, recipe, network) for name, (recipe, network) in NOTEBOOKS.items()
+    }
+    for name, (network, notebook) in OURS.items():
+        if notebook or not quick:
+            subjects[name] = _ours(journal, name, network)
+    found = _in_turns(subjects, quick, report)
+    rows = {name: _row(subject, found[name]) for name, subject in subjects.items()}
+    if not quick:
+        survey(journal)
+    points = series(journal, quick)
+    picture(rows, points, ROOT / "docs" / "benchmarks.svg")
+    content = {
+        "rows": {name: asdict(row) for name, row in rows.items()},
+        "growth": points,
+        "prices": {name: asdict(price) for name, price in PRICES.items()},
+    }
+    write_json(ROOT / "docs" / "benchmarks.json", content)
+    return [record(section, text) for section, text in _sections(rows, points).items()]
+
+
+def _sections(rows: dict[str, Row], points: list[dict[str, Any]]) -> dict[str, str]:
+    """Markdown for docs/benchmarks.md; circuits without a notebook have a section of their own."""
+    published = {name: row for name, row in rows.items() if name in OURS and not OURS[name][1]}
+    compared = {name: row for name, row in rows.items() if name not in published}
+    notebooks = {name: notebook for name, (_, notebook) in OURS.items()}
+    sections = {"bench": summary(compared, notebooks, points)}
+    if published:
+        clan = {"clan notebook": rows["clan notebook"]}
+        sections["bench published"] = tables(clan | published, notebooks)
+    return sections
+
+
+def _notebook(journal: Journal, recipe: Recipe, network: str) -> Subject:
+    samples = recipe.samples()
+    files, facts = follow(recipe, samples.calibration, journal)
+    known = dict(facts)
+    scale = known.pop("output_scale")
+    measured = _accuracy(journal, recipe.model, files["compiled"], samples, scale, recipe.limbs)
+    return Subject(
+        files,
+        inputs(recipe.limbs, samples.test[:1]),
+        "RecipeVerifier",
+        {"network": network, "command": "ape run bench", "accuracy": measured, **known},
+    )
+
+
+def _ours(journal: Journal, name: str, network: str) -> Subject:
+    manifest, _ = build(circuit(name), artifacts=ARTIFACTS, verifiers=VERIFIERS)
+    labels = ("compiled", "pk", "vk", "settings", "srs", "verifier")
+    x = circuit(name).samples().test[0]
+    return Subject(
+        {label: manifest.file(label) for label in labels},
+        inputs(manifest.layout.widest, x[None]),
+        manifest["verifier"]["contract"],
+        {
+            "network": network,
+            "command": f"ape run build --circuit {name}",
+            "accuracy": _all_drawings(journal, manifest)
+            if name == "clan"
+            else manifest["accuracy"],
+            "logrows": manifest["logrows"],
+            "cells": manifest["cells"],
+            "setup": manifest["steps"]["setup"]["seconds"],
+            "proving_key": manifest["files"]["pk"]["bytes"],
+            "code": manifest["verifier"]["runtime_bytes"],
+            "call": _call(manifest, x) if name in ("clan", "clan-dash", "voice") else None,
+        },
+    )
+
+
+def _all_drawings(journal: Journal, manifest: Manifest) -> dict[str, Any]:
+    """The accuracy on all of MNIST's test images, which a build does not take the time for."""
+    return _accuracy(
+        journal,
+        manifest.file("model"),
+        manifest.file("compiled"),
+        digit_samples(sources()[manifest["circuit"]].view, tests=10_000),
+        manifest["output_scale"],
+        manifest.layout.widest,
+    )
+
+
+def _accuracy(
+    journal: Journal, model: Path, compiled: Path, samples: Samples, scale: int, limbs: list[int]
+) -> dict[str, Any]:
+    question = ["accuracy", sha256(compiled), len(samples.test), samples.source]
+    return journal.once(question, lambda: accuracy(model, compiled, samples, scale, limbs))
+
+
+def _in_turns(
+    subjects: dict[str, Subject], quick: bool, report: Callable[[str], None]
+) -> dict[str, Measured]:
+    """Proves with every circuit in turn, so that a slow minute of the machine touches them all."""
+    proofs: dict[str, list[Measured]] = {name: [] for name in subjects}
+    for turn in range(PROOFS):
+        report(f"proving with each circuit, {turn + 1} of {PROOFS}")
+        for place, (name, subject) in enumerate(subjects.items()):
+            large = subject.facts["proving_key"] > LARGE_KEY
+            if not (quick and large) or place % PROOFS == turn:
+                proofs[name].append(measure(name, subject.files, subject.data))
+    return {name: typical(made) for name, made in proofs.items()}
+
+
+def _row(subject: Subject, found: Measured) -> Row:
+    names = ("witness", "prove", "verify", "memory")
+    proof = found.proof
+    return Row(
+        **subject.facts,
+        **{name: getattr(found, name) for name in names},
+        proof=len(proof.proof),
+        # `verifyProof(bytes,uint256[])`: selector, two offsets, two lengths, and the contents.
+        calldata=4 + 32 * (4 + len(proof.instances)) + -(-len(proof.proof) // 32) * 32,
+        gas=gas_of(subject.contract, subject.files["verifier"], proof),
+    )
+
+
+def _call(manifest: Manifest, x: Array) -> int:
+    """The gas of the first transaction that has the application act on a proof."""
+    sponsor, account = ape.accounts.test_accounts[:2]
+    application, contract = application_of(manifest), deploy(manifest, sponsor)
+    application.prepare(contract, sponsor)
+    round_number = application.choose_round(contract, None)
+    proof = prove(manifest, application.key(contract, account.address, round_number), x)
+    receipt = application.submit(contract, account.address, round_number, proof, account)
+    return int(receipt.gas_used)

@@ -1,0 +1,1 @@
+"""The connected chain, through Ape. Knows verifiers and proofs, but no application."""

@@ -1,0 +1,167 @@
+"""The contracts of a build on the connected chain: deploy them, and ask them without paying."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import ape
+from ape.api import AccountAPI
+from ape.contracts import ContractContainer, ContractInstance
+from hexbytes import HexBytes
+
+from chain.accounts import account_of
+from chain.network import is_dev
+from chain.sending import Report, Sending, require_funds
+from zk.binding import KeyLayout
+from zk.errors import CircuitError
+from zk.manifest import Manifest
+from zk.proof import Proof
+from zk.srs import CEREMONY_SHA256
+from zk.verifier import require_solc, runtime_code, without_metadata
+
+REVERTED = 3  # the JSON-RPC code of a call that reverts
+
+
+class NodeError(CircuitError):
+    """The chain's node did not answer a call."""
+
+
+def deploy(
+    manifest: Manifest,
+    sender: AccountAPI,
+    sending: Sending | None = None,
+    report: Report = lambda line: None,
+) -> ContractInstance:
+    """Deploy the verifier of a build and its application; return the application."""
+    name = manifest.application
+    _require_ceremony(manifest)
+    verifier, contract = _compiled(manifest, f"contracts/{name}.sol")
+    sending = sending or Sending()
+    if not is_dev():
+        require_funds(sender, [verifier, contract], report)
+    address = _deploy(manifest, verifier, sender, sending).address
+    layout = (manifest.layout.limbs, manifest.layout.limb_bits, manifest["output_scale"])
+
+    def ours(there: str) -> bool:
+        return bool(contract.at(there).verifier() == address)
+
+    return sending.deploy(name, contract, sender, address, layout, ours=ours)
+
+
+def deploy_verifier(manifest: Manifest, sender: AccountAPI) -> ContractInstance:
+    """Deploy the verifier of a build alone."""
+    _require_ceremony(manifest)
+    (verifier,) = _compiled(manifest)
+    return _deploy(manifest, verifier, sender, Sending())
+
+
+def _require_ceremony(manifest: Manifest) -> None:
+    """Refuse a dev SRS on a live network, even one that the manifest calls the ceremony's."""
+    network, srs = ape.networks.provider.network, manifest["srs"]
+    public = CEREMONY_SHA256.get(manifest["logrows"])
+    if not is_dev() and (srs["kind"] != "ceremony" or srs["sha256"] != public):
+        raise CircuitError(
+            f"{manifest['circuit']} uses a dev SRS, whose maker can forge any proof, and cannot be "
+            f"deployed to {network.choice}: run `ape run build --srs ceremony` first."
+        )
+
+
+def _compiled(manifest: Manifest, *more: str) -> list[ContractContainer]:
+    """Compile the verifier of a build, and more sources, without Ape's cache.
+
+    The cache can miss that a verifier was replaced.
+    """
+    manifest.file("verifier")
+    require_solc()
+    sources = (f"contracts/verifiers/{manifest['verifier']['contract']}.sol", *more)
+    contracts = ape.project.load_contracts(*sources, use_cache=False)
+    return [contracts[Path(source).stem] for source in sources]
+
+
+def _deploy(
+    manifest: Manifest, verifier: ContractContainer, sender: AccountAPI, sending: Sending
+) -> ContractInstance:
+    """Deploy a verifier, and compare its code with the one that was built."""
+    built = manifest["verifier"]["runtime_sha256"]
+
+    def ours(there: str) -> bool:
+        return bool(runtime_sha256(there) == built)
+
+    deployed = sending.deploy("verifier", verifier, sender, ours=ours)
+    if (found := runtime_sha256(deployed.address)) != built:
+        raise CircuitError(
+            f"The code at {deployed.address} has the SHA-256 {found}, but {built} was built: "
+            "compile with the settings of ape-config.yaml."
+        )
+    return deployed
+
+
+def gas_of(verifier_name: str, source: Path, proof: Proof) -> int:
+    """The gas of a transaction in which a verifier checks a proof, on a dev network."""
+    from eth_utils.address import to_checksum_address
+
+    code = runtime_code(verifier_name, source.read_text())
+    address = to_checksum_address(hashlib.sha256(code).digest()[-20:])
+    ape.networks.provider.set_code(address, code)
+    verifier = ape.Contract(address, contract_type=ape.project.IVerifier.contract_type)
+    sender = ape.accounts.test_accounts[0]
+    # The interface says `view`, which makes Ape call unless a transaction is asked for.
+    check = verifier.verifyProof.transact
+    return int(check(proof.proof, proof.instances, sender=sender).gas_used)
+
+
+def code_at(address: str) -> bytes:
+    return bytes(ape.networks.provider.get_code(address))
+
+
+def runtime_sha256(address: str) -> str:
+    """Hash the code at an address, without the metadata that solc appends."""
+    return hashlib.sha256(without_metadata(code_at(address))).hexdigest()
+
+
+def ask(contract: ContractInstance, view: str, *arguments: object) -> int:
+    """Call a view that returns a number; raise the contract's own error if it reverts.
+
+    Talks to the node directly: Ape leaves custom errors of views undecoded, and web3 asks for the
+    chain id at every call.
+    """
+    data = HexBytes(getattr(contract, view).encode_input(*arguments))
+    answer = call(str(contract.address), data)
+    if result := answer.get("result", "0x").removeprefix("0x"):
+        return int(result, 16)
+    reverted = answer.get("error", {}).get("data")
+    decoded = (
+        ape.networks.provider.network.ecosystem.decode_custom_error(
+            HexBytes(reverted), contract.address
+        )
+        if isinstance(reverted, str) and len(reverted) > 2
+        else None
+    )
+    if decoded:
+        raise decoded
+    reason = answer.get("error", {}).get("message", "it returned nothing")
+    raise NodeError(f"The contract at {contract.address} did not answer {view}: {reason}.")
+
+
+def call(address: str, data: bytes) -> dict[str, Any]:
+    """The node's answer to a call, with a `result` or an `error`."""
+    question = {"to": address, "data": f"0x{data.hex().removeprefix('0x')}"}
+    web3 = ape.networks.provider.web3
+    return dict(web3.provider.make_request("eth_call", [question, "latest"]))
+
+
+def accepts(address: str, data: bytes) -> bool:
+    """Return whether a call succeeds; raise `NodeError` if it fails by anything but a revert."""
+    answer = call(address, data)
+    if "result" in answer:
+        return True
+    error = answer.get("error", {})
+    if error.get("code") == REVERTED or "revert" in error.get("message", ""):
+        return False
+    raise NodeError(f"The node did not answer a call of {address}: {error.get('message')}.")
+
+
+def key_of(contract: ContractInstance, proof: Proof) -> tuple[int, str]:
+    """The key inside a proof, as the contract lays it out, and the account inside the key."""
+    key = proof.key(KeyLayout(limbs=contract.limbs(), limb_bits=contract.limbBits()))
+    return key, account_of(key)

@@ -1,0 +1,146 @@
+"""The record of deployments on each chain: deployments/<chain id>.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ape
+from ape.api import AccountAPI
+from ape.contracts import ContractInstance
+from ape.exceptions import ApeException
+
+from chain.contracts import code_at, deploy, runtime_sha256
+from chain.sending import Report, Sending
+from zk.errors import CircuitError
+from zk.files import ROOT, locked, write_json
+from zk.manifest import Manifest
+
+FOLDER = ROOT / "deployments"
+
+
+def path() -> Path:
+    """The record of the connected chain. A fork has its own, which git ignores."""
+    provider = ape.networks.provider
+    fork = ".fork" if provider.network.is_fork else ""
+    return FOLDER / f"{provider.chain_id}{fork}.json"
+
+
+def read() -> dict[str, Any]:
+    try:
+        return dict(json.loads(path().read_text())) if path().is_file() else {}
+    except ValueError as error:
+        raise CircuitError(f"{path()} is damaged ({error}): remove it and deploy again.") from error
+
+
+def entry_for(manifest: Manifest, contract: ContractInstance) -> dict[str, Any]:
+    """The entry of a build's contract on the connected chain."""
+    return {
+        "application": manifest.application,
+        "contract": contract.address,
+        "block": ape.chain.blocks.height,  # its events come later
+        "verifier": contract.verifier(),
+        "limbs": manifest.layout.limbs,
+        "limb_bits": manifest.layout.limb_bits,
+        "output_scale": manifest["output_scale"],
+        "srs": {name: manifest["srs"][name] for name in ("kind", "sha256")},
+        "vk_sha256": manifest["files"]["vk"]["sha256"],
+        "onnx_sha256": manifest["files"]["model"]["sha256"],
+        "verifier_runtime_sha256": manifest["verifier"]["runtime_sha256"],
+    }
+
+
+def deploy_once(manifest: Manifest, sender: AccountAPI, report: Report) -> ContractInstance:
+    """Deploy a build unless the connected chain has it, and record it.
+
+    Deployments on one machine take turns: they share the record and the sender's nonces.
+    """
+    with locked(FOLDER):
+        return _deploy_once(manifest, sender, report)
+
+
+def _deploy_once(manifest: Manifest, sender: AccountAPI, report: Report) -> ContractInstance:
+    name, chain = manifest["circuit"], ape.networks.provider.chain_id
+    entry = read().get(name)
+    same_build = entry and entry["vk_sha256"] == manifest["files"]["vk"]["sha256"]
+    if entry and same_build and entry["application"] == manifest.application and exists(entry):
+        report(f"{name} is already deployed on chain {chain}: {entry['contract']}")
+        return _contract(entry)
+    started = _sending(manifest)
+    deployed = deploy(manifest, sender, started, report)
+    write_json(path(), {**read(), name: entry_for(manifest, deployed)})
+    started.finish()
+    report(f"{manifest.application} of {name} on chain {chain}: {deployed.address}")
+    return deployed
+
+
+def _sending(manifest: Manifest) -> Sending:
+    """The contracts of a build that were sent but are not recorded yet."""
+    sent = path().with_name(f".{path().stem}.{manifest['circuit']}.sending.json")
+    return Sending(sent, [manifest["files"]["vk"]["sha256"], manifest["verifier"]])
+
+
+def exists(entry: dict[str, Any]) -> bool:
+    """Return whether the chain has an entry's contract and the verifier that was built."""
+    if not code_at(entry["contract"]):
+        return False
+    try:
+        verifier = _contract(entry).verifier()
+    except ApeException:  # some other contract
+        return False
+    built = entry["verifier_runtime_sha256"]
+    return bool(verifier == entry["verifier"] and runtime_sha256(verifier) == built)
+
+
+def entry_of(circuit: str) -> dict[str, Any]:
+    """The entry of a circuit's contract."""
+    entry = read().get(circuit)
+    if entry is None:
+        raise CircuitError(
+            f"{circuit} is not deployed according to {path().name}: {_again(circuit)}."
+        )
+    return dict(entry)
+
+
+def require_code(circuit: str, entry: dict[str, Any]) -> None:
+    """Refuse an entry whose contracts have no code on the connected chain."""
+    if not all(code_at(entry[name]) for name in ("contract", "verifier")):
+        raise _missing(circuit, entry)
+
+
+def contract_of(
+    circuit: str, application: str, manifest: Manifest | None = None
+) -> ContractInstance:
+    """The contract of a circuit on the connected chain, deployed from this build if given."""
+    entry = entry_of(circuit)
+    if entry.get("application") != application:
+        raise CircuitError(
+            f"{circuit} is deployed as {entry.get('application')}, not as {application}, "
+            f"according to {path().name}: give the circuit of a {application}."
+        )
+    if not exists(entry):
+        raise _missing(circuit, entry)
+    if manifest and entry["vk_sha256"] != manifest["files"]["vk"]["sha256"]:
+        raise CircuitError(
+            f"The contract at {entry['contract']} was deployed from another build of {circuit} "
+            f"and refuses the proofs of this one: {_again(circuit)}."
+        )
+    return _contract(entry)
+
+
+def _missing(circuit: str, entry: dict[str, Any]) -> CircuitError:
+    hint = ""
+    if ape.networks.provider.network.is_local:
+        hint = " (an anvil that a command starts ends with it: keep one running with `anvil`)"
+    return CircuitError(
+        f"Contract {entry['contract']} not found on chain {ape.networks.provider.chain_id}"
+        f"{hint}: {_again(circuit)}."
+    )
+
+
+def _again(circuit: str) -> str:
+    network = ape.networks.provider.network.choice
+    return f"run `ape run deploy --only {circuit} --network {network}`"
+
+
+def _contract(entry: dict[str, Any]) -> ContractInstance:
+    return getattr(ape.project, entry["application"]).at(entry["contract"])

@@ -1,0 +1,67 @@
+"""The connected network: development or live, and the one table of networks."""
+
+import random
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import ape
+
+from zk.errors import CircuitError
+
+UPSTREAM = "http://127.0.0.1:8544"  # the node that forks copy, as in ape-config.yaml
+
+
+@dataclass(frozen=True)
+class Network:
+    """A live network. Tests run on a fork of those that have a `fork_upstream`."""
+
+    ecosystem: str
+    name: str
+    chain_id: int
+    explorer: str
+    fork_upstream: str | None = None
+
+    @property
+    def choice(self) -> str:
+        """The network as `--network` takes it."""
+        return f"{self.ecosystem}:{self.name}"
+
+
+NETWORKS = (
+    Network("ethereum", "mainnet", 1, "https://etherscan.io", UPSTREAM),
+    Network("ethereum", "sepolia", 11155111, "https://sepolia.etherscan.io", UPSTREAM),
+    Network("polygon", "mainnet", 137, "https://polygonscan.com"),
+    Network("polygon", "amoy", 80002, "https://amoy.polygonscan.com", UPSTREAM),
+    Network("optimism", "sepolia", 11155420, "https://sepolia-optimism.etherscan.io", UPSTREAM),
+)
+
+
+def is_dev() -> bool:
+    """Return whether the chain has no value: local or a fork, and served by anvil."""
+    provider = ape.networks.provider
+    anvil = provider.web3.client_version.lower().startswith("anvil")
+    return bool(provider.network.is_dev and anvil)
+
+
+def explorer() -> str | None:
+    """The block explorer of a live chain."""
+    chain_id = ape.networks.provider.chain_id
+    if is_dev():
+        return None
+    return next((one.explorer for one in NETWORKS if one.chain_id == chain_id), None)
+
+
+def now() -> int:
+    """The time that decides whether a deadline is over; an idle chain's last block may be old."""
+    return max(int(ape.chain.blocks.head.timestamp), int(time.time()))
+
+
+def free_port() -> int:
+    """A port for a node, below those that Linux lends to connections (32768 and up)."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise CircuitError("No port between 20000 and 32000 is free for a node: stop some servers.")

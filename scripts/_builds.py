@@ -1,0 +1,99 @@
+"""Builds of circuits, with their steps and figures on the terminal."""
+
+import time
+from pathlib import Path
+
+import click
+
+from apps.circuits import ARTIFACTS, VERIFIERS, circuit, own_circuit
+from apps.registry import applications, named, require_outputs
+from zk.binding import read_model
+from zk.build import build
+from zk.circuit import Circuit
+from zk.manifest import Manifest
+from zk.srs import Kind
+
+
+def own_model_options(command):
+    """The options of a circuit that is made of a user's ONNX file."""
+    for option in (
+        click.option("--name", "own_name", help="Name of the circuit of your model."),
+        click.option(
+            "--data", type=click.Path(path_type=Path), help="Its samples: .npz with x [labels]."
+        ),
+        click.option("--onnx", type=click.Path(path_type=Path), help="A model of your own."),
+    ):
+        command = option(command)
+    return command
+
+
+app_option = click.option(
+    "--app",
+    type=click.Choice(list(applications()), case_sensitive=False),
+    help="Application that believes your model.",
+)
+
+
+def chosen_circuit(
+    name: str | None, onnx: Path | None, data: Path | None, own: str | None, app: str | None = None
+) -> Circuit:
+    """The circuit that --circuit names, or that --onnx, --data and --name make."""
+    if not onnx:
+        if data or own or app:
+            raise click.UsageError("--data, --name and --app go with --onnx.")
+        if not name:
+            raise click.UsageError("Give --circuit, or --onnx with --data and --name.")
+        return circuit(name)
+    if name or not data or not own:
+        raise click.UsageError("--onnx goes with --data and --name, and without --circuit.")
+    if app and (outputs := read_model(onnx).outputs):
+        require_outputs(named(app), own, outputs)
+    return own_circuit(own, onnx, data, app)
+
+
+def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:
+    """Build a circuit; print its steps and figures."""
+    started = time.monotonic()
+
+    def report(step: str) -> None:
+        click.echo(f"  {time.monotonic() - started:6.1f} s  {step}")
+
+    manifest, redone = build(
+        chosen, artifacts=ARTIFACTS, verifiers=VERIFIERS, srs=srs, report=report
+    )
+    seconds = time.monotonic() - started
+    if redone:
+        click.echo(f"{chosen.name} built in {seconds:.1f} s: {', '.join(redone)}")
+    else:
+        click.echo(f"{chosen.name} is up to date ({seconds:.1f} s)")
+    _show(manifest)
+    return manifest
+
+
+def _show(manifest: Manifest) -> None:
+    files, verifier = manifest["files"], manifest["verifier"]
+    rows = f"2**{manifest['logrows']} rows, {manifest['rows']:,} used, {manifest['cells']:,} cells"
+    click.echo(f"  accuracy     {_accuracy(manifest['accuracy'])}")
+    click.echo(f"  circuit      {rows}")
+    click.echo(f"  proving key  {files['pk']['bytes'] / 1e6:.1f} MB")
+    click.echo(f"  verifier     {verifier['contract']}, {verifier['runtime_bytes']:,} bytes")
+    click.echo(f"  SRS          {manifest['srs']['kind']}")
+    click.echo(f"  application  {manifest['application'] or 'none (see --app)'}")
+
+
+def _accuracy(measured: dict) -> str:
+    """The accuracy of a model, by the measure that fits its outputs."""
+    on = f"{measured['samples']:,} {measured['source']}"
+    if "correlation" in measured:
+        kinds = ", ".join(
+            f"{measured['correlation'][kind]:.3f} and {measured['error'][kind]:.3f} {kind}"
+            for kind in ("quantised", "float")
+        )
+        return f"correlation, and squared error relative to the mean's: {kinds}, on {on}"
+    if "quantised" in measured:
+        return f"{measured['quantised']:.2%} quantised, {measured['float']:.2%} float, on {on}"
+    if "agreement" in measured:
+        return f"no labels; agrees with the float model on {measured['agreement']:.2%} of {on}"
+    return (
+        f"no labels; differs from the float model by at most {measured['max_error']:.4f}, on {on}"
+    )

@@ -1,0 +1,1 @@
+"""Contracts and proofs on a plain anvil and on every fork."""

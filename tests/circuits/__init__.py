@@ -1,0 +1,1 @@
+"""Circuits, builds, verifiers and their audits; no chain is shared."""

@@ -1,0 +1,1 @@
+"""The prover hub and its page, as real processes."""

@@ -1,0 +1,206 @@
+"""The steps from an ONNX file to keys, a Solidity verifier and a manifest.
+
+bind -> settings (calibrated on real samples) -> compile -> SRS -> setup -> verifier -> accuracy
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from zk import ezkl
+from zk.binding import Model, bind, read_model
+from zk.circuit import Circuit
+from zk.files import locked, sha256
+from zk.manifest import Manifest, Record
+from zk.samples import Samples, check_samples, digest_of
+from zk.srs import Kind, ensure_srs
+from zk.verifier import PROOF_OFFSET, SETTINGS, SOLC, write_verifier
+from zk.witness import accuracy, answers
+
+# A lookup table spans this many times the range that the calibration samples needed.
+LOOKUP_MARGIN = 2
+
+
+def build(
+    circuit: Circuit,
+    *,
+    artifacts: Path,
+    verifiers: Path,
+    srs: Kind = "insecure-dev",
+    report: Callable[[str], None] = lambda step: None,
+) -> tuple[Manifest, list[str]]:
+    """Build the parts that are out of date; return the manifest and the names of their steps."""
+    samples, model = circuit.samples(), read_model(circuit.model)
+    check_samples(circuit.name, samples, model)
+    folder = artifacts / circuit.name
+    busy = f"Another build of {circuit.name} is running: wait for it, then build again."
+    with locked(folder, busy):
+        return _Build(circuit, model, samples, folder, verifiers, srs, report).run()
+
+
+class _Build:
+    """One method for each step: what goes in, what comes out, and how it is made."""
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        model: Model,
+        samples: Samples,
+        folder: Path,
+        verifiers: Path,
+        srs: Kind,
+        report: Callable[[str], None],
+    ) -> None:
+        self.circuit, self.model, self.samples = circuit, model, samples
+        self.folder, self.srs, self.report = folder, srs, report
+        files = {
+            "model": folder / "model.onnx",
+            "bound": folder / "bound.onnx",
+            "settings": folder / "settings.json",
+            "compiled": folder / "circuit.compiled",
+            "vk": folder / "vk.key",
+            "pk": folder / "pk.key",
+            "verifier": verifiers / f"{circuit.verifier_name}.sol",
+        }
+        self.record = Record(folder, files)
+        self.path, self.sha = self.record.path, self.record.hash
+
+    def run(self) -> tuple[Manifest, list[str]]:
+        self.bind()
+        sizes = self.settings()
+        self.compile()
+        srs = ensure_srs(self.folder.parent / "srs", self.srs, sizes["logrows"], self.report)
+        srs_facts = {"kind": self.srs, "sha256": sha256(srs)}
+        self.setup(srs, srs_facts)
+        code = self.verifier(srs, srs_facts)
+        measured = self.accuracy(sizes["output_scale"])
+        versions = {name: version(name) for name in ("torch", "onnx")}
+        self.record.finish(
+            {
+                "circuit": self.circuit.name,
+                "application": self.circuit.application,
+                "versions": {"ezkl": ezkl.VERSION, **versions, "solc": SOLC},
+                "run_args": asdict(self.circuit.run_args),
+                **sizes,
+                "key": self.circuit.layout.as_json(),
+                "srs": {**srs_facts, "path": os.path.relpath(srs, self.folder)},
+                "verifier": {"contract": self.circuit.verifier_name, **code},
+                "accuracy": measured,
+            }
+        )
+        return Manifest(self.folder), self.record.redone
+
+    def step(
+        self, name: str, inputs: dict[str, Any], labels: list[str], make: Callable[..., Any]
+    ) -> dict[str, Any]:
+        def announced(**partials: Path) -> Any:
+            self.report(name)
+            return make(**partials)
+
+        return self.record.step(name, inputs, labels, announced)
+
+    def bind(self) -> None:
+        layout, rewriting = self.circuit.layout, self.circuit.run_args.rewriting
+        self.step(
+            "bind",
+            {"model": self.model.digest, "layout": layout.as_json(), **rewriting},
+            ["model", "bound"],
+            lambda model, bound: bind(self.model, layout, model, bound, **rewriting),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        return self.step(
+            "settings",
+            {
+                "bound": self.sha("bound"),
+                "run_args": asdict(self.circuit.run_args),
+                "calibration": digest_of(self.samples.calibration),
+                "margins": [LOOKUP_MARGIN, ezkl.RESERVED_ROWS],
+            },
+            ["settings"],
+            lambda settings: _calibrate(
+                self.circuit, self.model, self.samples, self.path("bound"), settings
+            ),
+        )
+
+    def compile(self) -> None:
+        self.step(
+            "compile",
+            {"bound": self.sha("bound"), "settings": self.sha("settings")},
+            ["compiled"],
+            lambda compiled: ezkl.compile_circuit(
+                self.path("bound"), self.path("settings"), compiled
+            ),
+        )
+
+    def setup(self, srs: Path, srs_facts: dict[str, str]) -> None:
+        self.step(
+            "setup",
+            {"compiled": self.sha("compiled"), "srs": srs_facts},
+            ["vk", "pk"],
+            lambda vk, pk: ezkl.make_keys(self.path("compiled"), srs, vk, pk),
+        )
+
+    def verifier(self, srs: Path, srs_facts: dict[str, str]) -> dict[str, Any]:
+        name = self.circuit.verifier_name
+        return self.step(
+            "verifier",
+            {
+                "vk": self.sha("vk"),
+                "srs": srs_facts,
+                "contract": name,
+                "solc": [SOLC, SETTINGS],
+                "proof_offset": PROOF_OFFSET,
+            },
+            ["verifier"],
+            lambda verifier: write_verifier(
+                name, self.path("vk"), self.path("settings"), srs, verifier
+            ),
+        )
+
+    def accuracy(self, output_scale: int) -> dict[str, Any]:
+        model, compiled = self.path("model"), self.path("compiled")
+        limbs = self.circuit.layout.widest
+        return self.step(
+            "accuracy",
+            {
+                "model": self.sha("model"),
+                "compiled": self.sha("compiled"),
+                "test": [digest_of(self.samples.test, self.samples.labels), self.samples.source],
+            },
+            [],
+            lambda: accuracy(model, compiled, self.samples, output_scale, limbs),
+        )
+
+
+def _calibrate(
+    circuit: Circuit, model: Model, samples: Samples, bound: Path, settings: Path
+) -> dict[str, Any]:
+    """Write settings with the lookup range that real samples need and the fewest rows."""
+    draft = settings.with_name("draft.compiled")
+
+    def generate(**args: Any) -> ezkl.Settings:
+        return ezkl.write_settings(bound, settings, circuit.run_args, model.translating, **args)
+
+    generate()
+    ezkl.compile_circuit(bound, settings, draft)
+    _, (smallest, largest) = answers(
+        draft, circuit.layout.widest, samples.calibration, "run the calibration samples"
+    )
+    lookups = [min(-1, LOOKUP_MARGIN * smallest), max(1, LOOKUP_MARGIN * largest)]
+    rows = generate(lookup_range=tuple(lookups)).rows
+    logrows = circuit.run_args.logrows or ezkl.fewest_logrows(rows, circuit.run_args)
+    found = generate(lookup_range=tuple(lookups), logrows=logrows)
+    draft.unlink()
+    return {
+        "logrows": found.logrows,
+        "rows": found.rows,
+        "cells": found.cells,
+        "shape": asdict(found.shape),
+        "lookup_range": lookups,
+        "outputs": found.outputs,
+        "output_scale": found.output_scale,
+    }

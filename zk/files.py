@@ -1,0 +1,76 @@
+"""Files that appear whole or not at all, their hashes, and folders for one process at a time."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from zk.errors import CircuitError
+
+ROOT = Path(__file__).parents[1]  # of the project
+
+
+@contextmanager
+def whole(path: Path, mode: int | None = None) -> Iterator[Path]:
+    """Give a path beside `path` to write to, and rename it into place if the block succeeds.
+
+    With `mode`, the file exists with these permissions before anything is written to it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}.partial.{path.name}")  # keeps the suffix
+    try:
+        if mode is not None:
+            partial.touch(mode=mode)
+        yield partial
+        partial.replace(path)
+    finally:
+        with suppress(OSError):  # the folder may be read-only
+            partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    try:
+        with whole(path) as partial:
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, or an empty one if the file is missing or damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_whole(path, json.dumps(content, indent=2) + "\n")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """Hash anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def locked(folder: Path, busy: str | None = None) -> Iterator[None]:
+    """Let one process at a time work on a folder; others wait, or fail with the message `busy`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise CircuitError(busy) from error
+        yield

@@ -1,0 +1,1 @@
+"""The search for the cheapest circuit of a model, and the cost model that guides it."""
