@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// solc for py-solc-x: the compiler of the npm package behind the two calls that py-solc-x makes.
+// A solc for py-solc-x: runs the compiler of the npm package for the two calls that py-solc-x makes.
 const path = require("path");
 const fs = require("fs");
 
@@ -8,7 +8,7 @@ const flags = process.argv.slice(2);
 const known = ["--version", "--standard-json", "--base-path", "--allow-paths", "--include-path"];
 const unknown = flags.find((flag) => flag.startsWith("-") && !known.includes(flag));
 if (unknown) {
-  console.error(`solc: the option ${unknown} is not known here, only ${known.join(", ")}`);
+  console.error(`solc: unknown option ${unknown}: use ${known.join(", ")}`);
   process.exit(1);
 }
 
@@ -16,7 +16,7 @@ const solc = require(path.join(root, "node_modules", "solc"));
 if (flags.includes("--version")) {
   console.log(`solc, the solidity compiler commandline interface\nVersion: ${solc.version()}`);
 } else {
-  // Read to the end by hand: a plain read of descriptor 0 fails with EAGAIN on a slow pipe.
+  // `readFileSync(0)` fails with EAGAIN on a slow pipe.
   let input = "";
   process.stdin.setEncoding("utf8");
   process.stdin.on("data", (piece) => (input += piece));
