@@ -62,7 +62,7 @@ def _deploy_once(manifest: Manifest, sender: AccountAPI, report: Report) -> Cont
     name, chain = manifest["circuit"], ape.networks.provider.chain_id
     entry = read().get(name)
     same_build = entry and entry["vk_sha256"] == manifest["files"]["vk"]["sha256"]
-    if entry and same_build and entry["application"] == manifest.application and exists(entry):
+    if entry and same_build and entry.get("application") == manifest.application and exists(entry):
         report(f"{name} is already deployed on chain {chain}: {entry['contract']}")
         return _contract(entry)
     started = _sending(manifest)

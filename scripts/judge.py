@@ -21,7 +21,7 @@ def cli(path: Path, account: str | None) -> None:
     score = written(sent.contract.scoreOf(sent.round_number, sent.account))
     credit = exactly(sent.contract.creditOf(sent.account))
     click.echo(
-        f"{sent.account} scored {score} in round {sent.round_number} and has a credit of {credit} ether"
-        f"{sent.note}"
+        f"{sent.account} scored {score} in round {sent.round_number} and has a credit of {credit} "
+        f"ether{sent.note}"
     )
     click.echo("Next: `ape run withdraw --account …`, signed by that account.")

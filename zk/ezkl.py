@@ -98,10 +98,8 @@ class Settings:
     @property
     def comparable(self) -> dict[str, Any]:
         """The settings without the parts that differ between equal circuits."""
-        content = {name: value for name, value in self._content.items() if name != "timestamp"}
-        for name in ("required_range_checks", "required_lookups"):
-            content[name] = sorted(content[name], key=json.dumps)
-        return content
+        known = _ordered(self._content)
+        return {name: value for name, value in known.items() if name != "timestamp"}
 
 
 def usable_rows(logrows: int) -> int:
@@ -121,7 +119,15 @@ def write_settings(
 
     with sentences(doing):
         ezkl.gen_settings(str(bound), str(settings), py_run_args=_run_args(run_args, **more))
+    # ezkl lists the checks in random order, and keys depend on the order: sort for equal builds.
+    content = json.loads(settings.read_text())
+    settings.write_text(json.dumps(_ordered(content)))
     return Settings(settings)
+
+
+def _ordered(content: dict[str, Any]) -> dict[str, Any]:
+    checks = ("required_range_checks", "required_lookups")
+    return {**content, **{name: sorted(content[name], key=json.dumps) for name in checks}}
 
 
 def _run_args(run_args: RunArgs, **more: Any) -> Any:
