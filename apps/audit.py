@@ -1,13 +1,14 @@
 """Audits a deployment: derives its build again, compares it with the chain, and attacks it."""
 
+from __future__ import annotations
+
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ape
 import numpy as np
-from ape.contracts import ContractInstance
 
 from apps.circuits import circuit, sources
 from apps.registry import Application, application_of
@@ -26,6 +27,9 @@ from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import prove_all
 from zk.verifier import without_metadata
+
+if TYPE_CHECKING:
+    from ape.contracts import ContractInstance
 
 CONTRACTS = ROOT / "contracts"
 # The accounts that the audit proves for; their private keys are unknown.

@@ -1,13 +1,16 @@
 """Clan: draw a digit, prove the reading, join that digit's clan."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from __future__ import annotations
 
-from ape.contracts import ContractInstance
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from apps.registry import Application, Digit, RefusedError, Source
 from chain.contracts import ask
 from models.data import drawing
+
+if TYPE_CHECKING:
+    from ape.contracts import ContractInstance
 
 
 def _source(model: str, verifier_name: str, tests: int = 1000) -> Source:

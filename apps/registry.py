@@ -1,5 +1,7 @@
 """The interface of an application, and the applications that exist, by name."""
 
+from __future__ import annotations
+
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -7,10 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-from ape.api import AccountAPI, ReceiptAPI
-from ape.contracts import ContractInstance
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from chain.contracts import ask
 from chain.deployments import contract_of
@@ -18,6 +17,10 @@ from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof
 from zk.samples import Array
+
+if TYPE_CHECKING:
+    from ape.api import AccountAPI, ReceiptAPI
+    from ape.contracts import ContractInstance
 
 Medium = Literal["drawing", "clip"]
 

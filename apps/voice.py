@@ -1,17 +1,21 @@
 """VoiceJudge: sing, prove the score, earn a sponsor's reward."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ape
-from ape.api import AccountAPI
-from ape.contracts import ContractInstance
 
 from apps.registry import Application, RefusedError, Score, Source
 from chain.network import now
 from models.data import sound
+
+if TYPE_CHECKING:
+    from ape.api import AccountAPI
+    from ape.contracts import ContractInstance
 
 ONE = 10**18  # a score of 1, and an ether
 

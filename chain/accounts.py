@@ -1,17 +1,17 @@
 """Accounts: signers, addresses, and the account inside a key."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 import ape
-from ape.api import AccountAPI
-from eth_utils.address import (
-    is_address,
-    is_checksum_formatted_address,
-    to_checksum_address,
-)
 
 from chain.network import is_dev
 from zk.errors import CircuitError
+
+if TYPE_CHECKING:
+    from ape.api import AccountAPI
 
 
 def signer(name: str | None) -> AccountAPI:
@@ -52,6 +52,12 @@ def checked_account(text: str) -> str:
 
 def checked_address(text: str) -> str:
     """The address with its checksum; raises if the text has a wrong checksum or length."""
+    from eth_utils.address import (
+        is_address,
+        is_checksum_formatted_address,
+        to_checksum_address,
+    )
+
     if not is_address(text) or (
         is_checksum_formatted_address(text) and text != to_checksum_address(text)
     ):
@@ -61,6 +67,8 @@ def checked_address(text: str) -> str:
 
 def account_of(key: int) -> str:
     """The account inside a key."""
+    from eth_utils.address import to_checksum_address
+
     return str(to_checksum_address(f"0x{key % 2**160:040x}"))
 
 

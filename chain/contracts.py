@@ -1,13 +1,12 @@
 """The contracts of a build on the connected chain: deploy them, and ask them without paying."""
 
+from __future__ import annotations
+
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ape
-from ape.api import AccountAPI
-from ape.contracts import ContractContainer, ContractInstance
-from hexbytes import HexBytes
 
 from chain.accounts import account_of
 from chain.network import is_dev
@@ -18,6 +17,10 @@ from zk.manifest import Manifest
 from zk.proof import Proof
 from zk.srs import CEREMONY_SHA256
 from zk.verifier import require_solc, runtime_code, without_metadata
+
+if TYPE_CHECKING:
+    from ape.api import AccountAPI
+    from ape.contracts import ContractContainer, ContractInstance
 
 REVERTED = 3  # the JSON-RPC code of a call that reverts
 
@@ -125,6 +128,8 @@ def ask(contract: ContractInstance, view: str, *arguments: object) -> int:
     Talks to the node directly: Ape leaves custom errors of views undecoded, and web3 asks for the
     chain id at every call.
     """
+    from hexbytes import HexBytes
+
     data = HexBytes(getattr(contract, view).encode_input(*arguments))
     answer = call(str(contract.address), data)
     if result := answer.get("result", "0x").removeprefix("0x"):

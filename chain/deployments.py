@@ -1,12 +1,12 @@
 """The record of deployments on each chain: deployments/<chain id>.json."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ape
-from ape.api import AccountAPI
-from ape.contracts import ContractInstance
 from ape.exceptions import ApeException
 
 from chain.contracts import code_at, deploy, runtime_sha256
@@ -14,6 +14,10 @@ from chain.sending import Report, Sending
 from zk.errors import CircuitError
 from zk.files import ROOT, locked, write_json
 from zk.manifest import Manifest
+
+if TYPE_CHECKING:
+    from ape.api import AccountAPI
+    from ape.contracts import ContractInstance
 
 FOLDER = ROOT / "deployments"
 

@@ -1,16 +1,20 @@
 """Contracts sent once: an interrupted deployment finds what it sent, and resumes."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import ape
-from ape.api import AccountAPI
-from ape.contracts import ContractContainer, ContractInstance
 
 from zk.errors import CircuitError
 from zk.files import digest, read_json, write_json
+
+if TYPE_CHECKING:
+    from ape.api import AccountAPI
+    from ape.contracts import ContractContainer, ContractInstance
 
 Report = Callable[[str], None]
 

@@ -1,15 +1,19 @@
 """Submitting a proof file to its application, after a free dry run."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-
-from ape.api import AccountAPI, ReceiptAPI
-from ape.contracts import ContractInstance
+from typing import TYPE_CHECKING
 
 from apps.registry import Application
 from chain.accounts import signer
 from chain.contracts import key_of
 from zk.proof import Proof
+
+if TYPE_CHECKING:
+    from ape.api import AccountAPI, ReceiptAPI
+    from ape.contracts import ContractInstance
 
 
 @dataclass(frozen=True)
