@@ -1,39 +1,37 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
+import {BoundApplication} from "./base/BoundApplication.sol";
 import {IVerifier} from "./interfaces/IVerifier.sol";
 import {IVoiceJudge} from "./interfaces/IVoiceJudge.sol";
-import {BoundProof} from "./libraries/BoundProof.sol";
+import {Outputs} from "./libraries/Outputs.sol";
 
-/// @title VoiceJudge. All prose is in the interface.
-contract VoiceJudge is IVoiceJudge {
-    /// The model answers with one number.
-    uint256 internal constant OUTPUTS = 1;
-    /// The highest score, 1 in units of 1e-18.
-    uint256 internal constant HIGHEST = 1e18;
-
-    IVerifier public immutable verifier;
-    uint256 public immutable limbs;
-    uint256 public immutable limbBits;
-    uint256 public immutable outputScale;
-
+/// @title VoiceJudge
+/// @notice Rounds of rewards that accounts earn by proofs of scores. See `IVoiceJudge`.
+contract VoiceJudge is IVoiceJudge, BoundApplication {
     struct Verdict {
         bool rewarded;
         uint64 score;
     }
 
+    /* CONSTANTS */
+
+    /// The model has one output.
+    uint256 internal constant OUTPUTS = 1;
+    /// The highest score: 1, in units of 1e-18.
+    uint256 internal constant HIGHEST = 1e18;
+
+    /* STORAGE */
+
     Round[] internal _rounds;
-    mapping(uint256 round => mapping(address singer => Verdict)) internal _verdicts;
-    mapping(address account => uint256) internal _credits;
+    mapping(uint256 round => mapping(address account => Verdict verdict)) internal _verdicts;
+    mapping(address account => uint256 credit) internal _credits;
 
-    constructor(IVerifier verifier_, Layout memory layout) {
-        BoundProof.requireUsable(verifier_, layout);
+    /* CONSTRUCTOR */
 
-        verifier = verifier_;
-        limbs = layout.limbs;
-        limbBits = layout.limbBits;
-        outputScale = layout.outputScale;
-    }
+    constructor(IVerifier verifier_, Layout memory layout) BoundApplication(verifier_, layout) {}
+
+    /* OPENING A ROUND */
 
     /// @inheritdoc IVoiceJudge
     function openRound(uint256 threshold, uint256 reward, uint64 deadline) external payable returns (uint256 round) {
@@ -47,27 +45,61 @@ contract VoiceJudge is IVoiceJudge {
         uint256 rewards = msg.value / reward;
 
         _rounds.push(Round(msg.sender, deadline, threshold, reward, rewards));
+
         emit RoundOpened(round, msg.sender, threshold, reward, rewards, deadline);
     }
 
+    /* PROVING */
+
     /// @inheritdoc IVoiceJudge
-    function judge(uint256 round, address singer, bytes calldata proof, uint256[] calldata instances) external {
+    function keyOf(address account, uint256 round) external view returns (uint256) {
+        return _keyOf(account, round);
+    }
+
+    /// @inheritdoc IVoiceJudge
+    function readScore(uint256 round, address account, bytes calldata proof, uint256[] calldata instances)
+        public
+        view
+        returns (uint256 score)
+    {
+        _requireValidProof(_keyOf(account, round), OUTPUTS, proof, instances);
+
+        return scoreFrom(instances[limbs]);
+    }
+
+    /// @inheritdoc IVoiceJudge
+    function scoreFrom(uint256 output) public view returns (uint256 score) {
+        int256 value = Outputs.signed(0, output);
+        uint256 one = 1 << outputScale;
+
+        if (value <= 0) return 0;
+        if (uint256(value) >= one) return HIGHEST;
+        return uint256(value) * HIGHEST / one;
+    }
+
+    /* JUDGING */
+
+    /// @inheritdoc IVoiceJudge
+    function judge(uint256 round, address account, bytes calldata proof, uint256[] calldata instances) external {
         Round storage offer = _roundAt(round);
-        if (singer == address(0)) revert VoiceJudge__ZeroSinger();
+        if (account == address(0)) revert VoiceJudge__ZeroAccount();
         if (block.timestamp > offer.deadline) revert VoiceJudge__RoundOver(round, offer.deadline);
-        if (_verdicts[round][singer].rewarded) revert VoiceJudge__AlreadyRewarded(round, singer);
+        if (_verdicts[round][account].rewarded) revert VoiceJudge__AlreadyRewarded(round, account);
         if (offer.rewardsLeft == 0) revert VoiceJudge__NoRewardsLeft(round);
 
-        uint256 score = readScore(round, singer, proof, instances);
+        uint256 score = readScore(round, account, proof, instances);
         if (score < offer.threshold) revert VoiceJudge__ScoreTooLow(score, offer.threshold);
         uint256 reward = offer.reward;
 
         offer.rewardsLeft--;
-        _credits[singer] += reward;
-        // No score is above 1e18, which 64 bits hold.
-        _verdicts[round][singer] = Verdict({rewarded: true, score: uint64(score)});
-        emit Rewarded(round, singer, score, reward);
+        _credits[account] += reward;
+        // No score exceeds 1e18, which fits into 64 bits.
+        _verdicts[round][account] = Verdict({rewarded: true, score: uint64(score)});
+
+        emit Rewarded(round, account, score, reward);
     }
+
+    /* MONEY */
 
     /// @inheritdoc IVoiceJudge
     function withdraw() external {
@@ -75,9 +107,10 @@ contract VoiceJudge is IVoiceJudge {
         if (amount == 0) revert VoiceJudge__NoCredit(msg.sender);
 
         _credits[msg.sender] = 0;
+
         emit Withdrawn(msg.sender, amount);
 
-        // Whatever the account does in this call, its credit is gone already.
+        // Re-entering is harmless, because the credit is already 0.
         (bool paid,) = msg.sender.call{value: amount}("");
         if (!paid) revert VoiceJudge__PaymentRefused(msg.sender, amount);
     }
@@ -93,33 +126,11 @@ contract VoiceJudge is IVoiceJudge {
 
         offer.rewardsLeft = 0;
         _credits[msg.sender] += amount;
+
         emit TakenBack(round, msg.sender, amount);
     }
 
-    /// @inheritdoc IVoiceJudge
-    function readScore(uint256 round, address singer, bytes calldata proof, uint256[] calldata instances)
-        public
-        view
-        returns (uint256 score)
-    {
-        Layout memory layout = Layout({limbs: limbs, limbBits: limbBits, outputScale: outputScale});
-        BoundProof.requireValid(verifier, layout, OUTPUTS, keyOf(singer, round), proof, instances);
-        return scoreFrom(instances[limbs]);
-    }
-
-    /// @inheritdoc IVoiceJudge
-    function scoreFrom(uint256 output) public view returns (uint256 score) {
-        int256 value = BoundProof.signed(0, output);
-        uint256 one = 1 << outputScale;
-        if (value <= 0) return 0;
-        if (uint256(value) >= one) return HIGHEST;
-        return uint256(value) * HIGHEST / one;
-    }
-
-    /// @inheritdoc IVoiceJudge
-    function keyOf(address account, uint256 round) public view returns (uint256) {
-        return BoundProof.keyOf(account, round);
-    }
+    /* VIEWS */
 
     /// @inheritdoc IVoiceJudge
     function rounds() external view returns (uint256) {
@@ -137,16 +148,18 @@ contract VoiceJudge is IVoiceJudge {
     }
 
     /// @inheritdoc IVoiceJudge
-    function isRewarded(uint256 round, address singer) external view returns (bool) {
+    function isRewarded(uint256 round, address account) external view returns (bool) {
         _roundAt(round);
-        return _verdicts[round][singer].rewarded;
+
+        return _verdicts[round][account].rewarded;
     }
 
     /// @inheritdoc IVoiceJudge
-    function scoreOf(uint256 round, address singer) external view returns (uint256) {
+    function scoreOf(uint256 round, address account) external view returns (uint256) {
         _roundAt(round);
-        if (!_verdicts[round][singer].rewarded) revert VoiceJudge__NotRewarded(round, singer);
-        return _verdicts[round][singer].score;
+        if (!_verdicts[round][account].rewarded) revert VoiceJudge__NotRewarded(round, account);
+
+        return _verdicts[round][account].score;
     }
 
     /// @inheritdoc IVoiceJudge
@@ -154,8 +167,12 @@ contract VoiceJudge is IVoiceJudge {
         return _credits[account];
     }
 
+    /* INTERNAL FUNCTIONS */
+
+    /// @dev Returns a round, or reverts if it does not exist.
     function _roundAt(uint256 round) internal view returns (Round storage) {
         if (round >= _rounds.length) revert VoiceJudge__NoSuchRound(round);
+
         return _rounds[round];
     }
 }

@@ -1,71 +1,73 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {IBoundProof} from "./IBoundProof.sol";
+import {IBoundApplication} from "./IBoundApplication.sol";
 
 /// @title Clan
 /// @notice Draw a digit, prove what the model read, join that digit's clan. The largest clan leads.
 ///
-/// Account: who joins. It is inside the proof; whoever sends the transaction is of no importance.
-/// Clan: one of the ten digits. An account joins one clan, once, for good. Clan 0 is a clan.
-/// Leader: the clan with the most members; between equals, the lowest digit.
+/// Account: the address that joins. The proof contains it, and anyone may send the transaction.
+/// Clan: one of the ten digits, 0 included. An account joins one clan, once, and cannot leave it.
+/// Leader: the clan with the most members. If several have the most, the lowest digit leads.
 ///
-/// @dev What a proof says: the model of this contract's verifier, given some numbers that the prover
-/// knows, answered with these ten logits, and whoever made the proof named this account.
-/// What it does not say: that anybody drew those numbers by hand, that they look like a digit, that
-/// a person has only one account, or that the account agrees. Anybody can draw in the name of any
-/// account, and so put it into a clan for good. A contract that pays for membership must not rest on
-/// the account's consent.
+/// @dev A valid proof shows that the model returned these ten logits for an input known to the
+/// prover, and that the prover chose this account.
+/// It does not show that anyone drew the input by hand, that the input looks like a digit, that the
+/// account's holder agreed, or that a person has only one account. Anyone can put any account into a
+/// clan for good. A contract that pays for membership must not treat it as consent.
 ///
-/// Assumptions: the verifier belongs to the intended circuit, and nobody knows the secret of the
-/// structured reference string that it embeds. With a dev SRS, whoever made it can forge proofs.
-interface IClan is IBoundProof {
-    /// @notice The account has joined a clan already.
+/// Assumptions: the verifier belongs to the intended circuit, and nobody knows the secret of its SRS.
+/// The maker of a dev SRS can forge proofs.
+interface IClan is IBoundApplication {
+    /// @notice The account is already in a clan.
     error Clan__AlreadyMember(address account, uint256 clan);
-    /// @notice The account has not joined any clan.
+    /// @notice The account is not in any clan.
     error Clan__NotAMember(address account);
-    /// @notice There is no such clan; clans are the digits 0 to 9.
+    /// @notice Clans are the digits 0 to 9.
     error Clan__NoSuchClan(uint256 clan);
-    /// @notice The clan has as many members as can be counted.
+    /// @notice The clan has 16,777,215 members, the most that its count can hold.
     error Clan__Full(uint256 clan);
-    /// @notice The zero address cannot be a member.
+    /// @notice The zero address cannot join.
     error Clan__ZeroAccount();
 
     /// @notice An account joined a clan.
     event Joined(address indexed account, uint256 indexed clan);
-    /// @notice Another clan leads now, or the first member ever joined.
+    /// @notice A clan took the lead. The first member's clan takes it, too.
     event LeaderChanged(uint256 indexed clan, uint256 members);
 
-    /// @notice Joins the clan of the digit that the model read, in the name of `account`.
-    /// @dev Anybody may send it. Of two transactions with the same proof the first succeeds, and
-    /// does for `account` exactly what the second would have done.
-    function join(address account, bytes calldata proof, uint256[] calldata instances) external;
+    /// @notice Returns the key that a proof for the account must carry.
+    /// @dev The key depends on the chain and on this contract.
+    function keyOf(address account) external view returns (uint256);
 
-    /// @notice The digit that a valid proof of `account` shows; reverts for all that `join` refuses of
-    /// a proof. A dry run for provers and relayers.
+    /// @notice Returns the digit that a valid proof for the account shows.
+    /// @dev Checks a proof before it is sent: reverts for every proof that `join` refuses as invalid or
+    /// as bound to another account.
     function readDigit(address account, bytes calldata proof, uint256[] calldata instances)
         external
         view
         returns (uint256 digit);
 
-    /// @notice The digit that ten logits show: the largest one's; between equals, the lowest digit.
+    /// @notice Returns the digit with the largest of ten logits, the lowest digit if several are largest.
     function digitOf(uint256[] calldata logits) external pure returns (uint256 digit);
 
-    /// @notice The key that a proof for `account` must carry on this chain and for this contract.
-    function keyOf(address account) external view returns (uint256);
+    /// @notice Adds the account to the clan of the digit that the proof shows.
+    /// @dev Anyone may send the transaction. If two transactions carry the same proof, the first
+    /// succeeds, and the account joins the same clan by either of them.
+    function join(address account, bytes calldata proof, uint256[] calldata instances) external;
 
-    /// @notice Whether the account has joined a clan.
+    /// @notice Returns true if the account has joined a clan.
     function isMember(address account) external view returns (bool);
 
-    /// @notice The clan of a member. Reverts for anybody else, because 0 is a clan, too.
+    /// @notice Returns the clan of a member.
+    /// @dev Reverts if the account is not a member, because 0 is a clan.
     function clanOf(address account) external view returns (uint256);
 
-    /// @notice How many members a clan has.
+    /// @notice Returns the number of members of a clan.
     function membersOf(uint256 clan) external view returns (uint256);
 
-    /// @notice The number of members of each clan.
+    /// @notice Returns the number of members of each clan.
     function counts() external view returns (uint256[10] memory);
 
-    /// @notice The leading clan and its number of members; clan 0 with 0 members before anybody joined.
+    /// @notice Returns the leading clan and its number of members, or 0 and 0 if nobody has joined.
     function leader() external view returns (uint256 clan, uint256 members);
 }

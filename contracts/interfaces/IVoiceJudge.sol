@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {IBoundProof} from "./IBoundProof.sol";
+import {IBoundApplication} from "./IBoundApplication.sol";
 
 /// @title VoiceJudge
-/// @notice Sing, prove the judge's score, earn the reward. It is tied to the account in the proof, so
-/// copying the transaction out of the mempool earns nothing.
+/// @notice Sing, prove the judge's score, earn the reward. The proof contains the account, and copying
+/// the transaction from the mempool earns nothing.
 ///
-/// Judge: the model of this contract's verifier. It answers a recording with one number.
-/// Score: that number between 0 and 1, in units of 1e-18; whatever lies outside counts as the nearer end.
-/// Round: money of a sponsor, for every singer whose score reaches the threshold by the deadline.
-/// Singer: whom a reward is for. The account is inside the proof; whoever sends it is of no importance.
-/// Credit: what the contract owes an account. It stays until the account withdraws it.
+/// Judge: the model of the verifier's circuit. It rates a recording with one number.
+/// Score: that number, limited to the range from 0 to 1, in units of 1e-18.
+/// Round: a sponsor's money for accounts whose scores reach a threshold before a deadline.
+/// Account: the address that earns a reward. The proof contains it, and anyone may send the transaction.
+/// Credit: the money that the contract owes an account until the account withdraws it.
 ///
-/// @dev What a proof says: the model, given some numbers that the prover knows, answered with this
-/// score, and whoever made the proof named this singer, this round, contract and chain.
-/// What it does not say: that the numbers come from a voice, that the voice is the singer's, or that a
-/// person has only one account. Numbers that score high can be computed from the public model. A
-/// sponsor pays for such proofs, too, and for as many accounts as come, until the rewards are gone.
+/// @dev A valid proof shows that the model rated an input known to the prover with this score, and that
+/// the prover chose this account, round, contract and chain.
+/// It does not show that the input comes from a voice, that the voice belongs to the account's holder,
+/// or that a person has only one account. Anyone can compute high-scoring inputs from the public model.
+/// A sponsor pays for such proofs, too, for any number of accounts, until no reward is left.
 ///
-/// The contract holds at least the sum of all credits and of all rewards that are left. Money moves
-/// from a round to a credit, and from a credit to its account, in no other way.
+/// The contract always holds at least the sum of all credits and of all rewards left. Money moves only
+/// from a round to a credit, and from a credit to its account.
 ///
-/// Assumptions: the verifier belongs to the intended circuit, and nobody knows the secret of the
-/// structured reference string that it embeds. With a dev SRS, whoever made it can forge proofs.
-interface IVoiceJudge is IBoundProof {
-    /// @notice What a sponsor offers.
-    /// @param sponsor Who paid, and may take back what was not won.
-    /// @param deadline The last second in which a proof is accepted, in Unix time.
-    /// @param threshold The lowest score that is rewarded, in units of 1e-18.
-    /// @param reward What one singer earns, in wei.
-    /// @param rewardsLeft How many rewards are still to be won.
+/// Assumptions: the verifier belongs to the intended circuit, and nobody knows the secret of its SRS.
+/// The maker of a dev SRS can forge proofs.
+interface IVoiceJudge is IBoundApplication {
+    /// @notice A sponsor's offer.
+    /// @param sponsor The account that paid, and may take back the rewards left after the deadline.
+    /// @param deadline The last second in which proofs are accepted, in Unix time.
+    /// @param threshold The lowest score that earns a reward, in units of 1e-18.
+    /// @param reward The reward of one account, in wei.
+    /// @param rewardsLeft The number of rewards not yet earned or taken back.
     struct Round {
         address sponsor;
         uint64 deadline;
@@ -39,33 +39,33 @@ interface IVoiceJudge is IBoundProof {
         uint256 rewardsLeft;
     }
 
-    /// @notice No such round has been opened; the first is 0.
+    /// @notice The round does not exist. Rounds are numbered from 0.
     error VoiceJudge__NoSuchRound(uint256 round);
-    /// @notice No score is that high: scores end at 1e18.
+    /// @notice The threshold exceeds the highest score, 1e18.
     error VoiceJudge__ThresholdTooHigh(uint256 threshold);
-    /// @notice A round's deadline lies after the block that opens it.
+    /// @notice The deadline is not later than the block that opens the round.
     error VoiceJudge__DeadlinePassed(uint64 deadline, uint256 time);
-    /// @notice The money must be for one or more whole rewards.
+    /// @notice The payment is not a whole number of rewards, or is 0.
     error VoiceJudge__BrokenRewards(uint256 paid, uint256 reward);
-    /// @notice The round ended before this block.
+    /// @notice The deadline of the round has passed.
     error VoiceJudge__RoundOver(uint256 round, uint64 deadline);
-    /// @notice All rewards of the round are won, or taken back.
+    /// @notice All rewards of the round were earned or taken back.
     error VoiceJudge__NoRewardsLeft(uint256 round);
-    /// @notice The singer has earned the round's reward already.
-    error VoiceJudge__AlreadyRewarded(uint256 round, address singer);
-    /// @notice The singer has not earned a reward in the round.
-    error VoiceJudge__NotRewarded(uint256 round, address singer);
-    /// @notice The score does not reach the round's threshold.
+    /// @notice The account has already earned the reward of the round.
+    error VoiceJudge__AlreadyRewarded(uint256 round, address account);
+    /// @notice The account has not earned a reward in the round.
+    error VoiceJudge__NotRewarded(uint256 round, address account);
+    /// @notice The score is below the threshold of the round.
     error VoiceJudge__ScoreTooLow(uint256 score, uint256 threshold);
-    /// @notice The zero address cannot sing.
-    error VoiceJudge__ZeroSinger();
-    /// @notice Only the sponsor takes back what was not won.
+    /// @notice The zero address cannot earn a reward.
+    error VoiceJudge__ZeroAccount();
+    /// @notice Only the sponsor of the round can take back the rewards left.
     error VoiceJudge__NotTheSponsor(uint256 round, address account);
-    /// @notice The round goes on until its deadline.
+    /// @notice The deadline of the round has not passed.
     error VoiceJudge__RoundNotOver(uint256 round, uint64 deadline);
     /// @notice The account has no credit.
     error VoiceJudge__NoCredit(address account);
-    /// @notice The account does not accept its money. Its credit stays.
+    /// @notice The account does not accept the payment, and keeps its credit.
     error VoiceJudge__PaymentRefused(address account, uint256 amount);
 
     /// @notice A sponsor paid for a round.
@@ -77,57 +77,60 @@ interface IVoiceJudge is IBoundProof {
         uint256 rewards,
         uint64 deadline
     );
-    /// @notice A singer earned the round's reward, now its credit.
-    event Rewarded(uint256 indexed round, address indexed singer, uint256 score, uint256 reward);
-    /// @notice A sponsor took back what was not won, now its credit.
+    /// @notice An account earned the reward of a round, which was added to its credit.
+    event Rewarded(uint256 indexed round, address indexed account, uint256 score, uint256 reward);
+    /// @notice A sponsor took back the rewards left, which were added to its credit.
     event TakenBack(uint256 indexed round, address indexed sponsor, uint256 amount);
     /// @notice An account was paid its credit.
     event Withdrawn(address indexed account, uint256 amount);
 
-    /// @notice Opens a round with the money that comes along, which has to be for whole rewards.
+    /// @notice Opens a round and pays for its rewards with the value of the transaction.
+    /// @dev The value must be a multiple of the reward.
     function openRound(uint256 threshold, uint256 reward, uint64 deadline) external payable returns (uint256 round);
 
-    /// @notice Credits the round's reward to `singer`, whose proof shows a score that is high enough.
-    /// @dev Anybody may send it. Of two transactions with the same proof the first succeeds, and
-    /// does for `singer` exactly what the second would have done. One reward a singer and round.
-    function judge(uint256 round, address singer, bytes calldata proof, uint256[] calldata instances) external;
+    /// @notice Returns the key that a proof for the account in the round must carry.
+    /// @dev The key also depends on the chain and on this contract.
+    function keyOf(address account, uint256 round) external view returns (uint256);
 
-    /// @notice Pays the sender its whole credit.
-    /// @dev A contract that does not accept money keeps its credit, and holds nobody else up.
-    function withdraw() external;
-
-    /// @notice After the deadline, turns what nobody won into credit of the round's sponsor, the sender.
-    function takeBack(uint256 round) external;
-
-    /// @notice The score that a valid proof of `singer` for `round` shows; reverts for all that `judge`
-    /// refuses of a proof. A dry run for provers and relayers.
-    function readScore(uint256 round, address singer, bytes calldata proof, uint256[] calldata instances)
+    /// @notice Returns the score that a valid proof for the account in the round shows.
+    /// @dev Checks a proof before it is sent: reverts for every proof that `judge` refuses as invalid or
+    /// as bound to another account or round. It does not compare the score with the threshold.
+    function readScore(uint256 round, address account, bytes calldata proof, uint256[] calldata instances)
         external
         view
         returns (uint256 score);
 
-    /// @notice The score that an output of the circuit stands for, 0 to 1e18, rounded down.
+    /// @notice Returns the score that an output of the circuit encodes, 0 to 1e18, rounded down.
     function scoreFrom(uint256 output) external view returns (uint256 score);
 
-    /// @notice The key that a proof for `account` must carry on this chain, for this contract and round.
-    function keyOf(address account, uint256 round) external view returns (uint256);
+    /// @notice Credits the reward of the round to the account if the proof shows a sufficient score.
+    /// @dev Anyone may send the transaction. An account earns one reward per round. If two transactions
+    /// carry the same proof, the first succeeds, and the account earns the same by either of them.
+    function judge(uint256 round, address account, bytes calldata proof, uint256[] calldata instances) external;
 
-    /// @notice How many rounds have been opened. They are numbered from 0.
+    /// @notice Pays the sender its whole credit.
+    /// @dev A contract that refuses the payment keeps its credit, and blocks no other account.
+    function withdraw() external;
+
+    /// @notice Adds the rewards left of a round that is over to the credit of its sponsor, the sender.
+    function takeBack(uint256 round) external;
+
+    /// @notice Returns the number of rounds.
     function rounds() external view returns (uint256);
 
-    /// @notice What the round offers.
+    /// @notice Returns a round.
     function roundOf(uint256 round) external view returns (Round memory);
 
-    /// @notice How many rewards of the round are still to be won.
+    /// @notice Returns the number of rewards left in a round.
     function rewardsLeft(uint256 round) external view returns (uint256);
 
-    /// @notice Whether the singer has earned the round's reward.
-    function isRewarded(uint256 round, address singer) external view returns (bool);
+    /// @notice Returns true if the account has earned the reward of the round.
+    function isRewarded(uint256 round, address account) external view returns (bool);
 
-    /// @notice The score with which a singer was rewarded. Reverts for anybody else, because 0 is a
-    /// score, too.
-    function scoreOf(uint256 round, address singer) external view returns (uint256);
+    /// @notice Returns the score that earned the account its reward.
+    /// @dev Reverts if the account earned none, because 0 is a score.
+    function scoreOf(uint256 round, address account) external view returns (uint256);
 
-    /// @notice What the contract owes an account, in wei.
+    /// @notice Returns the credit of an account, in wei.
     function creditOf(address account) external view returns (uint256);
 }

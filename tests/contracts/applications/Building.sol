@@ -5,7 +5,7 @@ interface IVerifier {
     function verifyProof(bytes calldata proof, uint256[] calldata instances) external returns (bool);
 }
 
-/// @title Makes the instances itself, so that the proof is of what it says and of nothing else.
+/// @title Builds the instances from its own values and stores a class per account
 contract Building {
     IVerifier internal immutable _verifier;
     mapping(address account => uint256 class) public classOf;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-/// @title Reads the account out of the proof, and calls the verifier by its address.
+/// @title Decodes the account from the instances and calls the verifier with a low-level call
 contract Decoding {
     uint256 internal constant LARGEST = 2 ** 127;
 

@@ -5,7 +5,8 @@ interface IVerifier {
     function verifyProof(bytes calldata proof, uint256[] calldata instances) external view returns (bool);
 }
 
-/// @title A prize for whoever proves a score, without a fault. Tests plant one at a time.
+/// @title Pays a prize for a proved score
+/// @dev Sound as it is; tests plant one fault at a time.
 contract Prize {
     uint256 internal constant LARGEST = 2 ** 127;
 

@@ -5,14 +5,14 @@ interface IPayer {
     function withdraw() external;
 }
 
-/// A singer that does not accept money.
+/// An account that does not accept money.
 contract Refusing {
     function withdrawFrom(IPayer judge) external {
         judge.withdraw();
     }
 }
 
-/// A singer that withdraws again while it is paid.
+/// An account that calls `withdraw` again while it is paid.
 contract Reentering {
     uint256 public payments;
 

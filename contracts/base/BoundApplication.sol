@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+
+import {IBoundApplication} from "../interfaces/IBoundApplication.sol";
+import {IVerifier} from "../interfaces/IVerifier.sol";
+
+/// @title BoundApplication
+/// @notice The base of every application. See `IBoundApplication`.
+abstract contract BoundApplication is IBoundApplication {
+    /* CONSTANTS */
+
+    /// 64 bits of domain above the 160 bits of an account.
+    uint256 internal constant KEY_BITS = 224;
+
+    /* IMMUTABLES */
+
+    /// @inheritdoc IBoundApplication
+    IVerifier public immutable verifier;
+    /// @inheritdoc IBoundApplication
+    uint256 public immutable limbs;
+    /// @inheritdoc IBoundApplication
+    uint256 public immutable limbBits;
+    /// @inheritdoc IBoundApplication
+    uint256 public immutable outputScale;
+
+    /* CONSTRUCTOR */
+
+    constructor(IVerifier verifier_, Layout memory layout) {
+        if (address(verifier_).code.length == 0) revert BoundApplication__NoVerifier(address(verifier_));
+        // A limb of 254 bits can exceed the order of the field.
+        if (layout.limbBits == 0 || layout.limbBits > 253 || layout.limbs * layout.limbBits < KEY_BITS) {
+            revert BoundApplication__BadKeyLayout(layout.limbs, layout.limbBits);
+        }
+        if (layout.outputScale > 127) revert BoundApplication__BadOutputScale(layout.outputScale);
+
+        verifier = verifier_;
+        limbs = layout.limbs;
+        limbBits = layout.limbBits;
+        outputScale = layout.outputScale;
+    }
+
+    /* INTERNAL FUNCTIONS */
+
+    /// @dev Returns the key of an account in a round of this contract on this chain.
+    function _keyOf(address account, uint256 round) internal view returns (uint256) {
+        uint64 domain = uint64(uint256(keccak256(abi.encode(block.chainid, address(this), round))));
+
+        return (uint256(domain) << 160) | uint160(account);
+    }
+
+    /// @dev Reverts unless the proof is valid, carries the key, and has this number of outputs.
+    function _requireValidProof(uint256 key, uint256 outputs, bytes calldata proof, uint256[] calldata instances)
+        internal
+        view
+    {
+        if (instances.length != limbs + outputs) {
+            revert BoundApplication__WrongInstanceCount(limbs + outputs, instances.length);
+        }
+
+        uint256 mask = (1 << limbBits) - 1;
+        for (uint256 i = 0; i < limbs; i++) {
+            uint256 limb = key & mask;
+            if (instances[i] != limb) revert BoundApplication__WrongKey(i, limb, instances[i]);
+            key >>= limbBits;
+        }
+
+        // A generated verifier reverts without data.
+        try verifier.verifyProof(proof, instances) returns (bool valid) {
+            if (!valid) revert BoundApplication__InvalidProof();
+        } catch {
+            revert BoundApplication__InvalidProof();
+        }
+    }
+}
