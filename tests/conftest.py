@@ -17,14 +17,17 @@ import numpy as np
 import pytest
 from ape.exceptions import CustomError
 
-from scripts._circuits import HEARS, READS, ROOT, circuit, run_build
-from scripts._cli import free_port
-from scripts._contracts import deploy, deploy_verifier
-from scripts._voice import score_from
+from apps.circuits import ARTIFACTS, VERIFIERS, circuit, view_of
+from apps.voice import score_from
+from chain.contracts import deploy, deploy_verifier
+from chain.network import free_port
 from tests.tiny import run_in, tiny_in, write_model
-from zk.circuit import Circuit, Samples
+from zk.build import build
+from zk.circuit import Circuit
+from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
+from zk.samples import Samples
 
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
 UPSTREAM_PORT = 8544  # of the forks in ape-config.yaml
@@ -135,14 +138,19 @@ def refusal(name: str, **values: object) -> Iterator[None]:
     assert {key: caught.value.inputs[key] for key in values} == values
 
 
+def built(name: str) -> Manifest:
+    """Build one of the project's circuits, unless it is up to date."""
+    return build(circuit(name), artifacts=ARTIFACTS, verifiers=VERIFIERS)[0]
+
+
 @pytest.fixture(scope="session")
 def manifest() -> Manifest:
-    return run_build(circuit("clan"))
+    return built("clan")
 
 
 @pytest.fixture(scope="session")
 def bad_manifest() -> Manifest:
-    return run_build(circuit("clan-bad"))
+    return built("clan-bad")
 
 
 @pytest.fixture(scope="session")
@@ -175,7 +183,7 @@ def views():
     """What the circuit sees of MNIST's test images."""
     from models.data import mnist
 
-    return READS["clan"](mnist.drawings("test"))
+    return view_of("clan", "drawing")(mnist.drawings("test"))
 
 
 @pytest.fixture(scope="session")
@@ -211,7 +219,7 @@ def copied(manifest, tmp_path) -> Path:
 
 @pytest.fixture(scope="session")
 def voice_manifest() -> Manifest:
-    return run_build(circuit("voice"))
+    return built("voice")
 
 
 @pytest.fixture(scope="session")
@@ -227,7 +235,7 @@ def heard() -> list[np.ndarray]:
     paths = [
         song if isinstance(song, Path) else voices.synthetic_clip(*song).path for song in SONGS
     ]
-    return [HEARS["voice"](sound.read(path)) for path in paths]
+    return [view_of("voice", "clip")(sound.read(path)) for path in paths]
 
 
 @pytest.fixture(scope="session")

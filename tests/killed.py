@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from tests.tiny import run_in, tiny_in, write_model
-from zk.circuit import Samples
 from zk.manifest import Manifest
 from zk.processes import answer_all
 from zk.proof import prove
+from zk.samples import Samples
 
 
 def build_forever(folder: Path) -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from zk.circuit import Circuit, RunArgs, Samples, build
+from zk.build import build
+from zk.circuit import Circuit, RunArgs
 from zk.manifest import Manifest
+from zk.samples import Samples
 
 # A table of 1,024 rows keeps these circuits, and their SRS, small.
 TINY_ARGS = RunArgs(decomp_base=1024, decomp_legs=3)
