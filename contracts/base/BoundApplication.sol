@@ -64,7 +64,7 @@ abstract contract BoundApplication is IBoundApplication {
             key >>= limbBits;
         }
 
-        // A generated verifier reverts without data.
+        // A generated verifier reverts without data instead of returning false.
         try verifier.verifyProof(proof, instances) returns (bool valid) {
             if (!valid) revert BoundApplication__InvalidProof();
         } catch {

@@ -16,7 +16,7 @@ import {IVerifier} from "./IVerifier.sol";
 interface IBoundApplication {
     /// @notice The verifier rejects the proof for these instances.
     error BoundApplication__InvalidProof();
-    /// @notice The circuit has another number of public instances.
+    /// @notice The number of instances, or of logits, is not the circuit's.
     error BoundApplication__WrongInstanceCount(uint256 expected, uint256 actual);
     /// @notice The proof was made for another account, chain, contract or round.
     error BoundApplication__WrongKey(uint256 limb, uint256 expected, uint256 actual);

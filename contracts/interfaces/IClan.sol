@@ -14,7 +14,7 @@ import {IBoundApplication} from "./IBoundApplication.sol";
 /// prover, and that the prover chose this account.
 /// It does not show that anyone drew the input by hand, that the input looks like a digit, that the
 /// account's holder agreed, or that a person has only one account. Anyone can put any account into a
-/// clan for good. A contract that pays for membership must not treat it as consent.
+/// clan permanently. A contract that pays for membership must not treat it as consent.
 ///
 /// Assumptions: the verifier belongs to the intended circuit, and nobody knows the secret of its SRS.
 /// The maker of a dev SRS can forge proofs.
@@ -40,8 +40,8 @@ interface IClan is IBoundApplication {
     function keyOf(address account) external view returns (uint256);
 
     /// @notice Returns the digit that a valid proof for the account shows.
-    /// @dev Checks a proof before it is sent: reverts for every proof that `join` refuses as invalid or
-    /// as bound to another account.
+    /// @dev Use it to check a proof before sending it. Reverts if `join` would refuse the proof as invalid
+    /// or as bound to another account.
     function readDigit(address account, bytes calldata proof, uint256[] calldata instances)
         external
         view

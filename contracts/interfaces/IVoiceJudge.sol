@@ -9,7 +9,7 @@ import {IBoundApplication} from "./IBoundApplication.sol";
 ///
 /// Judge: the model of the verifier's circuit. It rates a recording with one number.
 /// Score: that number, limited to the range from 0 to 1, in units of 1e-18.
-/// Round: a sponsor's money for accounts whose scores reach a threshold before a deadline.
+/// Round: a sponsor's money for accounts whose scores reach a threshold by a deadline.
 /// Account: the address that earns a reward. The proof contains it, and anyone may send the transaction.
 /// Credit: the money that the contract owes an account until the account withdraws it.
 ///
@@ -45,7 +45,7 @@ interface IVoiceJudge is IBoundApplication {
     error VoiceJudge__ThresholdTooHigh(uint256 threshold);
     /// @notice The deadline is not later than the block that opens the round.
     error VoiceJudge__DeadlinePassed(uint64 deadline, uint256 time);
-    /// @notice The payment is not a whole number of rewards, or is 0.
+    /// @notice The payment must cover one or more whole rewards, and a reward must not be 0.
     error VoiceJudge__BrokenRewards(uint256 paid, uint256 reward);
     /// @notice The deadline of the round has passed.
     error VoiceJudge__RoundOver(uint256 round, uint64 deadline);
@@ -93,8 +93,8 @@ interface IVoiceJudge is IBoundApplication {
     function keyOf(address account, uint256 round) external view returns (uint256);
 
     /// @notice Returns the score that a valid proof for the account in the round shows.
-    /// @dev Checks a proof before it is sent: reverts for every proof that `judge` refuses as invalid or
-    /// as bound to another account or round. It does not compare the score with the threshold.
+    /// @dev Use it to check a proof before sending it. Reverts if `judge` would refuse the proof as invalid
+    /// or as bound to another account or round. Does not compare the score with the threshold.
     function readScore(uint256 round, address account, bytes calldata proof, uint256[] calldata instances)
         external
         view
