@@ -1,15 +1,16 @@
-"""A thief copies a transaction out of the mempool and pays more to be first."""
+"""A thief copies a transaction from the mempool and pays more to be first."""
 
 import pytest
 
-from scripts.demo import GWEI, race
+from chain.sending import race
 
+GWEI = 10**9
 REWARD = 10**16
 
 
 @pytest.fixture(autouse=True)
 def empty_mempool(chain):
-    """What a failed race leaves waiting must not reach the next test."""
+    """Drop the transactions that a failed race leaves in the mempool."""
     yield
     chain.provider.make_request("anvil_dropAllTransactions", [])
     chain.provider.auto_mine = True
@@ -26,16 +27,16 @@ def test_thief_of_a_join_gains_nothing_and_stops_nothing(clan, proof, accounts):
     late, first = race((clan.join, join, member, GWEI), (clan.join, join, thief, 10 * GWEI))
     assert landed_first(first, late)
 
-    # The thief's copy landed first, and did the member's work at the thief's expense.
+    # The thief's copy landed first: the thief paid for the member's join.
     assert first.status == 1
     assert clan.isMember(member)
     assert clan.clanOf(member) == 7
     assert not clan.isMember(thief)
     assert clan.counts() == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
 
-    # The member's own transaction came too late, and stops at the first check.
+    # The member's transaction landed second, and reverted at an early check.
     assert late.status == 0
-    assert late.gasUsed < 200_000  # its calldata, mostly
+    assert late.gasUsed < 200_000  # mostly its calldata
 
 
 @pytest.fixture
@@ -45,15 +46,15 @@ def open_round(judge, accounts, chain):
 
 
 def test_thief_of_a_reward_pays_for_it(judge, chain, open_round, sung, accounts):
-    singer, thief, proof = accounts[0], accounts[6], sung(0)
+    account, thief, proof = accounts[0], accounts[6], sung(0)
     wealth = thief.balance
-    song = (0, singer, proof.proof, proof.instances)
-    late, first = race((judge.judge, song, singer, GWEI), (judge.judge, song, thief, 10 * GWEI))
+    song = (0, account, proof.proof, proof.instances)
+    late, first = race((judge.judge, song, account, GWEI), (judge.judge, song, thief, 10 * GWEI))
     assert landed_first(first, late)
 
-    # The singer is paid, by the thief's transaction; the thief paid gas for it.
+    # The thief's transaction credited the account in the proof, and the thief paid its gas.
     assert (first.status, late.status) == (1, 0)
-    assert judge.creditOf(singer) == REWARD
+    assert judge.creditOf(account) == REWARD
     assert judge.creditOf(thief) == 0
     assert judge.rewardsLeft(0) == 1
     assert thief.balance == wealth - first.gasUsed * first.effectiveGasPrice
@@ -64,17 +65,21 @@ def test_thief_of_a_reward_pays_for_it(judge, chain, open_round, sung, accounts)
 def test_thief_who_changes_what_it_copied(
     judge, voice_manifest, open_round, sung, accounts, changed
 ):
-    """The thief names itself as the singer, or also writes its key over the singer's, which the
-    proof does not bear. It stops nobody."""
-    singer, thief, proof = accounts[0], accounts[6], sung(0)
+    """The thief names itself as the account, and in one case also overwrites the key.
+
+    The thief's transaction fails, and the honest one succeeds.
+    """
+    account, thief, proof = accounts[0], accounts[6], sung(0)
     instances = proof.instances
     if changed == "instances":
         limbs = voice_manifest.layout.split(judge.keyOf(thief, 0))
         instances = [*limbs, proof.instances[-1]]
-    honest = (0, singer, proof.proof, proof.instances)
+    honest = (0, account, proof.proof, proof.instances)
     stolen = (0, thief, proof.proof, instances)
-    late, first = race((judge.judge, honest, singer, GWEI), (judge.judge, stolen, thief, 10 * GWEI))
+    late, first = race(
+        (judge.judge, honest, account, GWEI), (judge.judge, stolen, thief, 10 * GWEI)
+    )
     assert landed_first(first, late)
     assert (first.status, late.status) == (0, 1)
-    assert judge.creditOf(singer) == REWARD
+    assert judge.creditOf(account) == REWARD
     assert judge.creditOf(thief) == 0

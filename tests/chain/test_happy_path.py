@@ -1,4 +1,4 @@
-"""The story of Clan, from an ONNX file to three members."""
+"""Clan from an ONNX file to three members, step by step."""
 
 from models.data import mnist
 from tests.conftest import DRAWINGS
@@ -6,7 +6,7 @@ from zk.proof import verify
 
 
 def test_happy_path(manifest, clan, proof_of, accounts, relayer):
-    # 1. The circuit is built, and as accurate as promised.
+    # 1. The circuit is built and keeps its accuracy.
     assert manifest["accuracy"]["samples"] >= 1000
     assert manifest["accuracy"]["quantised"] >= 0.975
 
@@ -14,13 +14,13 @@ def test_happy_path(manifest, clan, proof_of, accounts, relayer):
     assert clan.counts() == [0] * 10
     assert tuple(clan.leader()) == (0, 0)
 
-    # 3. Three accounts draw digits, and prove what the model reads in them.
+    # 3. Three accounts draw digits and prove what the model reads.
     members = [accounts[0], accounts[3], accounts[1]]
     proofs = [proof_of(0), proof_of(3), proof_of(1)]
     for proof in proofs:
         verify(manifest, proof)
 
-    # 4. The first joins by itself, and its clan leads.
+    # 4. The first sends its own transaction, and its clan leads.
     receipt = clan.join(members[0], proofs[0].proof, proofs[0].instances, sender=members[0])
     assert receipt.events == [
         clan.Joined(account=members[0], clan=7),
@@ -28,14 +28,14 @@ def test_happy_path(manifest, clan, proof_of, accounts, relayer):
     ]
     assert receipt.gas_used <= 480_000
 
-    # 5. The second joins another clan: between equals, the lowest digit leads.
+    # 5. The second joins another clan: of two clans with one member, the lowest digit leads.
     receipt = clan.join(members[1], proofs[1].proof, proofs[1].instances, sender=members[1])
     assert receipt.events == [
         clan.Joined(account=members[1], clan=1),
         clan.LeaderChanged(clan=1, members=1),
     ]
 
-    # 6. The third is relayed: who sends is of no importance.
+    # 6. A relayer sends the third, and does not become a member.
     receipt = clan.join(members[2], proofs[2].proof, proofs[2].instances, sender=relayer)
     assert receipt.events == [
         clan.Joined(account=members[2], clan=7),
@@ -43,7 +43,7 @@ def test_happy_path(manifest, clan, proof_of, accounts, relayer):
     ]
     assert not clan.isMember(relayer)
 
-    # 7. All three are where their drawings say, and clan 7 leads.
+    # 7. All three are in the clans of their drawings, and clan 7 leads.
     for member, number in zip(members, (0, 3, 1), strict=True):
         assert clan.isMember(member)
         assert clan.clanOf(member) == mnist.labels("test")[DRAWINGS[number]]

@@ -1,7 +1,7 @@
-"""What holds after any sequence of calls by a crowd, with real proofs of everybody.
+"""Invariants of both contracts after random sequences of calls by a crowd, with real proofs.
 
-The contracts are the real ones. Their circuits are so small that hundreds of proofs take a minute:
-models that answer with what they are shown, so that everybody chooses what is read.
+The contracts are the deployed ones, and their circuits are tiny: hundreds of proofs take a minute.
+The models return their input, which lets each account choose its logits or its score.
 """
 
 from dataclasses import dataclass, replace
@@ -20,17 +20,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from scripts._voice import ONE, score_from
+from apps.voice import ONE, score_from
 from tests.tiny import run_in, write_model
-from zk.circuit import Circuit, RunArgs, Samples
+from zk.circuit import Circuit, RunArgs
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove_all
+from zk.samples import Samples
 from zk.verifier import runtime_code
 
 REWARD = 10**16
-ROUNDS = 2  # for which there are proofs
+ROUNDS = 2  # the rounds that the proofs are for
 SMALL = RunArgs(decomp_base=256)
-# 200 actors and 2,400 calls in all; on a fork fewer of both, since the rules are the same.
+# 200 accounts and 1,200 calls to each contract; a fork gets fewer, because its rules are the same.
 CALLS = settings(
     deadline=None, suppress_health_check=list(HealthCheck), max_examples=6, stateful_step_count=200
 )
@@ -39,26 +40,26 @@ FEW_CALLS = settings(CALLS, max_examples=2, stateful_step_count=50)
 
 @dataclass
 class Crowd:
-    """Accounts of which this chain takes transactions without a signature."""
+    """Accounts whose transactions this chain accepts without a signature."""
 
     chain: Any
-    members: list[str]
+    accounts: list[str]
     settings: settings
 
     @property
     def anybody(self):
-        return st.integers(0, len(self.members) - 1)
+        return st.integers(0, len(self.accounts) - 1)
 
     @property
     def now(self) -> int:
-        """The time of the last call; the next is a second later, however slow this machine is."""
+        """The time of the last call. The next call is a second later on any machine."""
         return self.chain.blocks.head.timestamp
 
     def send(self, method, *arguments, sender: int, value: int = 0) -> bool:
-        """Whether the contract did it."""
+        """Send a transaction; return True if it succeeded."""
         request = self.chain.provider.make_request
         transaction = {
-            "from": self.members[sender],
+            "from": self.accounts[sender],
             "to": method.contract.address,
             "data": "0x" + bytes(method.encode_input(*arguments)).hex(),
             "gas": hex(1_000_000),
@@ -74,20 +75,20 @@ class Crowd:
 @pytest.fixture(scope="module")
 def crowd(chain, pytestconfig):
     forked = "fork" in (pytestconfig.getoption("network") or "")
-    members = [
+    accounts = [
         to_checksum_address(keccak(text=f"actor {number}")[-20:])
         for number in range(20 if forked else 200)
     ]
-    for member in members:
-        chain.provider.set_balance(member, 10**21)
+    for account in accounts:
+        chain.provider.set_balance(account, 10**21)
     chain.provider.make_request("anvil_autoImpersonateAccount", [True])
-    yield Crowd(chain, members, FEW_CALLS if forked else CALLS)
+    yield Crowd(chain, accounts, FEW_CALLS if forked else CALLS)
     chain.provider.make_request("anvil_autoImpersonateAccount", [False])
 
 
 @pytest.fixture(scope="module")
 def deploy_on(project, chain, deployer, tmp_path_factory):
-    """Builds a circuit that answers with its input, and deploys a contract that believes it."""
+    """Build a circuit that returns its input, and deploy an application of it."""
 
     def deploy_on(application, outputs: int) -> tuple[Any, Manifest]:
         folder = tmp_path_factory.mktemp("crowd")
@@ -98,14 +99,14 @@ def deploy_on(project, chain, deployer, tmp_path_factory):
         verifier = to_checksum_address(keccak(text=folder.name)[-20:])
         code = runtime_code("SameVerifier", manifest.file("verifier").read_text())
         chain.provider.set_code(verifier, code)
-        layout = (manifest["key"]["limbs"], manifest["key"]["bits"], manifest["output_scale"])
+        layout = (manifest.layout.limbs, manifest.layout.limb_bits, manifest["output_scale"])
         return application.deploy(verifier, layout, sender=deployer), manifest
 
     return deploy_on
 
 
 def forged(proof: Proof, how: str, thief: list[int]) -> Proof:
-    """A proof, honest or tampered with in one of the ways that a thief would try first."""
+    """Return the proof unchanged, or altered in one of three ways that a thief could try."""
     limbs = len(thief)
     return {
         "honest": proof,
@@ -119,7 +120,7 @@ TAMPERED = st.sampled_from(["with a bit flipped", "for the thief", "with more"])
 
 
 class Members(RuleBasedStateMachine):
-    """Clan beside a dictionary in Python."""
+    """Compare Clan with a dictionary in Python."""
 
     def __init__(self, clan, crowd: Crowd, proofs: list[Proof], digits: list[int]) -> None:
         super().__init__()
@@ -128,36 +129,37 @@ class Members(RuleBasedStateMachine):
         self.joined: dict[int, int] = {}
 
     def teardown(self) -> None:
-        for number, member in enumerate(self.crowd.members):
-            assert self.clan.isMember(member) == (number in self.joined)
+        for number, account in enumerate(self.crowd.accounts):
+            assert self.clan.isMember(account) == (number in self.joined)
         self.crowd.chain.restore(self.snapshot)
 
     @rule(data=st.data())
     def join(self, data):
-        """Somebody's proof, sent by anybody."""
-        member = data.draw(self.crowd.anybody, "member")
-        self.join_as(member, member, data.draw(self.crowd.anybody, "sender"))
+        """Any account sends a valid proof, also for another account."""
+        account = data.draw(self.crowd.anybody, "account")
+        self.join_as(account, account, data.draw(self.crowd.anybody, "sender"))
 
     @rule(data=st.data(), how=TAMPERED)
     def tamper(self, data, how):
-        member = data.draw(self.crowd.anybody, "member")
-        self.join_as(member, member, member, how)
+        account = data.draw(self.crowd.anybody, "account")
+        self.join_as(account, account, account, how)
 
     @rule(data=st.data())
     def steal(self, data):
-        """Another's proof, sent by somebody for themselves."""
+        """An account sends a proof that was made for another account."""
         thief = data.draw(self.crowd.anybody, "thief")
-        self.join_as(thief, data.draw(self.crowd.anybody, "owner"), thief)
+        self.join_as(thief, data.draw(self.crowd.anybody, "proved"), thief)
 
-    def join_as(self, member: int, owner: int, sender: int, how: str = "honest") -> None:
-        thief = self.proofs[(owner + 1) % len(self.proofs)].instances[:-10]
-        proof = forged(self.proofs[owner], how, thief)
-        account = self.crowd.members[member]
-        done = self.crowd.send(self.clan.join, account, proof.proof, proof.instances, sender=sender)
-        assert done == (owner == member and how == "honest" and member not in self.joined)
+    def join_as(self, account: int, proved: int, sender: int, how: str = "honest") -> None:
+        """Join with the proof made for the account `proved`."""
+        thief = self.proofs[(proved + 1) % len(self.proofs)].instances[:-10]
+        proof = forged(self.proofs[proved], how, thief)
+        address = self.crowd.accounts[account]
+        done = self.crowd.send(self.clan.join, address, proof.proof, proof.instances, sender=sender)
+        assert done == (proved == account and how == "honest" and account not in self.joined)
         if done:
-            self.joined[member] = self.digits[member]
-            assert self.clan.clanOf(account) == self.digits[member]
+            self.joined[account] = self.digits[account]
+            assert self.clan.clanOf(address) == self.digits[account]
 
     @invariant()
     def counts_sum_to_members_and_the_leader_is_a_maximum(self):
@@ -167,18 +169,18 @@ class Members(RuleBasedStateMachine):
         assert tuple(self.clan.leader()) == (counts.index(max(counts)), max(counts))
 
 
-def test_clan_counts_whoever_joins(project, deploy_on, crowd):
+def test_clan_counts_its_members(project, deploy_on, crowd):
     clan, manifest = deploy_on(project.Clan, outputs=10)
-    logits = np.random.default_rng(0).uniform(-2, 2, size=(len(crowd.members), 10))
+    logits = np.random.default_rng(0).uniform(-2, 2, size=(len(crowd.accounts), 10))
     logits[::7, 3] = logits[::7, 8] = 2  # ties, which go to the lower digit
-    claims = [(clan.keyOf(account), x) for account, x in zip(crowd.members, logits, strict=True)]
+    claims = [(clan.keyOf(account), x) for account, x in zip(crowd.accounts, logits, strict=True)]
     digits = [int(np.argmax(answer(manifest, x))) for x in logits]
     proofs = prove_all(manifest, claims)
     run_state_machine_as_test(lambda: Members(clan, crowd, proofs, digits), settings=crowd.settings)
 
 
 class Ledger(RuleBasedStateMachine):
-    """VoiceJudge beside a ledger in Python, while everybody does as they like."""
+    """Compare VoiceJudge with a ledger in Python."""
 
     rounds = st.integers(0, ROUNDS - 1)
 
@@ -191,8 +193,8 @@ class Ledger(RuleBasedStateMachine):
         self.won: set[tuple[int, int]] = set()
 
     def teardown(self) -> None:
-        for number, member in enumerate(self.crowd.members):
-            assert self.judge.creditOf(member) == self.credits.get(number, 0)
+        for number, account in enumerate(self.crowd.accounts):
+            assert self.judge.creditOf(account) == self.credits.get(number, 0)
         self.crowd.chain.restore(self.snapshot)
 
     @initialize(data=st.data())
@@ -208,9 +210,9 @@ class Ledger(RuleBasedStateMachine):
         seconds=st.sampled_from([-5, 60, 3600]),
     )
     def open_round(self, data, above, rewards, change, seconds):
-        """With a threshold that somebody reaches exactly, or misses by the smallest unit."""
+        """Set a threshold that one account reaches exactly or misses by one unit."""
         sponsor = data.draw(self.crowd.anybody, "sponsor")
-        reached = self.scores[data.draw(self.crowd.anybody, "who reaches the threshold")]
+        reached = self.scores[data.draw(self.crowd.anybody, "account that sets the threshold")]
         threshold, deadline = reached + above, self.crowd.now + seconds
         done = self.crowd.send(
             self.judge.openRound,
@@ -229,67 +231,71 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(data=st.data(), number=rounds, other=st.sampled_from([0, 0, 0, 1]))
     def sing(self, data, number, other):
-        """Mostly with a proof for the round, sent by anybody."""
-        singer = data.draw(self.crowd.anybody, "singer")
+        """Any account sends a valid proof, in one of four cases for another round."""
+        account = data.draw(self.crowd.anybody, "account")
         sender = data.draw(self.crowd.anybody, "sender")
-        self.sing_as(singer, singer, sender, number, (number + other) % ROUNDS)
+        proved = account, (number + other) % ROUNDS
+        self.sing_as(account, number, proved, sender)
 
     @rule(data=st.data(), number=rounds, how=TAMPERED)
     def tamper(self, data, number, how):
-        singer = data.draw(self.crowd.anybody, "singer")
-        self.sing_as(singer, singer, singer, number, number, how)
+        account = data.draw(self.crowd.anybody, "account")
+        self.sing_as(account, number, (account, number), account, how)
 
     @rule(data=st.data(), number=rounds)
     def steal(self, data, number):
         thief = data.draw(self.crowd.anybody, "thief")
-        owner = data.draw(self.crowd.anybody, "owner")
-        self.sing_as(thief, owner, thief, number, number)
+        proved = data.draw(self.crowd.anybody, "proved"), number
+        self.sing_as(thief, number, proved, thief)
 
     def sing_as(
-        self, singer: int, owner: int, sender: int, number: int, proved: int, how: str = "honest"
+        self, account: int, number: int, proved: tuple[int, int], sender: int, how: str = "honest"
     ) -> None:
-        thief = self.proofs[proved][(owner + 1) % len(self.crowd.members)].instances[:-1]
-        proof = forged(self.proofs[proved][owner], how, thief)
-        account = self.crowd.members[singer]
+        """Call `judge` with the proof made for the account and the round of `proved`."""
+        proved_account, proved_round = proved
+        proofs = self.proofs[proved_round]
+        thief = proofs[(proved_account + 1) % len(proofs)].instances[:-1]
+        proof = forged(proofs[proved_account], how, thief)
+        address = self.crowd.accounts[account]
         done = self.crowd.send(
-            self.judge.judge, number, account, proof.proof, proof.instances, sender=sender
+            self.judge.judge, number, address, proof.proof, proof.instances, sender=sender
         )
         offer = self.offers[number] if number < len(self.offers) else None
         assert done == bool(
             offer
-            and (singer, proved, how) == (owner, number, "honest")
+            and (proved, how) == ((account, number), "honest")
             and self.crowd.now <= offer["deadline"]
-            and (number, singer) not in self.won
+            and (number, account) not in self.won
             and offer["left"]
-            and self.scores[singer] >= offer["threshold"]
+            and self.scores[account] >= offer["threshold"]
         )
         if offer and done:
             offer["left"] -= 1
-            self.won.add((number, singer))
-            self.credits[singer] = self.credits.get(singer, 0) + REWARD
+            self.won.add((number, account))
+            self.credits[account] = self.credits.get(account, 0) + REWARD
 
     @rule(data=st.data())
     def withdraw(self, data):
-        """Anybody tries, mostly somebody who has something."""
+        """Any account withdraws; half of the time, one that has credit."""
         some = st.sampled_from(sorted(self.credits)) if self.credits else self.crowd.anybody
-        actor = data.draw(st.one_of(some, self.crowd.anybody), "actor")
-        done = self.crowd.send(self.judge.withdraw, sender=actor)
-        assert done == (self.credits.pop(actor, 0) > 0)
+        sender = data.draw(st.one_of(some, self.crowd.anybody), "sender")
+        done = self.crowd.send(self.judge.withdraw, sender=sender)
+        assert done == (self.credits.pop(sender, 0) > 0)
 
     @rule(data=st.data(), number=rounds)
     def take_back(self, data, number):
         offer = self.offers[number] if number < len(self.offers) else None
         sponsor = st.just(offer["sponsor"]) if offer else self.crowd.anybody
-        actor = data.draw(st.one_of(sponsor, self.crowd.anybody), "actor")
-        done = self.crowd.send(self.judge.takeBack, number, sender=actor)
+        sender = data.draw(st.one_of(sponsor, self.crowd.anybody), "sender")
+        done = self.crowd.send(self.judge.takeBack, number, sender=sender)
         assert done == bool(
             offer
-            and actor == offer["sponsor"]
+            and sender == offer["sponsor"]
             and self.crowd.now > offer["deadline"]
             and offer["left"]
         )
         if offer and done:
-            self.credits[actor] = self.credits.get(actor, 0) + offer["left"] * REWARD
+            self.credits[sender] = self.credits.get(sender, 0) + offer["left"] * REWARD
             offer["left"] = 0
 
     @rule(seconds=st.sampled_from([1, 30, 30, 4000]))
@@ -298,7 +304,7 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def can_always_pay(self):
-        """To the last wei: nobody has more than was won, nothing is lost."""
+        """The balance is exactly the sum of all credits and of all rewards left."""
         left = sum(offer["left"] for offer in self.offers) * REWARD
         balance = self.crowd.chain.provider.get_balance(self.judge.address)
         assert balance == sum(self.credits.values()) + left
@@ -308,13 +314,13 @@ class Ledger(RuleBasedStateMachine):
 
 def test_voice_judge_can_always_pay_what_it_owes(project, deploy_on, crowd):
     judge, manifest = deploy_on(project.VoiceJudge, outputs=1)
-    songs = np.random.default_rng(0).uniform(-0.3, 1.3, size=(len(crowd.members), 1))
+    songs = np.random.default_rng(0).uniform(-0.3, 1.3, size=(len(crowd.accounts), 1))
     songs[:3] = [[0], [1], [0.5]]
     scores = [score_from(int(answer(manifest, x)[0]), manifest["output_scale"]) for x in songs]
     claims = [
         (judge.keyOf(account, number), x)
         for number in range(ROUNDS)
-        for account, x in zip(crowd.members, songs, strict=True)
+        for account, x in zip(crowd.accounts, songs, strict=True)
     ]
     proofs = prove_all(manifest, claims)
     rounds = [proofs[: len(songs)], proofs[len(songs) :]]

@@ -1,12 +1,12 @@
-"""`Clan.join`: what it refuses, by name and without a trace, and what it does."""
+"""`Clan.join`: the proofs and deployments it refuses, by named errors, and its views."""
 
 import ape
 import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
-from scripts._clan import read_digit
-from scripts._contracts import deploy
+from apps.clan import application
+from chain.contracts import ask, deploy
 from tests.conftest import refusal
 from zk.proof import Proof, prove
 from zk.witness import FIELD
@@ -19,18 +19,17 @@ def changed(proof: Proof, index: int, instance: int) -> list[int]:
 
 
 def key_of(account, chain_id: int, clan) -> int:
-    """The key as the design defines it, independent of the contract."""
+    """Compute the key of an account as docs/spec.md defines it, without the contract."""
     domain = keccak(encode(["uint256", "address", "uint256"], [chain_id, clan.address, 0]))
     return int.from_bytes(domain[-8:]) << 160 | int(account.address, 16)
 
 
-@pytest.fixture(autouse=True)
-def nothing_changes(request, clan):
-    """Every refusal leaves all counts as they were."""
+@pytest.fixture
+def unchanged(clan):
+    """Require that the test changes no count."""
     before = clan.counts()
     yield
-    if "refuses" in request.node.name and "overfill" not in request.node.name:
-        assert clan.counts() == before
+    assert clan.counts() == before
 
 
 def test_a_second_join(clan, proof, accounts, relayer):
@@ -42,7 +41,7 @@ def test_a_second_join(clan, proof, accounts, relayer):
 
 
 def test_refuses_to_overfill_a_clan(clan, proof, accounts, chain):
-    """The ten counts of 24 bits share one slot, the second of the contract's storage."""
+    """The ten counts of 24 bits share slot 1 of the contract's storage."""
     full = (2**24 - 1) << (24 * 7)
     chain.provider.make_request(
         "anvil_setStorageAt", [clan.address, "0x" + f"{1:064x}", "0x" + f"{full:064x}"]
@@ -53,55 +52,59 @@ def test_refuses_to_overfill_a_clan(clan, proof, accounts, chain):
     assert not clan.isMember(accounts[0])
 
 
+@pytest.mark.usefixtures("unchanged")
 def test_refuses_the_zero_account(clan, proof, relayer):
     with ape.reverts(clan.Clan__ZeroAccount):
         clan.join("0x" + "00" * 20, proof.proof, proof.instances, sender=relayer)
 
 
+@pytest.mark.usefixtures("unchanged")
 def test_refuses_a_proof_of_someone_else(clan, proof, accounts):
     limbs = [clan.keyOf(accounts[1]) & 0xFFFFFF, clan.keyOf(accounts[0]) & 0xFFFFFF]
-    with ape.reverts(clan.WrongKey, limb=0, expected=limbs[0], actual=limbs[1]):
+    with ape.reverts(clan.BoundApplication__WrongKey, limb=0, expected=limbs[0], actual=limbs[1]):
         clan.join(accounts[1], proof.proof, proof.instances, sender=accounts[1])
 
 
+@pytest.mark.usefixtures("unchanged")
 def test_refuses_a_changed_key(clan, manifest, proof, accounts):
-    """The thief writes its own key over the limbs: the contract is content, the proof is not."""
+    """A thief overwrites the limbs with its own key: they match, but the proof becomes invalid."""
     limbs = manifest.layout.split(clan.keyOf(accounts[1]))
-    with ape.reverts(clan.InvalidProof):
+    with ape.reverts(clan.BoundApplication__InvalidProof):
         clan.join(accounts[1], proof.proof, limbs + proof.instances[LIMBS:], sender=accounts[1])
 
 
 def test_refuses_a_proof_for_another_contract(manifest, proof, accounts, deployer):
     other = deploy(manifest, deployer)
-    with refusal("WrongKey"):
-        read_digit(other, accounts[0], proof)
+    with refusal("BoundApplication__WrongKey"):
+        application.read(other, accounts[0], None, proof)
 
 
 def test_refuses_a_proof_for_another_chain(clan, manifest, views, accounts, chain):
     key = key_of(accounts[0], chain.chain_id + 1, clan)
-    with refusal("WrongKey"):
-        read_digit(clan, accounts[0], prove(manifest, key, views[0]))
+    with refusal("BoundApplication__WrongKey"):
+        application.read(clan, accounts[0], None, prove(manifest, key, views[0]))
 
 
+@pytest.mark.usefixtures("unchanged")
 def test_refuses_a_proof_of_another_circuit(clan, bad_manifest, views, accounts):
     foreign = prove(bad_manifest, clan.keyOf(accounts[0]), views[0])
-    with ape.reverts(clan.InvalidProof):
+    with ape.reverts(clan.BoundApplication__InvalidProof):
         clan.join(accounts[0], foreign.proof, foreign.instances, sender=accounts[0])
 
 
 @pytest.mark.parametrize("index", range(LIMBS, LIMBS + 10))
 def test_refuses_a_changed_output(clan, proof, accounts, index):
     instances = changed(proof, index, (proof.instances[index] + 1) % FIELD)
-    with refusal("InvalidProof"):
-        read_digit(clan, accounts[0], Proof(proof.circuit, proof.proof, instances))
+    with refusal("BoundApplication__InvalidProof"):
+        application.read(clan, accounts[0], None, Proof(proof.circuit, proof.proof, instances))
 
 
 @pytest.mark.parametrize("index", range(LIMBS))
 def test_refuses_a_changed_limb(clan, proof, accounts, index):
     limb = proof.instances[index]
     forged = Proof(proof.circuit, proof.proof, changed(proof, index, limb ^ 1))
-    with refusal("WrongKey", limb=index, expected=limb, actual=limb ^ 1):
-        read_digit(clan, accounts[0], forged)
+    with refusal("BoundApplication__WrongKey", limb=index, expected=limb, actual=limb ^ 1):
+        application.read(clan, accounts[0], None, forged)
 
 
 @pytest.mark.parametrize("index", range(LIMBS + 10))
@@ -111,36 +114,40 @@ def test_refuses_an_instance_raised_by_the_order_of_the_field(
     raised = Proof(
         proof.circuit, proof.proof, changed(proof, index, proof.instances[index] + FIELD)
     )
-    with refusal("WrongKey" if index < LIMBS else "InvalidProof"):
-        read_digit(clan, accounts[0], raised)
+    error = "WrongKey" if index < LIMBS else "InvalidProof"
+    with refusal(f"BoundApplication__{error}"):
+        application.read(clan, accounts[0], None, raised)
 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 19, 21, 40])
 def test_refuses_too_few_or_too_many_instances(clan, proof, accounts, count):
     instances = (proof.instances * 2)[:count]
-    with refusal("WrongInstanceCount", expected=20, actual=count):
-        read_digit(clan, accounts[0], Proof(proof.circuit, proof.proof, instances))
+    with refusal("BoundApplication__WrongInstanceCount", expected=20, actual=count):
+        application.read(clan, accounts[0], None, Proof(proof.circuit, proof.proof, instances))
 
 
 def test_refuses_any_changed_byte(clan, proof, accounts):
-    """One bit in every 32-byte word of the proof, at another place in each."""
+    """Flip one bit in each 32-byte word of the proof, at a different position in each."""
     assert len(proof.proof) % 32 == 0
     for word in range(len(proof.proof) // 32):
         spoilt = bytearray(proof.proof)
         spoilt[32 * word + 31 - word % 32] ^= 1 << (word % 8)
-        with refusal("InvalidProof"):
-            read_digit(clan, accounts[0], Proof(proof.circuit, bytes(spoilt), proof.instances))
+        with refusal("BoundApplication__InvalidProof"):
+            application.read(
+                clan, accounts[0], None, Proof(proof.circuit, bytes(spoilt), proof.instances)
+            )
 
 
 @pytest.mark.parametrize("change", [b"", b"\x00", None])
 def test_refuses_a_proof_of_the_wrong_length(clan, proof, accounts, change):
     content = proof.proof[:-1] if change is None else change and proof.proof + change
-    with refusal("InvalidProof"):
-        read_digit(clan, accounts[0], Proof(proof.circuit, content, proof.instances))
+    with refusal("BoundApplication__InvalidProof"):
+        application.read(clan, accounts[0], None, Proof(proof.circuit, content, proof.instances))
 
 
+@pytest.mark.usefixtures("unchanged")
 def test_refuses_even_with_little_gas(clan, proof, accounts, relayer):
-    """A relayer that starves the verifier of gas has paid for a failed transaction, that is all."""
+    """If a relayer leaves the verifier too little gas, the whole transaction fails."""
     receipt = clan.join(
         accounts[0],
         proof.proof,
@@ -158,20 +165,16 @@ def test_key_names_chain_contract_and_account(clan, accounts, chain):
 
 
 def test_dry_run_reads_the_digit_and_changes_nothing(clan, proof, accounts):
-    assert read_digit(clan, accounts[0], proof) == 7
+    assert application.read(clan, accounts[0], None, proof) == 7
     assert not clan.isMember(accounts[0])
 
 
-def test_views_of_what_is_not_there(clan, accounts):
+def test_views_of_missing_members_and_clans(clan, accounts):
     assert not clan.isMember(accounts[5])
-    for call, name in (
-        (lambda: clan.clanOf(accounts[5]), "Clan__NotAMember"),
-        (lambda: clan.membersOf(10), "Clan__NoSuchClan"),
-    ):
-        with pytest.raises(ape.exceptions.ContractLogicError) as caught:
-            call()
-        error = next(error for error in clan.contract_type.errors if error.name == name)
-        assert keccak(text=error.selector)[:4].hex() in str(caught.value)
+    with refusal("Clan__NotAMember", account=accounts[5].address):
+        ask(clan, "clanOf", accounts[5].address)
+    with refusal("Clan__NoSuchClan", clan=10):
+        ask(clan, "membersOf", 10)
 
 
 def test_clan_zero_is_a_clan(clan, proof_of, accounts):
@@ -190,10 +193,10 @@ def test_clan_zero_is_a_clan(clan, proof_of, accounts):
     ("limbs", "bits"), [(10, 0), (9, 24), (1, 254), (0, 24)], ids=["flat", "short", "wide", "none"]
 )
 def test_deployment_refuses_a_bad_key_layout(project, verifier, deployer, limbs, bits):
-    with ape.reverts(project.Clan.BadKeyLayout, limbs=limbs, limbBits=bits):
+    with ape.reverts(project.Clan.BoundApplication__BadKeyLayout, limbs=limbs, limbBits=bits):
         deployer.deploy(project.Clan, verifier, (limbs, bits, 12))
 
 
 def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
-    with ape.reverts(project.Clan.NoVerifier, verifier=accounts[5].address):
+    with ape.reverts(project.Clan.BoundApplication__NoVerifier, verifier=accounts[5].address):
         deployer.deploy(project.Clan, accounts[5], (10, 24, 12))

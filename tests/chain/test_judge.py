@@ -1,15 +1,14 @@
-"""`VoiceJudge.judge`: what it refuses, by name and without a trace, and what it does."""
+"""`VoiceJudge.judge`: the proofs it refuses, by named errors, and the rewards it credits."""
 
 import ape
 import pytest
 
-from scripts._contracts import deploy
-from scripts._voice import read_score
+from apps.voice import ONE, application
+from chain.contracts import ask, deploy
 from tests.conftest import refusal
 from zk.proof import Proof, prove
 from zk.witness import FIELD, LARGEST
 
-ONE = 10**18
 REWARD = 10**16
 LIMBS = 10
 
@@ -17,7 +16,7 @@ LIMBS = 10
 @pytest.fixture
 def open_round(judge, accounts, chain):
     def open_round(threshold=0, rewards=2, seconds=3600) -> int:
-        """Gives the deadline."""
+        """Open a round; return its deadline."""
         deadline = chain.blocks.head.timestamp + seconds
         judge.openRound(threshold, REWARD, deadline, value=REWARD * rewards, sender=accounts[7])
         return deadline
@@ -30,10 +29,8 @@ def changed(proof: Proof, index: int, instance: int) -> Proof:
     return Proof(proof.circuit, proof.proof, instances)
 
 
-def sing(judge, singer, proof: Proof, *, number=0, sender=None, **options):
-    return judge.judge(
-        number, singer, proof.proof, proof.instances, sender=sender or singer, **options
-    )
+def sing(judge, account, proof: Proof, *, number=0, sender=None):
+    return judge.judge(number, account, proof.proof, proof.instances, sender=sender or account)
 
 
 def test_round_that_does_not_exist(judge, open_round, sung, accounts):
@@ -42,9 +39,9 @@ def test_round_that_does_not_exist(judge, open_round, sung, accounts):
         sing(judge, accounts[0], sung(0), number=1)
 
 
-def test_zero_singer(judge, open_round, sung, accounts):
+def test_zero_account(judge, open_round, sung, accounts):
     open_round()
-    with ape.reverts(judge.VoiceJudge__ZeroSinger):
+    with ape.reverts(judge.VoiceJudge__ZeroAccount):
         sing(judge, "0x" + "00" * 20, sung(0), sender=accounts[0])
 
 
@@ -94,7 +91,7 @@ def test_second_reward_in_a_round(judge, open_round, sung, accounts, relayer):
     open_round()
     sing(judge, accounts[0], sung(0))
     for sender in (accounts[0], relayer):
-        with ape.reverts(judge.VoiceJudge__AlreadyRewarded, round=0, singer=accounts[0]):
+        with ape.reverts(judge.VoiceJudge__AlreadyRewarded, round=0, account=accounts[0]):
             sing(judge, accounts[0], sung(0), sender=sender)
     assert judge.creditOf(accounts[0]) == REWARD
     assert judge.rewardsLeft(0) == 1
@@ -113,14 +110,15 @@ def test_same_proof_in_another_round(judge, voice_manifest, open_round, sung, ac
     open_round()
     proved, wanted = (voice_manifest.layout.split(judge.keyOf(accounts[0], n)) for n in (0, 1))
     limb = next(i for i in range(LIMBS) if proved[i] != wanted[i])
-    with ape.reverts(judge.WrongKey, limb=limb, expected=wanted[limb], actual=proved[limb]):
+    expected, actual = wanted[limb], proved[limb]
+    with ape.reverts(judge.BoundApplication__WrongKey, limb=limb, expected=expected, actual=actual):
         sing(judge, accounts[0], sung(0, 0), number=1)
 
 
-def test_same_proof_for_another_singer(judge, open_round, sung, accounts):
+def test_same_proof_for_another_account(judge, open_round, sung, accounts):
     open_round()
     limbs = [judge.keyOf(accounts[number], 0) & 0xFFFFFF for number in (1, 0)]
-    with ape.reverts(judge.WrongKey, limb=0, expected=limbs[0], actual=limbs[1]):
+    with ape.reverts(judge.BoundApplication__WrongKey, limb=0, expected=limbs[0], actual=limbs[1]):
         sing(judge, accounts[1], sung(0))
 
 
@@ -130,65 +128,64 @@ def test_same_proof_with_the_thief_written_over_the_key(
     open_round()
     limbs = voice_manifest.layout.split(judge.keyOf(accounts[1], 0))
     stolen = Proof("voice", sung(0).proof, [*limbs, *sung(0).instances[LIMBS:]])
-    with ape.reverts(judge.InvalidProof):
+    with ape.reverts(judge.BoundApplication__InvalidProof):
         sing(judge, accounts[1], stolen)
 
 
 def test_better_score_written_over_the_output(judge, voice_manifest, open_round, sung, accounts):
     open_round(threshold=ONE)
     best = changed(sung(0), LIMBS, 2 ** voice_manifest["output_scale"])
-    with ape.reverts(judge.InvalidProof):
+    with ape.reverts(judge.BoundApplication__InvalidProof):
         sing(judge, accounts[0], best)
 
 
 def test_proof_for_another_contract(judge, voice_manifest, sung, accounts, deployer):
     other = deploy(voice_manifest, deployer)
-    with refusal("WrongKey"):
-        read_score(other, 0, accounts[0].address, sung(0))
+    with refusal("BoundApplication__WrongKey"):
+        application.read(other, accounts[0], 0, sung(0))
 
 
 def test_proof_of_another_circuit(judge, manifest, open_round, views, accounts):
-    """A digit proof with the right key, its instances cut to the right number."""
+    """A proof of a digit has the right key, and its instances are cut to the right number."""
     open_round()
     foreign = prove(manifest, judge.keyOf(accounts[0], 0), views[0])
     cut = Proof("voice", foreign.proof, foreign.instances[: LIMBS + 1])
-    with ape.reverts(judge.InvalidProof):
+    with ape.reverts(judge.BoundApplication__InvalidProof):
         sing(judge, accounts[0], cut)
 
 
 @pytest.mark.parametrize("count", [0, LIMBS, LIMBS + 2, 22])
 def test_too_few_or_too_many_instances(judge, sung, accounts, count):
     proof = Proof("voice", sung(0).proof, (sung(0).instances * 2)[:count])
-    with refusal("WrongInstanceCount", expected=LIMBS + 1, actual=count):
-        read_score(judge, 0, accounts[0].address, proof)
+    with refusal("BoundApplication__WrongInstanceCount", expected=LIMBS + 1, actual=count):
+        application.read(judge, accounts[0], 0, proof)
 
 
 @pytest.mark.parametrize("index", range(LIMBS + 1))
 def test_changed_instance(judge, sung, accounts, index):
     instance = sung(0).instances[index]
+    error = "WrongKey" if index < LIMBS else "InvalidProof"
     for other in (instance ^ 1, instance + FIELD):
-        with refusal("WrongKey" if index < LIMBS else "InvalidProof"):
-            read_score(judge, 0, accounts[0].address, changed(sung(0), index, other))
+        with refusal(f"BoundApplication__{error}"):
+            application.read(judge, accounts[0], 0, changed(sung(0), index, other))
 
 
 def test_any_changed_byte(judge, sung, accounts):
-    """One bit in every 32-byte word of the proof, at another place in each."""
+    """Flip one bit in each 32-byte word of the proof, at a different position in each."""
     proof = sung(0)
     assert len(proof.proof) % 32 == 0
     for word in range(len(proof.proof) // 32):
         spoilt = bytearray(proof.proof)
         spoilt[32 * word + 31 - word % 32] ^= 1 << (word % 8)
-        with refusal("InvalidProof"):
-            read_score(
-                judge, 0, accounts[0].address, Proof("voice", bytes(spoilt), proof.instances)
-            )
+        with refusal("BoundApplication__InvalidProof"):
+            application.read(judge, accounts[0], 0, Proof("voice", bytes(spoilt), proof.instances))
 
 
 def test_judging(judge, open_round, sung, scores, accounts, relayer):
     open_round()
     receipt = sing(judge, accounts[0], sung(0), sender=relayer)
     assert receipt.events == [
-        judge.Rewarded(round=0, singer=accounts[0], score=scores[0], reward=REWARD)
+        judge.Rewarded(round=0, account=accounts[0], score=scores[0], reward=REWARD)
     ]
     assert receipt.gas_used <= 500_000
     assert judge.isRewarded(0, accounts[0])
@@ -200,7 +197,7 @@ def test_judging(judge, open_round, sung, scores, accounts, relayer):
 
 def test_dry_run_reads_the_score_and_changes_nothing(judge, open_round, sung, scores, accounts):
     open_round()
-    assert read_score(judge, 0, accounts[0].address, sung(0)) == scores[0]
+    assert application.read(judge, accounts[0], 0, sung(0)) == scores[0]
     assert not judge.isRewarded(0, accounts[0])
 
 
@@ -221,19 +218,17 @@ def test_scores_end_at_0_and_1(judge, voice_manifest):
 
 
 @pytest.mark.parametrize("output", [LARGEST, FIELD // 2, FIELD - LARGEST, FIELD])
-def test_output_that_is_no_number(judge, output):
-    with refusal("OutputOutOfRange", output=0, instance=output):
-        from scripts._contracts import ask
-
+def test_output_out_of_range(judge, output):
+    with refusal("BoundApplication__OutputOutOfRange", output=0, instance=output):
         ask(judge, "scoreFrom", output)
 
 
 @pytest.mark.parametrize("scale", [128, 256])
 def test_deployment_refuses_a_scale_beyond_all_outputs(project, judge, deployer, scale):
-    with ape.reverts(project.VoiceJudge.BadOutputScale, outputScale=scale):
+    with ape.reverts(project.VoiceJudge.BoundApplication__BadOutputScale, outputScale=scale):
         deployer.deploy(project.VoiceJudge, judge.verifier(), (10, 24, scale))
 
 
 def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
-    with ape.reverts(project.VoiceJudge.NoVerifier, verifier=accounts[5].address):
+    with ape.reverts(project.VoiceJudge.BoundApplication__NoVerifier, verifier=accounts[5].address):
         deployer.deploy(project.VoiceJudge, accounts[5], (10, 24, 20))

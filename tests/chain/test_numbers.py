@@ -1,4 +1,4 @@
-"""Signed outputs and the largest of ten: the contract against Python."""
+"""The contract and Python decode outputs and choose digits alike."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_ties_go_to_the_lowest_digit_everywhere(clan):
 
 @given(value=LOGIT)
 @settings(deadline=None)
-def test_python_reads_back_what_it_writes(value):
+def test_python_decodes_its_own_instances(value):
     assert signed(instance(value)) == value
 
 
@@ -58,14 +58,14 @@ def test_python_reads_back_what_it_writes(value):
     [LARGEST, FIELD // 2, FIELD - LARGEST, FIELD, FIELD + 5, 2**256 - 1],
     ids=["first", "middle", "last", "order", "wrapped", "largest"],
 )
-def test_both_refuse_what_is_no_number(clan, value, position):
+def test_both_refuse_instances_out_of_range(clan, value, position):
     with pytest.raises(ValueError, match=str(value)):
         signed(value)
     logits = [0] * 10
     logits[position] = value
     with pytest.raises(Exception) as caught:
         clan.digitOf(logits)
-    assert selector("OutputOutOfRange(uint256,uint256)") in str(caught.value)
+    assert selector("BoundApplication__OutputOutOfRange(uint256,uint256)") in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [LARGEST - 1, FIELD - LARGEST + 1, FIELD - 1])
@@ -75,10 +75,10 @@ def test_both_accept_the_ends_of_the_range(clan, value):
 
 
 @pytest.mark.parametrize("count", [0, 9, 11])
-def test_ten_logits_are_ten(clan, count):
+def test_wrong_number_of_logits(clan, count):
     with pytest.raises(Exception) as caught:
         clan.digitOf([0] * count)
-    assert selector("WrongInstanceCount(uint256,uint256)") in str(caught.value)
+    assert selector("BoundApplication__WrongInstanceCount(uint256,uint256)") in str(caught.value)
 
 
 def selector(signature: str) -> str:

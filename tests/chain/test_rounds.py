@@ -1,4 +1,4 @@
-"""`VoiceJudge`'s money: opening a round, taking back, withdrawing; failures first."""
+"""The money of `VoiceJudge`: opening a round, taking back, withdrawing; failures first."""
 
 import ape
 import pytest
@@ -6,19 +6,19 @@ import solcx
 from ape.contracts import ContractContainer
 from ethpm_types import ContractType
 
-from scripts._circuits import ROOT
-from scripts._contracts import ask
+from apps.voice import ONE
+from chain.contracts import ask
 from tests.conftest import refusal
+from zk.files import ROOT
 from zk.proof import prove
 
-ONE = 10**18
 REWARD = 10**16
 HOUR = 3600
 
 
 @pytest.fixture
 def now(chain):
-    """The time of the next block, whatever came before."""
+    """Set and return the time of the next block."""
     time = chain.blocks.head.timestamp + 10
     chain.provider.set_timestamp(time)
     return time
@@ -42,9 +42,9 @@ def balance(chain, contract) -> int:
     return chain.provider.get_balance(contract.address)
 
 
-def hostile(name: str, deployer):
-    """A contract of tests/contracts."""
-    source = ROOT / "tests" / "contracts" / "Singers.sol"
+def payee(name: str, deployer):
+    """Deploy a contract of tests/contracts/Payees.sol."""
+    source = ROOT / "tests" / "contracts" / "Payees.sol"
     output = solcx.compile_standard(
         {
             "language": "Solidity",
@@ -89,9 +89,9 @@ def test_deadline_a_second_away(judge, sponsor, now):
 @pytest.mark.parametrize(
     ("paid", "reward"),
     [(0, REWARD), (REWARD - 1, REWARD), (REWARD + 1, REWARD), (REWARD, 0), (0, 0)],
-    ids=["nothing", "less", "more", "for nothing", "nothing for nothing"],
+    ids=["no money", "less", "more", "no reward", "neither"],
 )
-def test_money_for_a_broken_number_of_rewards(judge, chain, sponsor, now, paid, reward):
+def test_money_for_a_fraction_of_rewards(judge, chain, sponsor, now, paid, reward):
     with ape.reverts(judge.VoiceJudge__BrokenRewards, paid=paid, reward=reward):
         judge.openRound(0, reward, now + HOUR, value=paid, sender=sponsor)
     assert balance(chain, judge) == 0
@@ -130,11 +130,11 @@ def test_views_of_a_round_that_does_not_exist(judge, open_round, view):
         ask(judge, view, 1)
 
 
-def test_views_of_nobody(judge, open_round, accounts):
+def test_views_of_an_account_without_rewards(judge, open_round, accounts):
     open_round()
     assert judge.creditOf(accounts[0]) == 0
     assert not judge.isRewarded(0, accounts[0])
-    with refusal("VoiceJudge__NotRewarded", round=0, singer=accounts[0].address):
+    with refusal("VoiceJudge__NotRewarded", round=0, account=accounts[0].address):
         ask(judge, "scoreOf", 0, accounts[0].address)
     for view in ("scoreOf", "isRewarded"):
         with refusal("VoiceJudge__NoSuchRound", round=1):
@@ -166,7 +166,7 @@ def test_taking_back_a_second_after_the_deadline(judge, chain, open_round, spons
 
 def test_taking_back_twice(judge, chain, open_round, sponsor):
     open_round()
-    open_round()  # whose money must stay
+    open_round()  # its money must stay
     chain.provider.set_timestamp(judge.roundOf(0).deadline + 1)
     judge.takeBack(0, sender=sponsor)
     with ape.reverts(judge.VoiceJudge__NoRewardsLeft, round=0):
@@ -186,7 +186,7 @@ def test_taking_back_a_round_that_does_not_exist(judge, sponsor):
         judge.takeBack(0, sender=sponsor)
 
 
-def test_taking_back_what_singers_left(judge, chain, open_round, sponsor, sung, accounts):
+def test_taking_back_the_rewards_left(judge, chain, open_round, sponsor, sung, accounts):
     open_round()
     proof = sung(0)
     judge.judge(0, accounts[0], proof.proof, proof.instances, sender=accounts[0])
@@ -221,23 +221,23 @@ def test_withdrawing(judge, chain, open_round, sung, accounts, relayer):
 
 @pytest.fixture
 def credited(judge, voice_manifest, heard, open_round, deployer, relayer):
-    """A hostile contract that has sung and earned a reward."""
+    """A contract of Payees.sol that has earned a reward."""
 
     def credited(name: str):
-        singer = hostile(name, deployer)
+        account = payee(name, deployer)
         open_round()
-        proof = prove(voice_manifest, judge.keyOf(singer, 0), heard[0])
-        judge.judge(0, singer, proof.proof, proof.instances, sender=relayer)
-        return singer
+        proof = prove(voice_manifest, judge.keyOf(account, 0), heard[0])
+        judge.judge(0, account, proof.proof, proof.instances, sender=relayer)
+        return account
 
     return credited
 
 
-def test_singer_that_refuses_money_holds_nobody_up(judge, chain, credited, sung, accounts, relayer):
-    singer = credited("Refusing")
-    with ape.reverts(judge.VoiceJudge__PaymentRefused, account=singer.address, amount=REWARD):
-        singer.withdrawFrom(judge, sender=relayer)
-    assert judge.creditOf(singer) == REWARD
+def test_account_that_refuses_money_blocks_nobody(judge, chain, credited, sung, accounts, relayer):
+    refusing = credited("Refusing")
+    with ape.reverts(judge.VoiceJudge__PaymentRefused, account=refusing.address, amount=REWARD):
+        refusing.withdrawFrom(judge, sender=relayer)
+    assert judge.creditOf(refusing) == REWARD
     proof = sung(1)
     judge.judge(0, accounts[1], proof.proof, proof.instances, sender=accounts[1])
     judge.withdraw(sender=accounts[1])
@@ -246,9 +246,9 @@ def test_singer_that_refuses_money_holds_nobody_up(judge, chain, credited, sung,
 
 
 def test_reentering_is_paid_once(judge, chain, credited, relayer):
-    singer = credited("Reentering")
-    singer.withdrawFrom(judge, sender=relayer)
-    assert singer.payments() == 1
-    assert balance(chain, singer) == REWARD
-    assert judge.creditOf(singer) == 0
+    reentering = credited("Reentering")
+    reentering.withdrawFrom(judge, sender=relayer)
+    assert reentering.payments() == 1
+    assert balance(chain, reentering) == REWARD
+    assert judge.creditOf(reentering) == 0
     assert balance(chain, judge) == REWARD

@@ -23,7 +23,7 @@ def test_bad_proof_is_refused_under_the_good_key(manifest, forged):
 
 
 def test_bad_proof_is_refused_by_clan(clan, forged, accounts):
-    with ape.reverts(clan.InvalidProof):
+    with ape.reverts(clan.BoundApplication__InvalidProof):
         clan.join(accounts[0], forged.proof, forged.instances, sender=accounts[0])
     assert not clan.isMember(accounts[0])
 

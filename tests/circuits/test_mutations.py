@@ -1,20 +1,17 @@
-"""Ten thousand forgeries of a genuine proof, and statements that only look like it: none passes."""
+"""Ten thousand mutations of genuine proofs, and false statements about them, are refused."""
 
 import random
 from dataclasses import replace
-from functools import partial
 
 import pytest
 from web3.exceptions import ContractLogicError
 
-from scripts._clan import read_digit
-from scripts._voice import read_score
+from apps.registry import named
 from tests.conftest import refusal
 from zk.audit.attacks import genuine
 from zk.audit.calldata import Call
 from zk.audit.curve import BASE_FIELD, multiples
-from zk.processes import answer_all
-from zk.proof import Proof, _prove
+from zk.proof import Proof, prove_with
 from zk.witness import FIELD, LARGEST
 
 MUTATIONS = 10_000
@@ -23,7 +20,7 @@ EXTREMES = (0, 1, 2**24, 2**64, LARGEST - 1, LARGEST, FIELD - LARGEST, FIELD - 1
 
 
 def mutated(call: Call, numbers: random.Random, points: list[tuple[int, int]]) -> bytes:
-    """Another call, by one change of several kinds to the proof, the instances or the calldata."""
+    """Return the call with one random change to its proof, instances or calldata."""
     proof, instances = list(call.proof), list(call.instances)
     place, other = numbers.randrange(len(proof)), numbers.randrange(len(proof))
     instance = numbers.randrange(len(instances))
@@ -77,35 +74,34 @@ def test_no_mutation_is_accepted(application, clan, judge, proof, sung, chain):
 
 @pytest.mark.parametrize("output", [*EXTREMES, FIELD + 1, FIELD - LARGEST + 1, LARGEST + 1])
 def test_scores_that_wrap_around(judge, sung, accounts, output):
-    """None of these was proved, however the contract would read it."""
+    """The proof covers the output: no other output passes, in or out of the signed range."""
     song = sung(0, 0)
     forged = replace(song, instances=[*song.instances[:-1], output])
-    with refusal("InvalidProof"):
-        read_score(judge, 0, accounts[0], forged)
+    with refusal("BoundApplication__InvalidProof"):
+        named("VoiceJudge").read(judge, accounts[0], 0, forged)
 
 
 def test_limbs_that_overflow(manifest, clan, views, accounts):
-    """Other limbs of the same sum are another key, although the circuit could prove them."""
+    """Limbs that overflow but join to the same key are refused, even with a valid proof."""
     limbs = manifest.layout.split(clan.keyOf(accounts[0]))
     place = next(i for i, limb in enumerate(limbs[:-1]) if limbs[i + 1] > 0)
     limbs[place : place + 2] = limbs[place] + 2**24, limbs[place + 1] - 1
     assert manifest.layout.join(limbs) == clan.keyOf(accounts[0])
-    with refusal("WrongKey", limb=place):
-        read_digit(clan, accounts[0], proved(manifest, limbs, views[0]))
+    with refusal("BoundApplication__WrongKey", limb=place):
+        named("Clan").read(clan, accounts[0], None, proved(manifest, limbs, views[0]))
 
 
 @pytest.mark.parametrize("bits", [136, 152])
 def test_truncated_address(manifest, clan, views, accounts, bits):
-    """A key that lacks the account's first bytes is not the account's."""
+    """A key without the first bytes of the account is refused."""
     key = clan.keyOf(accounts[0])
     short = key >> 160 << 160 | key % 2**bits
     forged = proved(manifest, manifest.layout.split(short), views[0])
-    with refusal("WrongKey"):
-        read_digit(clan, accounts[0], forged)
+    with refusal("BoundApplication__WrongKey"):
+        named("Clan").read(clan, accounts[0], None, forged)
 
 
 def proved(manifest, limbs: list[int], x) -> Proof:
-    """A genuine proof of any limbs."""
-    files = {name: str(manifest.file(name)) for name in ("compiled", "pk", "vk", "settings", "srs")}
-    (made,) = answer_all(partial(_prove, "clan", files), [(limbs, x, None)], "prove clan", 1)
-    return made
+    """Prove any limbs, also those that no key has."""
+    labels = ("compiled", "pk", "vk", "settings", "srs")
+    return prove_with("clan", {name: str(manifest.file(name)) for name in labels}, limbs, x)

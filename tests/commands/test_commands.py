@@ -107,8 +107,8 @@ def test_deploy_prove_join_clans(node, tmp_path, manifest):
         ("not a proof file", {"circuit": 5}),
         ("not a proof file", {"instances": [*content["instances"][:-1], "-0x1"]}),
         ("not a proof file", {"instances": [*content["instances"][:-1], "0x1" + "0" * 64]}),
-        ("refuses: InvalidProof", {"proof": content["proof"][:-2] + "00"}),
-        ("refuses: WrongInstanceCount", {"instances": content["instances"][:-1]}),
+        ("refuses: BoundApplication__InvalidProof", {"proof": content["proof"][:-2] + "00"}),
+        ("refuses: BoundApplication__WrongInstanceCount", {"instances": content["instances"][:-1]}),
         ("has no deployment of nothing", {"circuit": "nothing"}),
     ):
         spoilt = tmp_path / f"spoilt-{len(cases)}.json"
@@ -223,8 +223,8 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     content = json.loads(proof.read_text())
     cases = [("is not deployed as a Clan", "join", str(proof))]
     for reason, damage in (
-        ("refuses: InvalidProof", {"proof": content["proof"][:-2] + "00"}),
-        ("refuses: WrongInstanceCount", {"instances": content["instances"][:-1]}),
+        ("refuses: BoundApplication__InvalidProof", {"proof": content["proof"][:-2] + "00"}),
+        ("refuses: BoundApplication__WrongInstanceCount", {"instances": content["instances"][:-1]}),
         (
             "made for no round",
             {"instances": [*content["instances"][:9], "0x00", content["instances"][10]]},
