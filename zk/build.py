@@ -77,12 +77,11 @@ class _Build:
         self.setup(srs, srs_facts)
         code = self.verifier(srs, srs_facts)
         measured = self.accuracy(sizes["output_scale"])
-        versions = {name: version(name) for name in ("torch", "onnx")}
         self.record.finish(
             {
                 "circuit": self.circuit.name,
                 "application": self.circuit.application,
-                "versions": {"ezkl": ezkl.VERSION, **versions, "solc": SOLC},
+                "versions": {"ezkl": ezkl.VERSION, "onnx": version("onnx"), "solc": SOLC},
                 "run_args": asdict(self.circuit.run_args),
                 **sizes,
                 "key": self.circuit.layout.as_json(),
