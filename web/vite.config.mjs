@@ -1,4 +1,4 @@
 import { defineConfig } from "vite";
 
-// Everything in files of the page's own: its security policy allows nothing inline.
+// The content security policy forbids inline scripts and styles.
 export default defineConfig({ build: { assetsInlineLimit: 0, modulePreload: { polyfill: false } } });

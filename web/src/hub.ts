@@ -24,12 +24,12 @@ export type Job = {
   result: Result | null;
   reason: string | null;
 };
-export type Application = {
-  application: "Clan" | "VoiceJudge";
+export type Deployment = {
+  application: string;
   contract: Address;
   verifier: Address;
   block: number;
-  setup: string;
+  srs: string;
   abi: Abi;
 };
 export type ChainState = {
@@ -38,7 +38,7 @@ export type ChainState = {
   dev: boolean;
   tokens: boolean;
   explorer: string | null;
-  applications: Record<string, Application>;
+  applications: Record<string, Deployment>;
 };
 export type Circuit = {
   name: string;
@@ -50,9 +50,11 @@ export type Verification = {
   account: Address | null;
   key: Hex | null;
   result: Result | null;
+  round: number | null; // the round of the key; null if the application has no rounds
+  refusal: string | null; // the reason why the application would refuse the proof now
 };
 
-const TOKEN = "verdict-token"; // kept until the tab is closed
+const TOKEN = "verdict-token"; // in the session storage, until the tab is closed
 
 export function useToken(token: string): void {
   sessionStorage.setItem(TOKEN, token);
@@ -70,18 +72,18 @@ async function ask<T>(method: string, path: string, body?: unknown): Promise<T> 
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
-    throw new Refusal("The hub does not answer: start it again with `make hub`, then try again.");
+    throw new Refusal("The hub does not respond: restart it with `make hub`, then try again.");
   }
   const content = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return content as T;
-  if (answer.status === 401) throw new Refusal("This hub asks for a token: give it at the top of this page.");
+  if (answer.status === 401) throw new Refusal("This hub requires a token: enter it at the top of this page.");
   const later = answer.headers.get("Retry-After");
-  const detail = content?.detail ?? `The hub answered ${answer.status}.`;
+  const detail = content?.detail ?? `The hub returned status ${answer.status}.`;
   throw new Refusal(later ? `${detail} Try again in ${later} seconds.` : detail);
 }
 
 export const chain = () => ask<ChainState>("GET", "/v1/chain");
-/** A question to the chain's node, by way of the hub. */
+/** Sends a request to the chain's node through the hub. */
 export const rpc = (method: string, params: unknown) =>
   ask<{ result?: unknown; error?: { code: number; message: string } }>("POST", "/rpc", {
     jsonrpc: "2.0",
@@ -99,7 +101,7 @@ export const predict = (name: string, input: Input) =>
 export const verify = (proof: ProofFile) =>
   ask<Verification>("POST", `/v1/circuits/${proof.circuit}/verifications`, proof);
 
-/** Has something proved; `follow` hears how far it is. Ends with the proof, or a refusal. */
+/** Orders a proof and waits for it. `follow` gets each state of the job. */
 export async function prove(
   name: string,
   input: Input,
@@ -116,14 +118,14 @@ export async function prove(
       job = await ask<Job>("GET", `/v1/proofs/${job.id}`);
       silent = 0;
     } catch (error) {
-      if (++silent > 40) throw error; // a hub that was started again goes on
+      if (++silent > 40) throw error; // ten seconds: a restarted hub continues the job
     }
   }
-  if (job.state === "failed") throw new Refusal(`The proof failed: ${job.reason}`);
+  if (job.state === "failed") throw new Refusal(`Proving failed: ${job.reason}`);
   return job;
 }
 
-/** A proof as a file, or a link, holds it. */
+/** Parses the content of a proof file or of a link. */
 export function proofOf(text: string): ProofFile {
   try {
     const { circuit, proof, instances } = JSON.parse(text);
@@ -132,7 +134,7 @@ export function proofOf(text: string): ProofFile {
     if (whole && instances.every((instance: string) => hex.test(instance)))
       return { circuit, proof, instances };
   } catch {
-    // said below
+    // refused below
   }
-  throw new Refusal("This is no proof file: drop one that `ape run prove` or this page made.");
+  throw new Refusal("This is not a proof file: choose one that `ape run prove` or this page saved.");
 }

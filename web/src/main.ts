@@ -1,12 +1,14 @@
-// The page: which view is shown, and what all of them need.
-import { clan } from "./clan";
+// The page: the navigation, and the view that the URL's hash names.
+import { apps } from "./apps/registry";
 import * as hub from "./hub";
 import { button, make, say, sentence } from "./page";
 import { verify } from "./verify";
-import { voice } from "./voice";
 import { onAccount, start } from "./wallet";
 
 const view = document.querySelector<HTMLElement>("#view")!;
+const navigation = document.querySelector<HTMLElement>("nav")!;
+navigation.prepend(...apps.map(({ circuit, label }) => make("a", { href: `#${circuit}` }, label)));
+
 let state: hub.ChainState | null = null;
 let shown = new AbortController();
 
@@ -15,10 +17,13 @@ async function show(): Promise<void> {
   shown = new AbortController();
   onAccount(() => {});
   say("");
-  const [name = "", rest = ""] = location.hash.slice(1).split("/");
-  for (const link of document.querySelectorAll("nav a"))
-    link.toggleAttribute("aria-current", link.getAttribute("href") === `#${name || "clan"}`);
-  const place = make("div"); // a view that comes too late fills what nobody sees
+  const [name = "", packed = ""] = location.hash.slice(1).split("/");
+  const app = apps.find(({ circuit }) => circuit === name) ?? apps[0]!;
+  const current = name === "verify" ? name : app.circuit;
+  for (const link of navigation.querySelectorAll("a"))
+    if (link.hash === `#${current}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  const place = make("div"); // a view that finishes late fills a detached element
   view.replaceChildren(place);
   try {
     if (!state) {
@@ -26,18 +31,17 @@ async function show(): Promise<void> {
       if (state.tokens) document.querySelector("header")!.append(tokenField());
       start(state);
     }
-    if (name === "voice") await voice(place, state, shown.signal);
-    else if (name === "verify") await verify(place, state, rest);
-    else await clan(place, state, shown.signal);
+    if (name === "verify") await verify(place, state, packed);
+    else await app.view(place, state, shown.signal);
   } catch (error) {
     say(sentence(error));
     if (!state) place.replaceChildren(make("p", {}, button("Try again", show)));
   }
 }
 
-/** Where a hub beyond this machine wants to know who asks. */
+/** The field for a token, if the hub requires one. */
 function tokenField(): HTMLElement {
-  const field = make("input", { type: "password", "aria-label": "Token of this hub", placeholder: "Token of this hub" });
+  const field = make("input", { type: "password", "aria-label": "Hub token", placeholder: "Hub token" });
   field.addEventListener("change", () => {
     hub.useToken(field.value.trim());
     start(state!);

@@ -1,10 +1,10 @@
-// A pad of 28 by 28 pixels, each on or off, and beside it what the model sees: the same, centred.
+// A drawing pad of 28 by 28 black or white pixels, and the centred drawing that the model gets.
 import { make } from "./page";
 
 const SIDE = 28;
-const REACH = 1.3; // pixels from the pen's middle that a stroke covers
+const REACH = 1.3; // radius of the pen, in pixels
 
-/** A pad; `changed` hears of every stroke, with what the model sees row by row as 0 and 1. */
+/** A pad. After each stroke, `changed` gets the centred drawing, row by row as 0 and 1. */
 export function pad(changed: (seen: string) => void) {
   const pixels = new Uint8Array(SIDE * SIDE);
   const size = { width: `${SIDE}`, height: `${SIDE}`, role: "img" };
@@ -12,11 +12,11 @@ export function pad(changed: (seen: string) => void) {
     ...size,
     class: "pad",
     tabindex: "0",
-    "aria-label": "Drawing pad. Arrow keys move the pen, space draws, Delete clears.",
+    "aria-label": "Drawing pad. Arrow keys move the pen, space starts and stops drawing, Delete clears.",
   });
-  const seen = make("canvas", { ...size, class: "seen", "aria-label": "What the model sees" });
+  const seen = make("canvas", { ...size, class: "seen", "aria-label": "Input of the model" });
   let last: [number, number] | null = null;
-  let pen: [number, number] = [14, 6]; // of the keyboard
+  let pen: [number, number] = [14, 6]; // position of the pen for the keyboard
   let keyed = false;
 
   function paint(): void {
@@ -105,7 +105,7 @@ export function pad(changed: (seen: string) => void) {
   return { canvas, clear, seen, pixels: () => centred(pixels).join("") };
 }
 
-/** The drawing moved as a whole, so that its centre of mass is in the middle, as with MNIST's. */
+/** Moves the centre of mass to the middle, as in MNIST. */
 function centred(pixels: Uint8Array): Uint8Array {
   const places = [...pixels.keys()].filter((at) => pixels[at]);
   const columns = places.map((at) => at % SIDE);
@@ -117,7 +117,7 @@ function centred(pixels: Uint8Array): Uint8Array {
   return moved;
 }
 
-/** How far to go until the mean is in the middle, or the drawing is at the edge. */
+/** The distance that moves the mean to the middle, or the drawing to the edge if that is nearer. */
 function shift(places: number[]): number {
   const mean = places.reduce((sum, at) => sum + at, 0) / places.length;
   const wanted = Math.round((SIDE - 1) / 2 - mean);

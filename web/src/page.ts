@@ -1,9 +1,9 @@
-// What every view makes its page of: elements, and one sentence about what went wrong.
+// Elements of the page, shared by all views, and one sentence for each error.
 
 type Child = Node | string;
 type Attributes = Record<string, string | boolean | EventListener>;
 
-/** An element; attributes that are functions listen to the event of that name. */
+/** Makes an element. A function as an attribute listens to the event of that name. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Attributes = {},
@@ -19,17 +19,18 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** What a person can do something about; its message is the whole sentence. */
+/** An error whose message is a whole sentence for the user. */
 export class Refusal extends Error {}
 
 const notice = document.querySelector<HTMLParagraphElement>("#notice")!;
 
+/** Shows a sentence in the notice of the page; an empty one hides the notice. */
 export function say(sentence: string): void {
   notice.textContent = sentence;
   notice.hidden = sentence === "";
 }
 
-/** A button that is busy until its work is done, and says why where it could not be. */
+/** A button that is disabled while `work` runs. Errors appear in the notice. */
 export function button(label: string, work: () => Promise<void> | void): HTMLButtonElement {
   const made = make("button", { type: "button" }, label);
   made.addEventListener("click", async () => {
@@ -48,24 +49,41 @@ export function button(label: string, work: () => Promise<void> | void): HTMLBut
   return made;
 }
 
-/** Why something failed: what was refused, the contract's own error with its values, or what the wallet says. */
+/** A field to drop or choose a file. Errors of `open` appear in the notice. */
+export function fileField(id: string, label: string, accept: string, open: (file: File) => Promise<void>): HTMLElement {
+  const take = (file: File | undefined) => {
+    say("");
+    if (file) open(file).catch((error) => say(sentence(error)));
+  };
+  const input = make("input", { type: "file", accept, id });
+  input.addEventListener("change", () => take(input.files?.[0]));
+  const field = make("label", { class: "drop", for: id }, label, input);
+  field.addEventListener("dragover", (event) => event.preventDefault());
+  field.addEventListener("drop", (event) => {
+    event.preventDefault();
+    take(event.dataTransfer?.files[0]);
+  });
+  return field;
+}
+
+/** The sentence that explains an error of this page, a contract or a wallet. */
 export function sentence(error: unknown): string {
   for (let cause = error as any; cause; cause = cause.cause) {
     if (cause instanceof Refusal) return cause.message;
     if (cause.code === 4001 || cause.name === "UserRejectedRequestError")
-      return "You did not sign: nothing was sent. Try again when you want to.";
+      return "Nothing was sent: you rejected the request in your wallet.";
     if (cause.data?.errorName)
-      return `The contract refuses: ${cause.data.errorName}(${(cause.data.args ?? []).join(", ")}).`;
+      return `The contract reverted with ${cause.data.errorName}(${(cause.data.args ?? []).join(", ")}).`;
     if (cause.name === "WaitForTransactionReceiptTimeoutError")
-      return "The transaction is not in a block yet: look at it in your wallet.";
+      return "The transaction is not in a block yet: check it in your wallet.";
     if (cause.name === "InsufficientFundsError" || /insufficient funds/.test(cause.message ?? ""))
       return "The account cannot pay for the gas: send it some ether first.";
   }
   console.error(error);
-  return "Something failed that this page does not know; the browser's console says more.";
+  return "Unexpected error. See the browser console for details.";
 }
 
-/** Bars of numbers, each with its label; the largest fills the line. */
+/** Labelled bars for numbers; the bar of the largest fills the line. */
 export function bars(rows: [label: string, value: number, shown: string][]): HTMLElement {
   const lowest = Math.min(0, ...rows.map(([, value]) => value));
   const span = Math.max(...rows.map(([, value]) => value - lowest)) || 1;

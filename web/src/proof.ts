@@ -1,23 +1,23 @@
-// A proof as people can read it, and the progress of one that is being made.
+// A proof for people to read and share, and the progress of proving.
 import { type Address, getAddress, toHex } from "viem";
-import type { Circuit, Input, Job, ProofFile, Result } from "./hub";
 import * as hub from "./hub";
+import type { Circuit, Input, Job, ProofFile, Result } from "./hub";
 import { bars, button, make } from "./page";
 
 const FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617n;
 
-/** The key inside a proof, of its limbs. */
-export function keyOf(proof: ProofFile, circuit: Circuit): bigint {
+/** The key of a proof, joined from its limbs. */
+function keyOf(proof: ProofFile, circuit: Circuit): bigint {
   const { limbs, bits } = circuit.manifest.key;
   return proof.instances
     .slice(0, limbs)
     .reduce((key, limb, place) => key | (BigInt(limb) << BigInt(place * bits)), 0n);
 }
 
-export const accountOf = (key: bigint): Address =>
+const accountOf = (key: bigint): Address =>
   getAddress(toHex(key & ((1n << 160n) - 1n), { size: 20 }));
 
-/** What a result says, in words and bars. */
+/** A result in words, and bars for logits. */
 export function resultOf(result: Result): HTMLElement {
   if (result.kind === "score")
     return make("p", { class: "result" }, `The judge's score is ${result.written}.`);
@@ -30,7 +30,7 @@ export function resultOf(result: Result): HTMLElement {
   );
 }
 
-/** All that a proof shows to everybody. */
+/** Everything that a proof makes public. */
 export function shown(proof: ProofFile, circuit: Circuit): HTMLElement {
   const { limbs } = circuit.manifest.key;
   const key = keyOf(proof, circuit);
@@ -46,13 +46,13 @@ export function shown(proof: ProofFile, circuit: Circuit): HTMLElement {
     make(
       "dl",
       {},
-      ...row("for the account", accountOf(key)),
-      ...row("on the chain, contract and round of the domain", toHex(key >> 160n, { size: 8 })),
+      ...row("account", accountOf(key)),
+      ...row("domain: chain, contract and round", toHex(key >> 160n, { size: 8 })),
       ...row(`key, in ${limbs} limbs`, proof.instances.slice(0, limbs).map((limb) => toHex(BigInt(limb))).join(" ")),
       ...row("outputs", outputs.map((output) => output.toFixed(4)).join(", ")),
       ...row(`proof, ${(proof.proof.length - 2) / 2} bytes`, proof.proof),
     ),
-    button("Save as a file", () => save(proof)),
+    button("Save as file", () => save(proof)),
   );
 }
 
@@ -63,7 +63,7 @@ function save(proof: ProofFile): void {
   URL.revokeObjectURL(link.href);
 }
 
-/** Has something proved, with a bar of how far it is. */
+/** Orders a proof and shows the progress in `place`. */
 export async function proveInto(
   place: HTMLElement,
   name: string,
@@ -72,13 +72,13 @@ export async function proveInto(
   round: number | null,
 ): Promise<Job> {
   const bar = make("progress", { max: "1", "aria-label": "Proving" });
-  const words = make("p", { "aria-live": "polite" }, "The hub takes the job…");
+  const words = make("p", { "aria-live": "polite" }, "Sending the order to the hub…");
   place.replaceChildren(words, bar);
   try {
     return await hub.prove(name, input, account, round, ({ state, progress }) => {
       if (!progress) return;
       const { ahead, elapsed_seconds: elapsed, typical_seconds: typical } = progress;
-      if (state === "queued") words.textContent = ahead ? `${ahead} jobs come first.` : "Next in the queue…";
+      if (state === "queued") words.textContent = ahead ? `Waiting for ${jobs(ahead)}…` : "Next in the queue…";
       else words.textContent = `Proving for ${elapsed.toFixed(0)} s…`;
       if (state === "proving" && typical) bar.value = Math.min(elapsed / typical, 0.97);
     });
@@ -87,8 +87,17 @@ export async function proveInto(
   }
 }
 
-/** A link with a proof inside, for somebody else to send; nothing of it reaches a server. */
-export function linkTo(proof: ProofFile): string {
+const jobs = (count: number): string => (count === 1 ? "1 other job" : `${count} other jobs`);
+
+/** Shows a finished job: its result, its proof, and the buttons that submit the proof or copy a link. */
+export function showProved(place: HTMLElement, job: Job, circuit: Circuit, submit: HTMLButtonElement): void {
+  const proof = job.proof!;
+  place.replaceChildren(resultOf(job.result!), shown(proof, circuit), submit, copyButton(proof));
+  submit.focus();
+}
+
+/** A link that contains a proof. Browsers do not send the part after # to servers. */
+function linkTo(proof: ProofFile): string {
   const packed = btoa(JSON.stringify(proof)).replaceAll("+", "-").replaceAll("/", "_");
   return `${location.origin}/#verify/${packed}`;
 }
@@ -101,10 +110,10 @@ export function fromLink(packed: string): ProofFile {
   }
 }
 
-export function copyButton(proof: ProofFile): HTMLButtonElement {
+function copyButton(proof: ProofFile): HTMLButtonElement {
   const copy = button("Copy a link for a relayer", async () => {
     await navigator.clipboard.writeText(linkTo(proof));
-    copy.textContent = "Copied: whoever opens it can send it";
+    copy.textContent = "Copied. Anyone with the link can submit the proof.";
   });
   return copy;
 }

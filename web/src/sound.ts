@@ -1,18 +1,18 @@
-// Recording a voice, and what the judge hears of it as a picture.
+// Recordings: from the microphone, for the hub, and as a spectrogram.
 import type { Picture } from "./hub";
 import { Refusal, make } from "./page";
 
-const LONGEST = 5; // seconds; the judge hears three from where the voice sets in
+const LONGEST = 5; // seconds; the model rates the first three from the onset of the voice
 
-/** Records until it is stopped or five seconds are over; `level` hears loudness and time left. */
-export async function record(level: (share: number, left: number) => void, stop: AbortSignal): Promise<Blob> {
+/** Records until `stop` aborts or five seconds have passed. `level` gets the loudness and the seconds left. */
+export async function record(level: (loudness: number, left: number) => void, stop: AbortSignal): Promise<Blob> {
   let stream: MediaStream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({
       audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
     });
   } catch {
-    throw new Refusal("There is no microphone that this page may use: allow it, or drop a recording.");
+    throw new Refusal("This page cannot use a microphone: allow it in the browser, or drop a recording.");
   }
   const context = new AudioContext();
   const meter = context.createAnalyser();
@@ -38,7 +38,7 @@ export async function record(level: (share: number, left: number) => void, stop:
   return wav(samples);
 }
 
-/** The first channel as 16-bit wav. */
+/** The first channel as a 16-bit WAV file. */
 function wav(audio: AudioBuffer): Blob {
   const samples = audio.getChannelData(0);
   const bytes = new DataView(new ArrayBuffer(44 + samples.length * 2));
@@ -59,26 +59,26 @@ function wav(audio: AudioBuffer): Blob {
   return new Blob([bytes], { type: "audio/wav" });
 }
 
-/** A file as the hub takes it. */
+/** A file in base64, for the hub. */
 export async function base64(file: Blob): Promise<string> {
-  if (file.size > 9_000_000) throw new Refusal("The recording has more than 9 MB: cut out one phrase.");
+  if (file.size > 9_000_000) throw new Refusal("The recording is larger than 9 MB: cut it to one phrase.");
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
   return btoa(text);
 }
 
-// Dark to light for soft to loud, readable without colour vision.
+// From soft to loud, and from dark to light: readable without colour vision.
 const COLOURS = [[13, 8, 35], [80, 18, 123], [182, 54, 121], [251, 136, 97], [252, 253, 191]] as const;
 
-/** A spectrogram: time to the right, pitch upwards. */
+/** A spectrogram, with time to the right and pitch upwards. */
 export function spectrogram({ width, height, levels }: Picture): HTMLCanvasElement {
   const canvas = make("canvas", {
     width: `${width}`,
     height: `${height}`,
     class: "spectrogram",
     role: "img",
-    "aria-label": "Spectrogram of the three seconds that the judge hears",
+    "aria-label": "Spectrogram of the three seconds that the model rates",
   });
   const image = new ImageData(width, height);
   const points = atob(levels);

@@ -1,94 +1,71 @@
-// Verify: any proof file, checked by the hub and by the deployed verifier, and sent for its owner.
+// Verify: check a proof file with the hub and the deployed verifier, and submit it for its account.
 import { parseAbi } from "viem";
-import { joinBy, missing } from "./clan";
+import { apps } from "./apps/registry";
+import { missing } from "./contract";
 import * as hub from "./hub";
-import { Refusal, button, make, say, sentence } from "./page";
-import { accountOf, fromLink, keyOf, resultOf, shown } from "./proof";
-import { judgeBy } from "./voice";
+import { Refusal, button, fileField, make } from "./page";
+import { fromLink, resultOf, shown } from "./proof";
 import { reader } from "./wallet";
 
 const VERIFIER = parseAbi(["function verifyProof(bytes proof, uint256[] instances) view returns (bool)"]);
-const SAYS =
-  "It says that whoever made it knew an input to which this model answers so, and named that account. " +
-  "It does not say that a hand drew it or a voice sang it, or that a person has only one account.";
+const MEANING =
+  "The proof shows that its maker knew an input with this result and chose this account. " +
+  "It does not show where the input came from, or that a person has only one account.";
 
-export async function verify(view: HTMLElement, state: hub.ChainState, packed: string) {
+export async function verify(place: HTMLElement, state: hub.ChainState, packed: string): Promise<void> {
   const outcome = make("div", { "aria-live": "polite" });
-  const chosen = make("input", { type: "file", accept: ".json", id: "proof" });
-  const drop = make("label", { class: "drop", for: "proof" }, "Drop a proof file here ", chosen);
-  const check = (text: () => Promise<hub.ProofFile>) =>
-    text()
-      .then((proof) => examine(proof))
-      .catch((error) => {
-        outcome.replaceChildren();
-        say(sentence(error));
-      });
-  const open = (file: File | undefined) => {
-    say("");
-    if (file) void check(async () => hub.proofOf(await file.text()));
-  };
-  chosen.addEventListener("change", () => open(chosen.files?.[0]));
-  drop.addEventListener("dragover", (event) => event.preventDefault());
-  drop.addEventListener("drop", (event) => {
-    event.preventDefault();
-    open(event.dataTransfer?.files[0]);
-  });
-  view.replaceChildren(make("h2", {}, "Check a proof"), drop, outcome);
+  const file = fileField("proof", "Drop a proof file here ", ".json", (chosen) =>
+    check(async () => hub.proofOf(await chosen.text())),
+  );
+  place.replaceChildren(make("h2", {}, "Check a proof"), file, outcome);
   if (packed) await check(async () => fromLink(packed));
 
-  async function examine(proof: hub.ProofFile): Promise<void> {
-    outcome.replaceChildren(make("p", {}, "The verifier looks at it…"));
+  async function check(read: () => Promise<hub.ProofFile>): Promise<void> {
+    outcome.replaceChildren(make("p", {}, "Checking the proof…"));
+    try {
+      outcome.replaceChildren(...(await examine(await read())));
+    } catch (error) {
+      outcome.replaceChildren();
+      throw error;
+    }
+  }
+
+  async function examine(proof: hub.ProofFile): Promise<HTMLElement[]> {
     const circuit = await hub.circuit(proof.circuit);
-    const known = state.applications[proof.circuit];
-    if (!known) throw new Refusal(missing(state, proof.circuit));
-    const [said, onChain] = await Promise.all([hub.verify(proof), accepted(known, proof)]);
-    const verdict = said.valid && onChain;
-    const words = verdict
-      ? `Valid: the verifier at ${known.verifier} on ${state.network} accepts it.`
-      : `Not valid: ${onChain ? said.reason : `the verifier at ${known.verifier} refuses it`}.`;
-    outcome.replaceChildren(make("p", { class: verdict ? "result" : "result wrong" }, words));
-    if (!verdict || !said.result) return;
-    outcome.append(resultOf(said.result), make("p", {}, SAYS), shown(proof, circuit));
-    await offer(proof, circuit, known);
+    const deployment = state.applications[proof.circuit];
+    if (!deployment) throw new Refusal(missing(state, proof.circuit));
+    const [checked, onChain] = await Promise.all([hub.verify(proof), accepts(deployment, proof)]);
+    const verifier = `the verifier at ${deployment.verifier} on ${state.network}`;
+    if (!onChain) return [wrong(`Not valid: ${verifier} rejects it.`)];
+    if (!checked.valid) return [wrong(checked.reason!)];
+    return [
+      make("p", { class: "result" }, `Valid: ${verifier} accepts it.`),
+      resultOf(checked.result!),
+      make("p", {}, MEANING),
+      shown(proof, circuit),
+      ...offer(proof, checked, deployment),
+    ];
   }
 
-  /** What can be done with a valid proof: it is sent for whoever it names, if it is for this chain. */
-  async function offer(proof: hub.ProofFile, circuit: hub.Circuit, known: hub.Application): Promise<void> {
-    const key = keyOf(proof, circuit);
-    const whom = accountOf(key);
-    const ask = (functionName: string, args: unknown[] = []) =>
-      reader().readContract({ address: known.contract, abi: known.abi, functionName, args } as never) as Promise<any>;
-    const place = make("div", { "aria-live": "polite" });
-    if (known.application === "Clan") {
-      if ((await ask("keyOf", [whom])) !== key) return elsewhere();
-      if (await ask("isMember", [whom]))
-        return outcome.append(make("p", {}, `${whom} is in clan ${await ask("clanOf", [whom])} already, for good.`));
-      outcome.append(button("Join for this account", () => joinBy(state, proof, whom, place)), place);
-      return;
-    }
-    for (let round = Number(await ask("rounds")) - 1; round >= 0; round--) {
-      if ((await ask("keyOf", [whom, round])) !== key) continue;
-      const judge = button(`Have it judged in round ${round}`, () => judgeBy(state, proof, whom, round, place));
-      outcome.append(judge, place);
-      return;
-    }
-    elsewhere();
-  }
-
-  function elsewhere(): void {
-    outcome.append(make("p", {}, "It is for another chain, contract or round than those of this page, and worth nothing here."));
+  /** The button that submits a valid proof, or the reason why the application would refuse it. */
+  function offer(proof: hub.ProofFile, checked: hub.Verification, { application }: hub.Deployment): HTMLElement[] {
+    if (checked.refusal) return [make("p", {}, checked.refusal)];
+    const app = apps.find((one) => one.application === application);
+    if (!app) return [make("p", {}, `This page cannot submit proofs to ${application}.`)];
+    const progress = make("div", { "aria-live": "polite" });
+    const { account, round } = checked;
+    const submit = button(app.submitLabel(round), () => app.submit(state, proof, account!, round, progress));
+    return [submit, progress];
   }
 }
 
-async function accepted(known: hub.Application, proof: hub.ProofFile): Promise<boolean> {
+const wrong = (sentence: string) => make("p", { class: "result wrong" }, sentence);
+
+async function accepts({ verifier: address }: hub.Deployment, proof: hub.ProofFile): Promise<boolean> {
+  const args = [proof.proof, proof.instances.map(BigInt)] as const;
   try {
-    return await reader().readContract({
-      address: known.verifier,
-      abi: VERIFIER,
-      functionName: "verifyProof",
-      args: [proof.proof, proof.instances.map(BigInt)],
-    });
+    return await reader().readContract({ address, abi: VERIFIER, functionName: "verifyProof", args });
   } catch {
-    return false; // it reverts on any bad proof
+    return false; // it reverts on every invalid proof
   }
 }

@@ -1,4 +1,4 @@
-// Who signs: a wallet of the browser's, or an account of the dev chain.
+// The connected account: of a wallet in the browser, or of the dev chain.
 import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain } from "viem";
 import { type ChainState, rpc } from "./hub";
 import { Refusal, button, make, say, sentence, short } from "./page";
@@ -19,19 +19,18 @@ window.addEventListener("eip6963:announceProvider", (event) => {
 
 let state: ChainState;
 let signer: Signer | null = null;
-const listeners = new Set<() => void>();
+let accountChanged = () => {};
 
-/** Calls back whenever another account is connected, until the view has changed. */
+/** Calls `listener` when the account changes, until the next view sets another one. */
 export function onAccount(listener: () => void): void {
-  listeners.clear();
-  listeners.add(listener);
+  accountChanged = listener;
 }
 
-export const account = (): Address | null => signer?.account ?? null;
+export const connected = (): Address | null => signer?.account ?? null;
 
 export function requireAccount(): Address {
   if (signer) return signer.account;
-  throw new Refusal("Connect a wallet first, at the top of this page.");
+  throw new Refusal("Connect an account first, at the top of this page.");
 }
 
 const relay: Provider = {
@@ -42,7 +41,7 @@ const relay: Provider = {
   },
 };
 
-/** Reads from the chain, by way of the hub. */
+/** A client that reads from the chain through the hub. */
 export function reader() {
   return createPublicClient({
     chain: described(),
@@ -60,7 +59,7 @@ function described() {
   });
 }
 
-/** Sends a call of a contract, and waits until it stands in a block. */
+/** Sends a transaction to a contract and waits for its block. */
 export async function send(
   contract: { address: Address; abi: readonly unknown[] },
   functionName: string,
@@ -76,7 +75,7 @@ export async function send(
   const hash = await client.writeContract(call);
   waiting(hash);
   const receipt = await reader().waitForTransactionReceipt({ hash, timeout: 120_000 });
-  if (receipt.status === "reverted") throw new Refusal("The transaction was reverted.");
+  if (receipt.status === "reverted") throw new Refusal("The transaction reverted.");
   return hash;
 }
 
@@ -115,10 +114,10 @@ function changed(): void {
   } else if (state.dev) {
     place.replaceChildren(devAccounts(), ...choices);
   } else if (choices.length) place.replaceChildren(...choices);
-  else place.replaceChildren("No wallet was found in this browser: install one to submit.");
+  else place.replaceChildren("No wallet found in this browser: install one to submit proofs.");
 }
 
-/** The test accounts of a dev chain, whose keys everybody knows. */
+/** A choice of the test accounts of a dev chain, whose private keys are public. */
 function devAccounts(): HTMLElement {
   const select = make("select", { "aria-label": "Dev account" }, make("option", { value: "" }, "Dev account…"));
   relay
@@ -145,5 +144,5 @@ async function connect(provider: Provider): Promise<void> {
 function use(chosen: Signer | null): void {
   signer = chosen;
   changed();
-  for (const listener of listeners) listener();
+  accountChanged();
 }

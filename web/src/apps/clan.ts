@@ -1,0 +1,93 @@
+// Clan: draw a digit, prove the reading, join that digit's clan.
+import { keepFresh, missing, readerOf, submitInto } from "../contract";
+import * as hub from "../hub";
+import { pad } from "../pad";
+import { bars, button, make, say, sentence } from "../page";
+import { proveInto, resultOf, showProved } from "../proof";
+import { connected, requireAccount } from "../wallet";
+import type { App } from "./registry";
+
+const PAUSE = 60; // milliseconds without a stroke before the model reads the drawing
+
+export const app: App = {
+  application: "Clan",
+  circuit: "clan",
+  label: "Clan",
+  view,
+  submitLabel: () => "Join for this account",
+  submit: (state, proof, account, _round, place) =>
+    submitInto(place, state, proof, "join", [account], async () => {
+      const clan = await readerOf(state.applications[proof.circuit]!)("clanOf", [account]);
+      return `${account} has joined clan ${clan}.`;
+    }),
+};
+
+async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSignal): Promise<void> {
+  const deployment = state.applications[app.circuit];
+  const circuit = await hub.circuit(app.circuit);
+  const mine = make("p", { class: "mine", "aria-live": "polite" });
+  const hint = () => make("p", {}, "Draw a digit.");
+  const reading = make("div", { "aria-live": "polite" }, hint());
+  const table = make("div", { "aria-label": "Clans" });
+  const outcome = make("div", { "aria-live": "polite" });
+
+  let waiting = 0;
+  let newest = 0;
+  function read(pixels: string): void {
+    clearTimeout(waiting);
+    say("");
+    outcome.replaceChildren();
+    if (!pixels.includes("1")) return reading.replaceChildren(hint());
+    waiting = window.setTimeout(async () => {
+      const number = ++newest;
+      try {
+        const { result } = await hub.predict(app.circuit, { drawing: pixels });
+        if (number === newest) reading.replaceChildren(drawing.seen, resultOf(result));
+      } catch (error) {
+        if (number === newest) say(sentence(error));
+      }
+    }, PAUSE);
+  }
+
+  const drawing = pad(read);
+  const prove = button("Prove this digit", async () => {
+    const job = await proveInto(outcome, app.circuit, { drawing: drawing.pixels() }, requireAccount(), null);
+    const join = button("Join this clan", () => app.submit(state, job.proof!, job.account, job.round, outcome));
+    reading.replaceChildren();
+    showProved(outcome, job, circuit, join);
+  });
+  place.replaceChildren(
+    make("h2", {}, "Draw a digit, join its clan"),
+    mine,
+    make(
+      "div",
+      { class: "two" },
+      make("section", {}, drawing.canvas, make("p", {}, button("Clear", drawing.clear), prove), reading, outcome),
+      make("section", {}, make("h3", {}, "Clans"), table),
+    ),
+  );
+  if (!deployment) return table.replaceChildren(make("p", {}, missing(state, app.circuit)));
+  const ask = readerOf(deployment);
+
+  async function refresh(): Promise<void> {
+    const [counts, [leader, most]]: [bigint[], [bigint, bigint]] = await Promise.all([ask("counts"), ask("leader")]);
+    const rows = counts.map((count, digit): [string, number, string] => [`${digit}`, Number(count), `${count}`]);
+    const leads = most ? `Clan ${leader} leads with ${members(most)}.` : "Nobody has joined yet.";
+    table.replaceChildren(bars(rows), make("p", {}, leads));
+    mine.textContent = await membership(counts);
+  }
+
+  async function membership(counts: bigint[]): Promise<string> {
+    const account = connected();
+    if (!account) return "Connect an account to join.";
+    if (!(await ask("isMember", [account]))) return "You have not joined a clan yet.";
+    const clan = Number(await ask("clanOf", [account]));
+    const own = counts[clan]!;
+    const rank = 1 + counts.filter((count, digit) => count > own || (count === own && digit < clan)).length;
+    return `You are in clan ${clan}, number ${rank} of ${counts.length} with ${members(own)}.`;
+  }
+
+  await keepFresh(deployment, refresh, ended);
+}
+
+const members = (count: bigint): string => (count === 1n ? "1 member" : `${count} members`);

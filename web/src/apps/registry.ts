@@ -1,0 +1,27 @@
+// The interface of an application, and the applications of this folder.
+import type { Address } from "viem";
+import type { ChainState, ProofFile } from "../hub";
+
+/** An application on the page. A file of this folder that exports `app` adds one. */
+export type App = {
+  application: string; // the name of its contract
+  circuit: string; // the circuit of its view, and the view's URL hash
+  label: string; // its link in the navigation
+  /** Fills `place`. Stops watching the chain when `ended` aborts. */
+  view(place: HTMLElement, state: ChainState, ended: AbortSignal): Promise<void>;
+  /** The label of the button that submits a proof in the verify view. */
+  submitLabel(round: number | null): string;
+  /** Submits a proof for its account and shows the progress and the result in `place`. */
+  submit(
+    state: ChainState,
+    proof: ProofFile,
+    account: Address,
+    round: number | null,
+    place: HTMLElement,
+  ): Promise<void>;
+};
+
+const found = import.meta.glob<App>(["./*.ts", "!./registry.ts"], { eager: true, import: "app" });
+
+/** In the order of their file names. The page opens with the first. */
+export const apps = Object.values(found);

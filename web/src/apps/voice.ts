@@ -1,0 +1,170 @@
+// VoiceJudge: sing, prove the score, earn the reward of a round.
+import { type Address, formatEther, parseAbiItem } from "viem";
+import { keepFresh, missing, readerOf, submitInto } from "../contract";
+import * as hub from "../hub";
+import { button, fileField, make, short } from "../page";
+import { proveInto, resultOf, showProved } from "../proof";
+import { base64, record, spectrogram } from "../sound";
+import { connected, reader, requireAccount, send } from "../wallet";
+import type { App } from "./registry";
+
+const REWARDED = parseAbiItem(
+  "event Rewarded(uint256 indexed round, address indexed account, uint256 score, uint256 reward)",
+);
+const SHOWN = 10; // rounds in the table, the newest first
+const BEST = 3; // accounts for each round
+type Round = { sponsor: Address; deadline: bigint; threshold: bigint; reward: bigint; rewardsLeft: bigint };
+
+export const app: App = {
+  application: "VoiceJudge",
+  circuit: "voice",
+  label: "VoiceJudge",
+  view,
+  submitLabel: (round) => `Submit to round ${round}`,
+  submit: (state, proof, account, round, place) =>
+    submitInto(
+      place,
+      state,
+      proof,
+      "judge",
+      [round, account],
+      () => `${account} has earned the reward of round ${round}.`,
+    ),
+};
+
+async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSignal): Promise<void> {
+  const deployment = state.applications[app.circuit];
+  const circuit = await hub.circuit(app.circuit);
+  const heard = make("div", { "aria-live": "polite" });
+  const outcome = make("div", { "aria-live": "polite" });
+  const choice = make("select", { "aria-label": "Round", hidden: true });
+  const table = make("div", {});
+  const credit = make("p", { class: "mine", "aria-live": "polite" });
+  place.replaceChildren(
+    make("h2", {}, "Sing or speak, prove the score, earn the reward"),
+    credit,
+    make(
+      "div",
+      { class: "two" },
+      make("section", {}, recording(listen), heard, outcome),
+      make("section", {}, make("h3", {}, "Rounds"), table),
+    ),
+  );
+
+  async function listen(file: Blob): Promise<void> {
+    outcome.replaceChildren();
+    heard.replaceChildren(make("p", {}, "Rating the recording…"));
+    try {
+      const clip = await base64(file);
+      const { result, picture } = await hub.predict(app.circuit, { clip });
+      const prove = button("Prove this score", () => proveClip(clip));
+      heard.replaceChildren(
+        resultOf(result),
+        ...(picture ? [spectrogram(picture)] : []),
+        make("p", {}, choice, " ", prove),
+      );
+    } catch (error) {
+      heard.replaceChildren();
+      throw error;
+    }
+  }
+
+  async function proveClip(clip: string): Promise<void> {
+    const round = choice.value ? Number(choice.value) : null;
+    const job = await proveInto(outcome, app.circuit, { clip }, requireAccount(), round);
+    const submit = button("Submit this score", () => app.submit(state, job.proof!, job.account, job.round, outcome));
+    showProved(outcome, job, circuit, submit);
+  }
+
+  if (!deployment) return table.replaceChildren(make("p", {}, missing(state, app.circuit)));
+  const { contract: address, abi, block } = deployment;
+  const ask = readerOf(deployment);
+
+  async function refresh(): Promise<void> {
+    const count = Number(await ask("rounds"));
+    offerRounds(choice, count);
+    const numbers = Array.from({ length: Math.min(count, SHOWN) }, (_, back) => count - 1 - back);
+    const [rounds, logs] = await Promise.all([
+      Promise.all(numbers.map((number): Promise<Round> => ask("roundOf", [number]))),
+      reader().getLogs({ address, event: REWARDED, fromBlock: BigInt(block), strict: true }),
+    ]);
+    const rows = rounds.map((round, at) => {
+      const rewarded = logs.map(({ args }) => args).filter((args) => Number(args.round) === numbers[at]);
+      return [`${numbers[at]}`, ...terms(round), best(rewarded)];
+    });
+    table.replaceChildren(
+      count ? tableOf(rows) : make("p", {}, "No round is open. To open one, see `ape run open-round --help`."),
+    );
+    await showCredit();
+  }
+
+  async function showCredit(): Promise<void> {
+    const account = connected();
+    if (!account) return credit.replaceChildren("Connect an account to earn rewards.");
+    const amount: bigint = await ask("creditOf", [account]);
+    credit.replaceChildren(`Your credit is ${formatEther(amount)} ether. `);
+    if (amount > 0n)
+      credit.append(
+        button("Withdraw", async () => {
+          await send({ address, abi }, "withdraw", []);
+          await refresh();
+        }),
+      );
+  }
+
+  await keepFresh(deployment, refresh, ended);
+}
+
+/** Fills a choice of rounds, the newest first, and keeps what was chosen. */
+function offerRounds(choice: HTMLSelectElement, count: number): void {
+  for (let number = choice.length; number < count; number++)
+    choice.prepend(make("option", { value: `${number}` }, `round ${number}`));
+  if (choice.hidden) choice.selectedIndex = 0;
+  choice.hidden = count === 0;
+}
+
+function terms({ threshold, reward, rewardsLeft, deadline }: Round): string[] {
+  const over = Math.floor(Date.now() / 1000) > deadline ? " (over)" : "";
+  return [scored(threshold), formatEther(reward), `${rewardsLeft}`, `${moment(deadline)}${over}`];
+}
+
+function best(rewarded: { account: Address; score: bigint }[]): string {
+  const highest = rewarded.toSorted((a, b) => Number(b.score - a.score)).slice(0, BEST);
+  return highest.map(({ account, score }) => `${scored(score)} ${short(account)}`).join(", ") || "none yet";
+}
+
+const scored = (score: bigint): string => (Number(score) / 1e18).toFixed(4);
+const moment = (deadline: bigint): string =>
+  deadline > 253402300799n ? "after the year 9999" : new Date(Number(deadline) * 1000).toLocaleString();
+
+function tableOf(rows: string[][]): HTMLElement {
+  const names = ["Round", "Threshold", "Ether", "Left", "Deadline", "Best"];
+  const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
+  const body = rows.map((row) => make("tr", {}, ...row.map((text) => make("td", {}, text))));
+  return make("table", {}, make("thead", {}, head), make("tbody", {}, ...body));
+}
+
+/** A button that records, and a field for a recorded file. */
+function recording(listen: (file: Blob) => Promise<void>): HTMLElement {
+  const meter = make("meter", { min: "0", max: "1", "aria-label": "Input level" });
+  const left = make("output", {});
+  let stop: AbortController | null = null;
+  const finish = button("Stop", () => stop?.abort());
+  const live = make("p", { hidden: true }, meter, " ", left, " ", finish);
+  const start = button("Record", async () => {
+    stop = new AbortController();
+    live.hidden = false;
+    try {
+      const clip = await record((level, seconds) => {
+        meter.value = level;
+        left.textContent = `${seconds.toFixed(1)} s left`;
+      }, stop.signal);
+      live.hidden = true;
+      await listen(clip);
+    } finally {
+      live.hidden = true;
+    }
+  });
+  const label = "or drop a WAV, FLAC or Ogg file here ";
+  return make("div", {}, start, live, fileField("clip", label, ".wav,.flac,.ogg,audio/*", listen));
+}

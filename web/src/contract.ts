@@ -1,0 +1,56 @@
+// The contract of an application: reading it, watching it, and submitting proofs to it.
+import type { ChainState, Deployment, ProofFile } from "./hub";
+import { make, say, sentence } from "./page";
+import { onAccount, reader, send } from "./wallet";
+
+/** A function that reads the contract of a deployment. */
+export const readerOf = ({ contract: address, abi }: Deployment) =>
+  (functionName: string, args: unknown[] = []): Promise<any> =>
+    reader().readContract({ address, abi, functionName, args });
+
+/** Calls `refresh` now, after each event of the contract and when the account changes, until `ended` aborts. */
+export async function keepFresh({ contract: address }: Deployment, refresh: () => Promise<void>, ended: AbortSignal) {
+  if (ended.aborted) return;
+  const again = () => refresh().catch((error) => say(sentence(error)));
+  onAccount(again);
+  ended.addEventListener("abort", reader().watchEvent({ address, onLogs: again, onError: () => {} }));
+  await again();
+}
+
+/**
+ * Sends a transaction that calls `functionName` with `claim`, the proof and its instances.
+ * Shows the progress in `place`, and then the sentence that `result` returns.
+ */
+export async function submitInto(
+  place: HTMLElement,
+  state: ChainState,
+  proof: ProofFile,
+  functionName: string,
+  claim: unknown[],
+  result: () => string | Promise<string>,
+): Promise<void> {
+  const { contract: address, abi } = state.applications[proof.circuit]!;
+  const progress = make("p", { "aria-live": "polite" }, "Sign in your wallet…");
+  place.append(progress);
+  try {
+    const args = [...claim, proof.proof, proof.instances.map(BigInt)];
+    const hash = await send({ address, abi }, functionName, args, () => {
+      progress.textContent = "Sent. Waiting for its block…";
+    });
+    place.replaceChildren(make("p", { class: "result" }, await result()), explorerLink(state, hash));
+  } finally {
+    progress.remove();
+  }
+}
+
+function explorerLink(state: ChainState, hash: string): HTMLElement {
+  if (!state.explorer) return make("p", { class: "small" }, `Transaction ${hash}`);
+  const attributes = { href: `${state.explorer}/tx/${hash}`, rel: "noreferrer", target: "_blank" };
+  return make("p", {}, make("a", attributes, "View in the explorer"));
+}
+
+/** The sentence that a view shows if the contract of its circuit is not deployed. */
+export function missing({ network }: ChainState, circuit: string): string {
+  const command = `ape run deploy --only ${circuit} --network ${network}`;
+  return `${circuit} is not deployed on ${network}: run \`${command}\`, then reload this page.`;
+}
