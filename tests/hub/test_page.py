@@ -1,6 +1,7 @@
 """The page in a real browser, against a real hub and a real anvil. Leaves screenshots in out/."""
 
 import json
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,10 +10,9 @@ import soundfile
 from playwright.sync_api import Page, Route, expect, sync_playwright
 from web3 import HTTPProvider, Web3
 
-from scripts._circuits import ROOT
 from tests.conftest import REAL_VOICE, own_node
-from tests.hubs import running
-from tests.test_hub import ADA, ape
+from tests.hubs import ADA, ape, running
+from zk.files import ROOT
 
 CHAIN_ID = 1335
 SHOTS = ROOT / "out" / "screenshots"
@@ -117,10 +117,10 @@ def use_dev_account(page: Page, number: int) -> None:
 def test_draw_prove_join(visit, node):
     def story(page: Page) -> None:
         use_dev_account(page, 1)
-        expect(page.get_by_text("You are in no clan yet.")).to_be_visible()
+        expect(page.get_by_text("You have not joined a clan yet.")).to_be_visible()
         draw_seven(page)
         expect(page.get_by_text("The model reads a 7.")).to_be_visible()
-        page.get_by_role("button", name="Prove and show").click()
+        page.get_by_role("button", name="Prove this digit").click()
         join = page.get_by_role("button", name="Join this clan")
         expect(join).to_be_visible(timeout=60_000)
         page.get_by_text("Show the proof").click()
@@ -128,12 +128,14 @@ def test_draw_prove_join(visit, node):
         expect(proved).to_contain_text("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
         join.click()
         expect(page.get_by_text("has joined clan 7.")).to_be_visible(timeout=30_000)
-        expect(page.get_by_text("You are in clan 7, which is number 1 of ten")).to_be_visible()
+        expect(page.get_by_text("You are in clan 7, number 1 of 10")).to_be_visible()
         expect(page.get_by_text("Clan 7 leads with 1 member.")).to_be_visible()
 
         # A second proof of the same account is worth nothing, and the page says so at once.
-        page.get_by_role("button", name="Prove and show").click()
-        expect(page.get_by_role("alert")).to_contain_text("is in clan 7 already, for good")
+        page.get_by_role("button", name="Prove this digit").click()
+        expect(page.get_by_role("alert")).to_contain_text(
+            "is already in clan 7 and cannot change clans"
+        )
 
     visit(story, expected="409")
     clans = ape(node, "clans")
@@ -180,18 +182,18 @@ def test_sing_prove_be_rewarded(visit, node):
     def story(page: Page) -> None:
         page.get_by_role("link", name="VoiceJudge").click()
         use_dev_account(page, 2)
-        expect(page.get_by_text("You are owed 0 ether.")).to_be_visible()
+        expect(page.get_by_text("Your credit is 0 ether.")).to_be_visible()
         page.set_input_files("#clip", REAL_VOICE)
         expect(page.get_by_text("The judge's score is 0.3967.")).to_be_visible(timeout=20_000)
         expect(page.locator("canvas.spectrogram")).to_be_visible()
         page.get_by_role("button", name="Prove this score").click()
-        judge = page.get_by_role("button", name="Have it judged")
+        judge = page.get_by_role("button", name="Submit this score")
         expect(judge).to_be_visible(timeout=60_000)
         judge.click()
         expect(page.get_by_text("has earned the reward of round 0.")).to_be_visible(timeout=30_000)
         expect(page.get_by_text("0.3967 0x3C44…93BC")).to_be_visible()
         page.get_by_role("button", name="Withdraw").click()
-        expect(page.get_by_text("You are owed 0 ether.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("Your credit is 0 ether.")).to_be_visible(timeout=30_000)
 
     visit(story, viewport=PHONE, color_scheme="dark")
     assert "0.3967 0x3C44" in ape(node, "rounds").stdout
@@ -204,18 +206,24 @@ def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
     def prover(page: Page) -> None:
         use_dev_account(page, 3)
         draw_seven(page)
-        page.get_by_role("button", name="Prove and show").click()
+        page.get_by_role("button", name="Prove this digit").click()
         page.get_by_role("button", name="Copy a link for a relayer").click(timeout=60_000)
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         link.append(page.evaluate("navigator.clipboard.readText()"))
 
     def relayer(page: Page) -> None:
-        expect(page.get_by_text("Valid: the verifier at")).to_be_visible(timeout=20_000)
-        expect(page.get_by_text("It does not say that a hand drew it")).to_be_visible()
+        expect(page.get_by_text(re.compile("^Valid: the verifier at"))).to_be_visible(
+            timeout=20_000
+        )
+        expect(page.get_by_text("It does not show where the input came from")).to_be_visible()
         use_dev_account(page, 4)
         page.get_by_role("button", name="Join for this account").click()
         joined = "0x90F79bf6EB2c4f870365E785982E1f101E93b906 has joined clan 7."
         expect(page.get_by_text(joined)).to_be_visible(timeout=30_000)
+        page.reload()
+        refusal = "is already in clan 7 and cannot change clans."
+        expect(page.get_by_text(refusal)).to_be_visible(timeout=20_000)
+        expect(page.get_by_role("button", name="Join for this account")).to_have_count(0)
 
     visit(prover)
     assert link[0].startswith(f"{hub.url}/#verify/")
@@ -234,12 +242,14 @@ def test_verify_any_file(visit, node, tmp_path):
     def story(page: Page) -> None:
         page.get_by_role("link", name="Verify").click()
         page.set_input_files("#proof", good)
-        expect(page.get_by_text("Valid: the verifier at")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text(re.compile("^Valid: the verifier at"))).to_be_visible(
+            timeout=20_000
+        )
         expect(page.get_by_text("The model reads a 7.")).to_be_visible()
         page.set_input_files("#proof", changed)
         expect(page.get_by_text("Not valid:")).to_be_visible(timeout=20_000)
         page.set_input_files("#proof", other)
-        expect(page.get_by_role("alert")).to_contain_text("This is no proof file")
+        expect(page.get_by_role("alert")).to_contain_text("This is not a proof file")
 
     visit(story)
 
@@ -284,7 +294,10 @@ SIX = "0x976EA74026E726554dB657fA54763abd0C3a0aa9"
 @pytest.mark.parametrize(
     "answers, sentence",
     [
-        ({"eth_sendTransaction": {"code": 4001, "message": "no"}}, "You did not sign"),
+        (
+            {"eth_sendTransaction": {"code": 4001, "message": "no"}},
+            "Nothing was sent: you rejected the request",
+        ),
         (
             {"eth_chainId": "0x1", "wallet_switchEthereumChain": {"code": 4902, "message": "no"}},
             "Your wallet is on another chain",
@@ -300,7 +313,7 @@ def test_wallet(visit, answers, sentence):
     def story(page: Page) -> None:
         page.get_by_role("button", name="Connect Tester").click()
         draw_seven(page)
-        page.get_by_role("button", name="Prove and show").click()
+        page.get_by_role("button", name="Prove this digit").click()
         page.get_by_role("button", name="Join this clan").click(timeout=60_000)
         expect(page.get_by_text(sentence)).to_be_visible(timeout=30_000)
 
@@ -327,12 +340,12 @@ def test_nothing_is_connected(visit):
         page.route("**/predictions", lambda route: asked.append(route))
         with page.expect_request("**/predictions"):
             draw_seven(page)
-        page.get_by_role("button", name="Prove and show").click()
-        expect(page.get_by_role("alert")).to_contain_text("Connect a wallet first")
+        page.get_by_role("button", name="Prove this digit").click()
+        expect(page.get_by_role("alert")).to_contain_text("Connect an account first")
         for each in asked:
             each.continue_()
         expect(page.locator("canvas.seen")).to_be_visible()
-        expect(page.get_by_role("alert")).to_contain_text("Connect a wallet first")
+        expect(page.get_by_role("alert")).to_contain_text("Connect an account first")
 
     visit(story)
 
@@ -348,7 +361,7 @@ def test_round_that_ran_out(visit, node, voice_manifest):
         use_dev_account(page, 7)
         page.set_input_files("#clip", REAL_VOICE)
         page.get_by_role("button", name="Prove this score").click(timeout=20_000)
-        judge = page.get_by_role("button", name="Have it judged")
+        judge = page.get_by_role("button", name="Submit this score")
         expect(judge).to_be_visible(timeout=60_000)
         web3.provider.make_request("evm_increaseTime", [7200])  # type: ignore[arg-type]
         web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
@@ -367,8 +380,8 @@ def test_hub_that_asks_for_a_token(visit, node, tmp_path):
 
         def story(page: Page) -> None:
             draw_seven(page)
-            expect(page.get_by_role("alert")).to_contain_text("This hub asks for a token")
-            page.get_by_label("Token of this hub").fill(token)
+            expect(page.get_by_role("alert")).to_contain_text("This hub requires a token")
+            page.get_by_label("Hub token").fill(token)
             page.keyboard.press("Enter")
             expect(
                 page.get_by_text("Nobody has joined").or_(page.get_by_text("leads with"))
@@ -399,16 +412,16 @@ def test_hub_that_went_away(visit, node, tmp_path):
             alert = page.get_by_role("alert")
             use_dev_account(page, 8)
             draw_seven(page)
-            page.get_by_role("button", name="Prove and show").click()
+            page.get_by_role("button", name="Prove this digit").click()
             join = page.get_by_role("button", name="Join this clan")
             expect(join).to_be_visible(timeout=60_000)
             gone.stop()
             join.click()
-            expect(alert).to_contain_text("The hub does not answer")
+            expect(alert).to_contain_text("The hub does not respond")
             page.get_by_role("button", name="Clear").click()
             expect(alert).to_be_hidden()
             draw_seven(page)
-            expect(alert).to_contain_text("The hub does not answer")
+            expect(alert).to_contain_text("The hub does not respond")
 
         visit(story, url=gone.url, expected="ERR_CONNECTION_REFUSED")
 
@@ -418,12 +431,12 @@ def test_contract_that_is_missing(visit, tmp_path):
     with own_node(1334) as empty, running(tmp_path / "empty", empty) as hub:
 
         def story(page: Page) -> None:
-            expect(page.get_by_text("The contract of clan is not on")).to_be_visible()
+            expect(page.get_by_text("clan is not deployed on")).to_be_visible()
             draw_seven(page)
             expect(page.get_by_text("The model reads a 7.")).to_be_visible()
             use_dev_account(page, 1)
-            page.get_by_role("button", name="Prove and show").click()
-            expect(page.get_by_role("alert")).to_contain_text("has no deployment of clan")
+            page.get_by_role("button", name="Prove this digit").click()
+            expect(page.get_by_role("alert")).to_contain_text("clan is not deployed according to")
 
         visit(story, url=hub.url, expected="409")
 
