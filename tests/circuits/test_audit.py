@@ -1,4 +1,4 @@
-"""Each planted fault is found, by name; nothing that is as it should be is accused."""
+"""Audits name each planted fault, and find nothing in sound verifiers and applications."""
 
 import asyncio
 import json
@@ -10,8 +10,9 @@ import ezkl
 import pytest
 from click.testing import CliRunner
 
-from scripts._circuits import ROOT, circuit, run_build
 from scripts.audit import cli
+from tests.audits import named
+from tests.conftest import built
 from zk.audit import curve
 from zk.audit.application import audit_application
 from zk.audit.code import strange
@@ -20,11 +21,13 @@ from zk.audit.machine import run
 from zk.audit.syntax import compiled, verifiers_of
 from zk.audit.verifier import audit_verifier, find_shape, forge
 from zk.errors import CircuitError
+from zk.files import ROOT
 from zk.verifier import without_metadata
 
 APPLICATIONS = ROOT / "tests" / "contracts" / "applications"
+CONTRACTS = ROOT / "contracts"
 
-# What is found, and the lines of a good verifier that are changed: each of the old ones to the new.
+# For each finding, the text of a sound verifier that is replaced, and its replacement.
 FAULTY_VERIFIERS = {
     "instance-range": ("success := and(success, lt(instance, r))", ""),
     "instance-range 2": (
@@ -70,7 +73,7 @@ FAULTY_VERIFIERS = {
         "let success := true",
         "let success := staticcall(gas(), 0x123456, 0, 0, 0, 0)",
     ),
-    "bad-setup-point": ("re:(0x\\w{62})\\w\\w(\\) // neg_s_g2_x_1)", "\\g<1>00\\g<2>"),
+    "bad-srs-point": ("re:(0x\\w{62})\\w\\w(\\) // neg_s_g2_x_1)", "\\g<1>00\\g<2>"),
     "known-secret": ("{secret}", "{generator}"),
 }
 FAULTY_APPLICATIONS = {
@@ -102,6 +105,67 @@ FAULTY_APPLICATIONS = {
         "verifier; function replace(IVerifier other) external { verifier = other; }",
     ),
 }
+# The same for the base contract of the project's applications.
+FAULTY_BASES = {
+    "beneficiary-not-bound": (
+        "re:if \\(instances\\[i\\] != limb\\).*",
+        "",
+    ),
+    "beneficiary-not-bound 2": ("(uint256(domain) << 160) | uint160(account)", "domain"),
+    "verifier-revert": (
+        "re:try verifier(.|\\n)*?\\n        \\}\\n    \\}",
+        "require(verifier.verifyProof(proof, instances)); }",
+    ),
+    "answer-ignored": (
+        "re:try verifier(.|\\n)*?\\n        \\}\\n    \\}",
+        "verifier.verifyProof(proof, instances); }",
+    ),
+    "raw-calldata": (
+        "re:try verifier(.|\\n)*?\\n        \\}\\n    \\}",
+        "(bool ok,) = address(verifier).staticcall(msg.data[4:]); require(ok); }",
+    ),
+    "changeable-verifier": (
+        "immutable verifier;",
+        "verifier; function replace(IVerifier other) external { verifier = other; }",
+    ),
+}
+# An application whose checks are in functions and modifiers that it overrides.
+OVERRIDING = """
+interface IVerifier {
+    function verifyProof(bytes calldata, uint256[] calldata) external view returns (bool);
+}
+abstract contract Base {
+    IVerifier internal immutable VERIFIER;
+    constructor(IVerifier verifier) { VERIFIER = verifier; }
+    modifier once(address account) virtual { _; }
+    function _check(address account, uint256[] calldata instances) internal view virtual;
+    function claim(address account, bytes calldata proof, uint256[] calldata instances)
+        external once(account)
+    {
+        _check(account, instances);
+        try VERIFIER.verifyProof(proof, instances) returns (bool valid) { require(valid); }
+        catch { revert(); }
+    }
+}
+contract Overriding is Base {
+    mapping(address account => bool) internal _claimed;
+    constructor(IVerifier verifier) Base(verifier) {}
+    modifier once(address account) override {
+        require(!_claimed[account]);
+        _claimed[account] = true;
+        _;
+    }
+    function _check(address account, uint256[] calldata instances) internal pure override {
+        require(instances.length == 1);
+        require(instances[0] == uint160(account));
+    }
+}
+"""
+FAULTY_OVERRIDES = {
+    "instance-count": ("require(instances.length == 1);", ""),
+    "beneficiary-not-bound": ("require(instances[0] == uint160(account));", ""),
+    "no-replay-guard": ("require(!_claimed[account]);", ""),
+}
 
 
 def planted(source: str, fault: tuple[str, str]) -> str:
@@ -116,10 +180,6 @@ def planted(source: str, fault: tuple[str, str]) -> str:
 @pytest.fixture(scope="module")
 def good(manifest) -> str:
     return manifest.file("verifier").read_text()
-
-
-def named(report: Report) -> list[str]:
-    return [finding.name for finding in report.wrong]
 
 
 def audited(path) -> Report:
@@ -149,13 +209,13 @@ def manifest_proof_bytes(source: str) -> int:
     return int(found[1], 16)
 
 
-# What one fault brings along.
+# Findings that a fault causes besides its own.
 ALONG = {"answer-ignored": ("verifier-revert",)}
 
 
 @pytest.mark.parametrize("tail", ["5b33ff", "5b33ff0040", "5b33ff00ff"])
 def test_code_behind_the_end_is_no_metadata(manifest, tail):
-    """Whatever length its last two bytes pretend, an instruction that can be jumped to is seen."""
+    """An instruction behind a JUMPDEST is found, for any length in the last two bytes."""
     ((_, code),) = verifiers_of(manifest.file("verifier")).items()
     found = named(audit_verifier(without_metadata(code) + bytes(33) + bytes.fromhex(tail), ""))
     assert found == ["strange-instructions"]
@@ -171,17 +231,17 @@ def test_trap_in_the_metadata(manifest):
 
 
 @pytest.mark.parametrize("name", ["clan", "voice", "clan-dash"])
-def test_own_verifiers_are_not_accused(name):
-    manifest = run_build(circuit(name))
+def test_own_verifiers_are_sound(name):
+    manifest = built(name)
     report = audited(manifest.file("verifier"))
     assert named(report) == []
     assert report.facts["logrows"] == manifest["logrows"]
     assert report.facts["instances"] == manifest.layout.limbs + manifest["outputs"]
-    assert report.facts["setup"] == "unknown"
+    assert report.facts["srs"] == "unknown"
 
 
-def test_anything_is_proved_to_a_verifier_that_reads_from_fixed_places(tmp_path, good):
-    """ezkl's verifier as it is generated accepts a statement of anybody's choice."""
+def test_verifier_with_fixed_offsets_accepts_a_forgery(tmp_path, good):
+    """ezkl's verifier, as generated, accepts any statement."""
     path = tmp_path / "Plain.sol"
     path.write_text(planted(good, FAULTY_VERIFIERS["fixed-offsets"]))
     ((_, code),) = verifiers_of(path).items()
@@ -190,7 +250,7 @@ def test_anything_is_proved_to_a_verifier_that_reads_from_fixed_places(tmp_path,
 
 
 def test_key_from_the_caller(tmp_path, manifest):
-    """ezkl's reusable verifier checks whatever key it is given."""
+    """ezkl's reusable verifier takes its key from the caller."""
     path = tmp_path / "Reusable.sol"
     files = [str(manifest.file(label)) for label in ("vk", "settings", "srs")]
 
@@ -198,7 +258,7 @@ def test_key_from_the_caller(tmp_path, manifest):
         abi = str(tmp_path / "abi.json")
         await ezkl.create_evm_verifier(*files[:2], str(path), abi, files[2], True)
 
-    with suppress(RuntimeError):  # it looks for a solc of its own when the source is written
+    with suppress(RuntimeError):  # it looks for another solc after it has written the source
         asyncio.run(generate())
     assert named(audited(path)) == ["changeable", "key-from-caller"]
 
@@ -215,20 +275,20 @@ def test_no_verifier_at_all(tmp_path, name, found):
     assert named(audit_application(path)) == ["no-verifier"]
 
 
-def test_unknown_setup_on_a_live_network(good, manifest):
+def test_unknown_srs_on_a_live_network(good, manifest):
     ((_, code),) = verifiers_of(manifest.file("verifier")).items()
     assert named(audit_verifier(code, "")) == []
-    assert named(audit_verifier(code, "", live=True)) == ["unknown-setup"]
+    assert named(audit_verifier(code, "", live=True)) == ["unknown-srs"]
 
 
 def test_packages_of_an_application(tmp_path):
-    """Imports by a package's name are found as npm and Foundry find them."""
+    """Imports of packages are found as npm and Foundry find them."""
     whole = (APPLICATIONS / "Prize.sol").read_text()
     interface = whole[whole.index("interface") : whole.index("/// @title")]
     app = tmp_path / "contracts" / "Prize.sol"
     app.parent.mkdir()
     app.write_text(whole.replace(interface, 'import {IVerifier} from "@judge/IVerifier.sol";\n'))
-    with pytest.raises(CircuitError, match=r"imports @judge/IVerifier.sol, which no folder"):
+    with pytest.raises(CircuitError, match=r"@judge/IVerifier.sol, imported by .*, was not found"):
         audit_application(app)
     for place, remapping in (
         ("node_modules/@judge", ""),
@@ -250,12 +310,45 @@ def test_planted_fault_of_an_application(tmp_path, name):
     assert set(named(audit_application(path))) == {name.split()[0], *ALONG.get(name, ())}
 
 
+@pytest.mark.parametrize("application", ["Clan", "VoiceJudge"])
+@pytest.mark.parametrize("name", FAULTY_BASES)
+def test_planted_fault_of_a_base_contract(tmp_path, name, application):
+    """The audit sees the checks that an application inherits."""
+    folder = shutil.copytree(CONTRACTS, tmp_path / "contracts")
+    base = folder / "base" / "BoundApplication.sol"
+    base.write_text(planted(base.read_text(), FAULTY_BASES[name]))
+    report = audit_application(folder / f"{application}.sol")
+    assert set(named(report)) == {name.split()[0], *ALONG.get(name, ())}
+
+
+@pytest.mark.parametrize("name", FAULTY_OVERRIDES)
+def test_planted_fault_of_an_override(tmp_path, name):
+    path = tmp_path / "Overriding.sol"
+    path.write_text(OVERRIDING)
+    report = audit_application(path)
+    assert report.facts["functions"] == ["Overriding.claim"]
+    assert not report.findings
+    faulty = tmp_path / "Faulty.sol"
+    faulty.write_text(planted(OVERRIDING, FAULTY_OVERRIDES[name]))
+    assert named(audit_application(faulty)) == [name]
+
+
+def test_each_overload_is_audited(tmp_path):
+    unguarded = "function claim(bytes calldata p, uint256[] calldata i) external {{ {} }}"
+    call = "require(i.length == 1 && VERIFIER.verifyProof(p, i)); _claimed[msg.sender] = true;"
+    constructor = "constructor(IVerifier verifier) Base(verifier) {}"
+    path = tmp_path / "Overloaded.sol"
+    path.write_text(OVERRIDING.replace(constructor, constructor + unguarded.format(call)))
+    found = {finding.name for finding in audit_application(path).findings}
+    assert {"beneficiary-not-bound", "no-replay-guard"} <= found
+
+
 @pytest.mark.parametrize(
     "path",
-    [*APPLICATIONS.glob("*.sol"), *(ROOT / "contracts").glob("*.sol")],
+    [*APPLICATIONS.glob("*.sol"), *CONTRACTS.glob("*.sol")],
     ids=lambda path: path.stem,
 )
-def test_good_applications_are_not_accused(path):
+def test_good_applications_are_sound(path):
     report = audit_application(path)
     assert not report.findings
     assert report.facts["functions"]
@@ -274,4 +367,4 @@ def test_command(tmp_path, good):
     assert application["sound"]
     result = CliRunner().invoke(cli, ["--app", str(app)])
     assert result.exit_code == 0
-    assert "nothing wrong was found" in result.output
+    assert "nothing wrong found" in result.output

@@ -1,4 +1,4 @@
-"""Whatever is changed in a build's files turns its audit red, with the right finding."""
+"""The audit of a build names each change to its files."""
 
 import json
 import shutil
@@ -6,15 +6,16 @@ import shutil
 import onnx
 from onnx import numpy_helper
 
-from scripts._circuits import circuit
-from tests.test_audit import named
+from apps.circuits import circuit
+from tests.audits import named
+from zk import ezkl
 from zk.audit.build import audit_build
-from zk.manifest import Manifest, sha256
-from zk.srs import _make
+from zk.files import sha256
+from zk.manifest import Manifest
 
 
 def rebuilt(artifacts, folder, **changes) -> list[str]:
-    """What an audit finds of a damaged copy of the build, whose manifest says otherwise."""
+    """Audit a copy of the build after these changes to its manifest; return the findings."""
     path = artifacts / "clan" / "manifest.json"
     content = json.loads(path.read_text()) | changes
     path.write_text(json.dumps(content))
@@ -23,7 +24,7 @@ def rebuilt(artifacts, folder, **changes) -> list[str]:
 
 
 def edit_weight(path) -> None:
-    """One weight of an ONNX file, by one part in a hundred."""
+    """Change one weight of an ONNX file by 1 %."""
     model = onnx.load(path)
     tensor = model.graph.initializer[0]
     values = numpy_helper.to_array(tensor).copy()
@@ -38,7 +39,7 @@ def test_edited_weight(copied, tmp_path):
 
 
 def test_edited_weight_and_manifest(copied, tmp_path, manifest):
-    """Whoever can write to the folder can write the manifest, too."""
+    """An attacker who can write to the folder can also change the manifest."""
     path = copied / "clan" / "model.onnx"
     edit_weight(path)
     files = manifest["files"]
@@ -47,7 +48,7 @@ def test_edited_weight_and_manifest(copied, tmp_path, manifest):
 
 
 def test_edited_bound_model_and_manifest(copied, tmp_path, manifest):
-    """A key that is added to the input no longer passes by."""
+    """The key of this model has a second use."""
     path = copied / "clan" / "bound.onnx"
     model = onnx.load(path)
     key = model.graph.input[0].name
@@ -71,12 +72,12 @@ def test_other_srs(copied, tmp_path, manifest):
     path = copied / "srs" / "insecure-dev" / f"k{manifest['logrows']}.srs"
     shutil.copy(path, tmp_path / "before.srs")
     path.unlink()
-    _make(path, manifest["logrows"])
+    ezkl.make_srs(path, manifest["logrows"])
     assert rebuilt(copied, tmp_path) == ["file-changed"]
     srs = manifest["srs"] | {"sha256": sha256(path)}
     assert rebuilt(copied, tmp_path, srs=srs) == ["key-differs", "verifier-differs"]
 
 
-def test_dev_srs_that_is_called_the_ceremonys(copied, tmp_path, manifest):
+def test_dev_srs_labelled_as_the_ceremonys(copied, tmp_path, manifest):
     srs = manifest["srs"] | {"kind": "ceremony"}
     assert rebuilt(copied, tmp_path, srs=srs) == ["srs-hash", "srs-secret"]

@@ -1,1 +1,1 @@
-"""Checks of what others would have to be trusted for: verifiers, applications, builds, setups."""
+"""Audits of verifiers, applications, builds and SRS files."""

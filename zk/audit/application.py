@@ -1,4 +1,4 @@
-"""Audits a contract that believes a verifier, by its source: what it checks around the proof."""
+"""Audits the source of an application: its checks around each call of a verifier."""
 
 import os
 import re
@@ -12,49 +12,61 @@ from zk.audit.syntax import SENDER, Flow, Node, Program, called_by, compiled, ki
 VERIFYING = re.compile(r"verif", re.IGNORECASE)
 LOW_LEVEL = ("call", "staticcall", "delegatecall")
 RATIONAL = re.compile(r"t_rational_(\d+)_by_1")
-HUGE = 2**64  # no output is compared with a constant above this but to see whether it is negative
+HUGE = 2**64  # a comparison with a larger constant tests for a negative output
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerifierCall:
     """A call of the verifier."""
 
     call: Node
     proof: Node | None
     instances: Node | None
-    raw: bool  # with calldata that the application did not encode
-    guarded: bool  # in a try, or as a call whose failure does not revert
+    raw: bool  # the application does not encode the calldata
+    guarded: bool  # a failure does not revert: in a try, or a low-level call
 
 
 def audit_application(path: Path) -> Report:
-    """Every function of a file's contracts that changes something on the word of a verifier."""
+    """Audit each function in a file's contracts that changes state after a call of a verifier."""
     report = Report(os.path.relpath(path))
     program = Program(compiled(path))
-    believing = []
+    functions = []
     for contract in program.contracts(path):
+        overrides, replacing = program.overrides(contract), []
         for entry in program.entries(contract):
-            reached = program.reached(entry)
-            flow = Flow(program, reached)
-            if asked := list(_asked(flow)):
-                believing.append(f"{contract['name']}.{entry['name'] or entry['kind']}")
-                _Checks(report, believing[-1], entry, flow, asked).all()
-        _check_verifier_is_fixed(report, program, contract)
-    report.facts["functions"] = believing
+            name = f"{contract['name']}.{entry['name'] or entry['kind']}"
+            flow = Flow(program, program.reached(entry, overrides), overrides)
+            if calls := list(_verifier_calls(flow)):
+                functions.append(name)
+                _Checks(report, name, flow, calls).all()
+            if _replaces_verifier(flow):
+                replacing.append(name)
+        if replacing:
+            report.findings.append(
+                Finding(
+                    "changeable-verifier",
+                    Severity.HIGH,
+                    "The verifier can be replaced.",
+                    f"by {', '.join(replacing)}",
+                    "Make the verifier immutable.",
+                )
+            )
+    report.facts["functions"] = functions
     report.check(
-        bool(believing),
-        f"{', '.join(believing)} asks a verifier",
+        bool(functions),
+        f"{', '.join(functions)} calls a verifier",
         Finding(
             "no-verifier",
             Severity.HIGH,
-            "No function of this file changes anything on the word of a verifier.",
-            "there is no call of a function named verify… with a proof and instances",
-            "Give the contract that calls the verifier.",
+            "No function of this file changes state after a call of a verifier.",
+            "there is no call of a function verify… with a proof and instances",
+            "Audit the contract that calls the verifier.",
         ),
     )
     return report
 
 
-def _asked(flow: Flow) -> Iterator[Asked]:
+def _verifier_calls(flow: Flow) -> Iterator[VerifierCall]:
     """The calls of a verifier, by its interface or by its address."""
     bodies = [function["body"] for function in flow.functions]
     tries = {node["externalCall"]["id"] for node in kinds(bodies, "TryStatement")}
@@ -64,14 +76,14 @@ def _asked(flow: Flow) -> Iterator[Asked]:
         if name in LOW_LEVEL and _type(callee["expression"]).startswith("address") and arguments:
             given = arguments[0]
             if _type(given).startswith("literal_string"):
-                continue  # money without a call
+                continue  # a transfer of ether
             encoded = _encoding(given, flow)
             if encoded is None:
-                yield Asked(call, None, None, raw=True, guarded=True)
+                yield VerifierCall(call, None, None, raw=True, guarded=True)
             elif _names_verifier(encoded):
-                yield Asked(call, *_arguments(encoded), raw=False, guarded=True)
+                yield VerifierCall(call, *_arguments(encoded), raw=False, guarded=True)
         elif VERIFYING.search(name) and " external" in _type(callee):
-            yield Asked(call, *_arguments(call), raw=False, guarded=call["id"] in tries)
+            yield VerifierCall(call, *_arguments(call), raw=False, guarded=call["id"] in tries)
 
 
 def _type(node: Node) -> str:
@@ -79,7 +91,7 @@ def _type(node: Node) -> str:
 
 
 def _encoding(given: Node, flow: Flow) -> Node | None:
-    """The abi.encode… that made these bytes."""
+    """The call of abi.encode… that makes these bytes."""
     candidates = [given, *flow.into.get(given.get("referencedDeclaration", 0), [])]
     for candidate in candidates:
         if candidate["nodeType"] == "FunctionCall":
@@ -96,7 +108,7 @@ def _names_verifier(encoded: Node) -> bool:
 
 
 def _arguments(call: Node) -> tuple[Node | None, Node | None]:
-    """The proof and the instances among the arguments, by their types."""
+    """Find the proof and the instances among the arguments by their types."""
     parts = [
         part
         for argument in call["arguments"]
@@ -109,25 +121,23 @@ def _arguments(call: Node) -> tuple[Node | None, Node | None]:
 
 
 class _Checks:
-    """What one function does around its calls of the verifier."""
+    """The checks of one function that calls a verifier."""
 
-    def __init__(
-        self, report: Report, name: str, entry: Node, flow: Flow, asked: list[Asked]
-    ) -> None:
-        self.report, self.name, self.entry, self.flow, self.asked = report, name, entry, flow, asked
-        self.instances = flow.aliases(*(a.instances for a in asked if a.instances))
-        self.proofs = flow.aliases(*(a.proof for a in asked if a.proof))
+    def __init__(self, report: Report, name: str, flow: Flow, calls: list[VerifierCall]) -> None:
+        self.report, self.name, self.flow, self.calls = report, name, flow, calls
+        self.instances = flow.aliases(*(call.instances for call in calls if call.instances))
+        self.proofs = flow.aliases(*(call.proof for call in calls if call.proof))
         self.bodies = [function["body"] for function in flow.functions]
 
     def all(self) -> None:
-        if not self._encodes():
+        if not self._calldata():
             return
-        self._counts()
-        self._binds()
-        self._guards()
-        self._signs()
-        self._survives()
-        self._heeds()
+        self._instance_count()
+        self._account()
+        self._replays()
+        self._negative_outputs()
+        self._revert_reason()
+        self._answer()
 
     def _check(
         self, holds: bool, passed: str, name: str, severity: Severity, what: str, remedy: str
@@ -135,18 +145,18 @@ class _Checks:
         finding = Finding(name, severity, what, f"in {self.name}", remedy)
         return self.report.check(holds, f"{self.name} {passed}", finding)
 
-    def _encodes(self) -> bool:
+    def _calldata(self) -> bool:
         return self._check(
-            not any(asked.raw for asked in self.asked),
-            "encodes the call of the verifier itself",
+            not any(call.raw for call in self.calls),
+            "encodes the calldata for the verifier",
             "raw-calldata",
             Severity.CRITICAL,
-            "The verifier is called with bytes from outside.",
-            "Take the proof and the instances as arguments, and call the verifier's function with "
-            "them: calldata that is laid out unusually can make a false proof pass.",
+            "The caller supplies the calldata for the verifier.",
+            "Take the proof and the instances as arguments and call the verifier's function with "
+            "them: crafted calldata can make a false proof pass.",
         )
 
-    def _counts(self) -> None:
+    def _instance_count(self) -> None:
         def is_length(node: Node) -> bool:
             return node.get("memberName") == "length" and self._is_instances(node["expression"])
 
@@ -160,14 +170,14 @@ class _Checks:
         fixed = any(re.search(r"\[\d+\]", _type(self._declared(i))) for i in self.instances)
         self._check(
             compared or built or fixed,
-            "checks how many instances there are",
+            "checks the number of instances",
             "instance-count",
             Severity.HIGH,
             "The number of instances is not checked.",
-            "Require instances.length to be what the circuit has, before reading any.",
+            "Require that instances.length is the circuit's before reading an instance.",
         )
 
-    def _binds(self) -> None:
+    def _account(self) -> None:
         compared = any(
             self._reads_instance(one) and self._names_account(other)
             for condition in self.flow.conditions
@@ -188,15 +198,15 @@ class _Checks:
         )
         self._check(
             compared or decoded or built,
-            "binds the account that it credits to the proof",
+            "binds the credited account to the proof",
             "beneficiary-not-bound",
             Severity.CRITICAL,
-            "The account that profits is not in the proof: whoever copies one can use it first.",
-            "Make the account a public output of the circuit, and compare it with the one that is "
-            "credited.",
+            "The proof does not name the account that profits: anyone can copy and use it first.",
+            "Make the account a public output of the circuit and compare it with the credited "
+            "account.",
         )
 
-    def _guards(self) -> None:
+    def _replays(self) -> None:
         written = {
             target: node
             for node in kinds(self.bodies, "Assignment")
@@ -212,28 +222,28 @@ class _Checks:
                 if called_by(call).get("name") in ("require", "assert")
             ),
         ]
-        looked_at = self.flow.behind(*conditions)
-        guards = {target: node for target, node in written.items() if target in looked_at}
+        read = self.flow.behind(*conditions)
+        guards = {target: node for target, node in written.items() if target in read}
         if not self._check(
             bool(guards),
-            "remembers what was proved",
+            "records the proved statement",
             "no-replay-guard",
             Severity.HIGH,
-            "Nothing stops the same proof from being used again.",
-            "Remember what was proved (the account, the round), and refuse it the second time.",
+            "The same proof can be used again.",
+            "Record the account and the round, and refuse them the second time.",
         ):
             return
         by_proof = all(self._keyed_by_proof(node["leftHandSide"]) for node in guards.values())
         self._check(
             not by_proof,
-            "guards against replays by what is proved",
+            "recognises replays by the proved statement",
             "replay-by-proof",
             Severity.HIGH,
-            "Replays are recognised by the bytes of the proof, of which one statement has many.",
-            "Remember the statement instead: the account and the round.",
+            "Replays are recognised by the proof's bytes, but a statement has many proofs.",
+            "Record the account and the round instead.",
         )
 
-    def _signs(self) -> None:
+    def _negative_outputs(self) -> None:
         ordered = [
             condition
             for condition in self.flow.conditions
@@ -243,24 +253,24 @@ class _Checks:
         bounded = any(self._largest(side) > HUGE for c in ordered for side in _sides(c))
         self._check(
             not ordered or bounded,
-            "tells negative outputs from large ones",
+            "distinguishes negative outputs from large ones",
             "negative-output",
             Severity.HIGH,
-            "A negative output counts as a huge one: it is the field's order less its size.",
-            "Refuse outputs above 2**127, or read those above the order less 2**127 as negative.",
+            "A negative output passes as a large one: it is the field's order minus its size.",
+            "Refuse outputs above 2**127, or read those above the order minus 2**127 as negative.",
         )
 
-    def _survives(self) -> None:
+    def _revert_reason(self) -> None:
         self._check(
-            all(asked.guarded for asked in self.asked),
-            "says with an error of its own that a proof is not valid",
+            all(call.guarded for call in self.calls),
+            "reverts with a custom error for an invalid proof",
             "verifier-revert",
             Severity.LOW,
-            "A proof that is not valid reverts without a reason, because the verifier does.",
-            "Call the verifier in a try, and revert with an error of your own in its catch.",
+            "An invalid proof reverts without a reason, because the verifier does.",
+            "Call the verifier in a try and revert with a custom error in its catch.",
         )
 
-    def _heeds(self) -> None:
+    def _answer(self) -> None:
         dropped = [
             statement
             for statement in kinds(
@@ -270,16 +280,16 @@ class _Checks:
         ]
         self._check(
             not dropped,
-            "heeds the verifier's answer",
+            "uses the verifier's answer",
             "answer-ignored",
             Severity.CRITICAL,
-            "The verifier's answer is not looked at.",
+            "The verifier's answer is ignored.",
             "Revert unless the call succeeded and returned true.",
         )
 
     def _drops(self, statement: Node) -> bool:
-        """Whether a statement asks the verifier and nothing depends on the answer."""
-        calls = {asked.call["id"] for asked in self.asked}
+        """Return whether a statement calls the verifier and nothing depends on the answer."""
+        calls = {call.call["id"] for call in self.calls}
         value = statement.get("expression") or statement.get("initialValue") or {}
         if value.get("id") not in calls:
             return False
@@ -298,7 +308,7 @@ class _Checks:
         return self.flow.program.nodes.get(target, {})
 
     def _builds(self, target: int) -> bool:
-        """Whether the application makes this array itself."""
+        """Return whether the application allocates this array."""
         return any(
             call["expression"]["nodeType"] == "NewExpression"
             for value in self.flow.into.get(target, [])
@@ -306,7 +316,7 @@ class _Checks:
         )
 
     def _reads_instance(self, expression: Node) -> bool:
-        """Whether it depends on an element of the instances, not on their length alone."""
+        """Return whether an expression depends on an instance, not only on their number."""
         behind = self.flow.behind(expression)
         values = [expression, *(v for target in behind for v in self.flow.into.get(target, []))]
         return any(
@@ -336,7 +346,7 @@ class _Checks:
         )
 
     def _state_in(self, left: Node) -> set[int]:
-        """The state variables, of mappings or structs, that an assignment writes into."""
+        """The mappings in storage that an assignment writes to."""
         return {
             target
             for target in self.flow.behind(left)
@@ -349,23 +359,12 @@ class _Checks:
         return bool(self.flow.behind(*keys) & self.proofs)
 
 
-def _check_verifier_is_fixed(report: Report, program: Program, contract: Node) -> None:
-    """Whether somebody can put another verifier in the place of the first."""
-    for function in kinds(contract["nodes"], "FunctionDefinition"):
-        if function["kind"] == "constructor" or not function.get("body"):
-            continue
-        for node in kinds(function["body"], "Assignment"):
-            left = program.nodes.get(node["leftHandSide"].get("referencedDeclaration", 0), {})
-            if left.get("stateVariable") and VERIFYING.search(left["name"]):
-                report.findings.append(
-                    Finding(
-                        "changeable-verifier",
-                        Severity.HIGH,
-                        "The verifier can be replaced.",
-                        f"by {contract['name']}.{function['name']}",
-                        "Make the verifier immutable.",
-                    )
-                )
+def _replaces_verifier(flow: Flow) -> bool:
+    """Return whether the functions assign to a state variable that is named like a verifier."""
+    assignments = kinds([function["body"] for function in flow.functions], "Assignment")
+    targets = (node["leftHandSide"].get("referencedDeclaration", 0) for node in assignments)
+    variables = [flow.program.nodes.get(target, {}) for target in targets]
+    return any(v.get("stateVariable") and VERIFYING.search(v["name"]) for v in variables)
 
 
 def _sides(condition: Node) -> tuple[Node, Node]:

@@ -1,4 +1,4 @@
-"""What an attacker may send to a verifier: a genuine proof, changed in every way that is known."""
+"""Forgeries for a verifier: a genuine proof with every known manipulation."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from zk.witness import FIELD
 
 
 def genuine(proof: Proof) -> Call:
-    """A proof as words."""
+    """Split a proof into words."""
     words = [
         int.from_bytes(proof.proof[place : place + WORD])
         for place in range(0, len(proof.proof), WORD)
@@ -18,7 +18,7 @@ def genuine(proof: Proof) -> Call:
 
 
 def attacks(code: bytes, shape: Shape, call: Call) -> Iterator[tuple[str, bytes]]:
-    """Calldata that a verifier should refuse, and what was done to it."""
+    """Descriptions and calldata of forgeries that a verifier must refuse."""
     for place, word in enumerate(call.proof):
         yield f"word {place} of the proof changed", call.with_word(place, word ^ 1).usual()
     for place in shape.points:
@@ -26,17 +26,17 @@ def attacks(code: bytes, shape: Shape, call: Call) -> Iterator[tuple[str, bytes]
         yield f"the point at word {place} at infinity", call.with_word(place, 0, 0).usual()
         yield f"the point at word {place} off the curve", call.with_word(place, x, y + 1).usual()
     for place, instance in enumerate(call.instances):
-        yield f"instance {place} raised", call.with_instance(place, instance + 1).usual()
+        yield f"instance {place} plus 1", call.with_instance(place, instance + 1).usual()
         raised = (instance + FIELD) % 2**256
         yield f"instance {place} plus the order", call.with_instance(place, raised).usual()
     yield "no proof", Call([], call.instances).usual()
     yield "no instances", Call(call.proof, []).usual()
     yield "a proof that is too short", Call(call.proof[:-1], call.instances).usual()
     yield "a proof that is too long", Call([*call.proof, 0], call.instances).usual()
-    yield "an instance too few", Call(call.proof, call.instances[:-1]).usual()
-    yield "an instance too many", Call(call.proof, [*call.instances, 0]).usual()
-    yield "no calldata but the selector", SELECTOR
-    yield "an unfinished proof", call.usual()[: -WORD * (len(call.instances) + 3)]
+    yield "one instance too few", Call(call.proof, call.instances[:-1]).usual()
+    yield "one instance too many", Call(call.proof, [*call.instances, 0]).usual()
+    yield "calldata of the selector only", SELECTOR
+    yield "a truncated proof", call.usual()[: -WORD * (len(call.instances) + 3)]
     yield from _unusually_laid_out(code, shape, call)
 
 
@@ -45,6 +45,6 @@ def _unusually_laid_out(code: bytes, shape: Shape, call: Call) -> Iterator[tuple
     blank = Call([0] * shape.words, [0] * shape.instances)
     yield "the proof behind a blank one", call.behind(blank)
     yield "a blank proof behind the proof", blank.behind(call)
-    yield "other instances behind those of the proof", other.instances_behind(call)
+    yield "other instances behind the proof's instances", other.instances_behind(call)
     if forged := forge(code, shape):
         yield "a forged proof behind its challenges", forged

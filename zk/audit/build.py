@@ -1,4 +1,4 @@
-"""Audits a build by doing it again: every step from the model to the verifier's code."""
+"""Audits a build by repeating every step from the model to the verifier's code."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from zk.files import sha256
 from zk.manifest import Manifest
 from zk.verifier import LARGEST_CODE, SOLC, runtime_code, without_metadata, write_verifier
 
-AGAIN = "Build the circuit again with `ape run build`, and deploy it again."
+AGAIN = "Build the circuit again with `ape run build` and deploy it again."
 
 
 def audit_build(manifest: Manifest, original: Path | None, folder: Path) -> Report:
-    """Derives everything again in an empty folder; `original` is the model that it should be of."""
+    """Repeat a build in an empty folder. `original` is the model that it must be a build of."""
     report = Report(f"build of {manifest['circuit']}")
     report.facts |= {
         "ezkl": manifest["versions"]["ezkl"],
@@ -27,9 +27,9 @@ def audit_build(manifest: Manifest, original: Path | None, folder: Path) -> Repo
     _check(
         report,
         manifest["versions"]["solc"] == SOLC,
-        f"it was compiled with solc {SOLC}",
+        f"the verifier was compiled with solc {SOLC}",
         "compiler",
-        f"It was compiled with solc {manifest['versions']['solc']}, not {SOLC}.",
+        f"The verifier was compiled with solc {manifest['versions']['solc']}, not {SOLC}.",
     )
     if _check_files(report, manifest):
         model = read_model(manifest.file("model"))
@@ -37,9 +37,9 @@ def audit_build(manifest: Manifest, original: Path | None, folder: Path) -> Repo
             _check(
                 report,
                 read_model(original).digest == model.digest,
-                f"its model is {original.name}",
+                f"the model is {original.name}",
                 "model-differs",
-                f"Its model is not that of {original}.",
+                f"The model differs from {original}.",
             )
         _check_binding(report, manifest, model, folder)
         _check_keys(report, manifest, model, folder)
@@ -62,7 +62,7 @@ def _check_files(report: Report, manifest: Manifest) -> bool:
         not changed,
         "every file has the hash that the manifest records",
         "file-changed",
-        "Files are not those that were built.",
+        "Files have changed since the build.",
         "; ".join(changed),
     )
 
@@ -75,9 +75,9 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
     _check(
         report,
         sha256(again) == sha256(manifest.file("bound")),
-        "the bound model follows from the model",
+        "binding the model again makes the same bound model",
         "binding-differs",
-        "The bound model is not what binding the model gives.",
+        "Binding the model again makes another bound model.",
     )
     graph = onnx.load(manifest.file("bound")).graph
     key, passed = graph.input[0], graph.output[0]
@@ -87,7 +87,7 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
         report,
         [(node.op_type, list(node.output)) for node in users] == [("Identity", [passed.name])]
         and shape == [1, manifest.layout.limbs],
-        f"the key's {manifest.layout.limbs} limbs go through an Identity, and nowhere else",
+        f"the key's {manifest.layout.limbs} limbs pass through one Identity only",
         "key-not-passed",
         "The key does not pass through the model unchanged.",
     )
@@ -109,20 +109,20 @@ def _check_keys(report: Report, manifest: Manifest, model: Model, folder: Path) 
     _check(
         report,
         found.comparable == recorded.comparable,
-        "the settings follow from the bound model and the knobs",
+        "ezkl makes the same settings for the bound model and its knobs",
         "settings-differ",
-        "The settings are not those that ezkl gives for this model and these knobs.",
+        "ezkl makes other settings for the bound model and its knobs.",
     )
-    # ezkl writes the same circuit in other bytes every time; its keys are the same.
+    # ezkl writes equal circuits with different bytes; their keys are equal.
     compiled, vk = folder / "circuit.compiled", folder / "vk.key"
     ezkl.compile_circuit(bound, manifest.file("settings"), compiled)
     ezkl.make_keys(compiled, manifest.file("srs"), vk, folder / "pk.key")
     _check(
         report,
         sha256(vk) == sha256(manifest.file("vk")),
-        "the keys follow from the bound model, the settings and the SRS",
+        "making the keys again makes the same verification key",
         "key-differs",
-        "The verification key is not that of this model.",
+        "Making the keys again makes another verification key.",
     )
 
 
@@ -136,18 +136,18 @@ def _check_verifier(report: Report, manifest: Manifest, folder: Path) -> None:
     _check(
         report,
         again.read_text() == source.read_text(),
-        "the verifier's source follows from the key and the SRS",
+        "generating the verifier again makes the same source",
         "verifier-differs",
-        "The verifier's source is not what ezkl generates from the key.",
+        "Generating the verifier again makes another source.",
     )
     code = without_metadata(runtime_code(contract, again.read_text()))
     report.facts["verifier_bytes"] = len(code)
     _check(
         report,
         len(code) <= LARGEST_CODE,
-        f"its code fits a contract of {LARGEST_CODE:,} bytes",
+        f"the verifier's code has at most {LARGEST_CODE:,} bytes",
         "code-size",
-        f"Its code has {len(code):,} bytes, more than a contract may have.",
+        f"The verifier's code has {len(code):,} bytes, more than {LARGEST_CODE:,}.",
     )
 
 

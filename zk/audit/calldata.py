@@ -1,4 +1,4 @@
-"""Calls of a verifier, well formed or not."""
+"""Calldata for a verifier, well formed or not."""
 
 import random
 from dataclasses import dataclass, replace
@@ -25,23 +25,23 @@ class Call:
 
     @property
     def usual_places(self) -> range:
-        """Where a compiler puts the proof and the instances in the calldata, with their lengths."""
+        """The calldata offsets of the proof, the instances and their lengths in `usual`."""
         size = len(self.proof) + 1 + len(self.instances)
         return range(FIRST_WORD - WORD, FIRST_WORD + size * WORD)
 
     def usual(self) -> bytes:
-        """As a compiler encodes it."""
+        """The calldata that a compiler generates for this call."""
         return _encoded(2, 3 + len(self.proof), self._arguments())
 
     def behind(self, decoy: "Call") -> bytes:
-        """With the decoy in the usual place, and the offsets leading to this call behind it."""
+        """Calldata with the decoy in the usual place and offsets that point to this call."""
         before = decoy._arguments()
         proof = 2 + len(before)
         instances = proof + 1 + len(self.proof)
         return _encoded(proof, instances, [*before, *self._arguments()])
 
     def instances_behind(self, decoy: "Call") -> bytes:
-        """With the decoy's instances in the usual place, and its own behind them."""
+        """Calldata like that of `behind`, for the instances only."""
         before = Call(self.proof, decoy.instances)._arguments()
         words = [*before, len(self.instances), *self.instances]
         return _encoded(2, 2 + len(before), words)
@@ -52,7 +52,7 @@ class Call:
 
 
 def _encoded(proof: int, instances: int, words: list[int]) -> bytes:
-    """Calldata whose arguments begin at these words after the selector."""
+    """Calldata with arguments that begin at these word offsets after the selector."""
     head = [proof * WORD, instances * WORD]
     return SELECTOR + b"".join(word.to_bytes(WORD) for word in [*head, *words])
 
@@ -61,8 +61,8 @@ def _with(words: list[int], place: int, values: tuple[int, ...]) -> list[int]:
     return [*words[:place], *values, *words[place + len(values) :]]
 
 
-def strangers(words: int, instances: int, seed: int = 0) -> Call:
-    """Numbers that are told apart wherever they turn up, and mean nothing."""
+def random_call(words: int, instances: int, seed: int = 0) -> Call:
+    """A call of meaningless numbers, each of which is recognisable in a trace."""
     numbers = random.Random(seed)
     return Call(
         [numbers.randrange(2**200, 2**250) for _ in range(words)],
@@ -72,7 +72,7 @@ def strangers(words: int, instances: int, seed: int = 0) -> Call:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a proof has to look for one verifier."""
+    """The form of the proofs that a verifier takes."""
 
     words: int
     instances: int
@@ -80,8 +80,8 @@ class Shape:
     scalars: list[int]
 
     def call(self, seed: int) -> Call:
-        """One that is formed as it should be, with other numbers for each seed."""
-        made = strangers(self.words, self.instances, seed)
+        """A well-formed call; each seed makes other numbers."""
+        made = random_call(self.words, self.instances, seed)
         points = curve.multiples(2 + 1000 * seed, len(self.points))
         for place, point in zip(self.points, points, strict=True):
             made = made.with_word(place, *point)

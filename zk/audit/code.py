@@ -1,15 +1,15 @@
-"""Runtime bytecode, read without running it."""
+"""Static analysis of runtime bytecode."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# What solc appends: a hash of the sources and its version, and the length of both.
+# solc appends a hash of the sources, its version, and the length of both.
 METADATA = re.compile(rb"\xa2\x64ipfs\x58\x22\x12\x20.{32}\x64solc\x43.{3}\x00\x33\Z", re.DOTALL)
 PUSH0, PUSH32, JUMPDEST = 0x5F, 0x7F, 0x5B
 ENDS = {0x00, 0x56, 0xF3, 0xFD, 0xFE, 0xFF}  # STOP, JUMP, RETURN, REVERT, INVALID, SELFDESTRUCT
 
-# Instructions that a verifier has no use for, and what they would let it do.
+# Instructions that no verifier needs.
 STRANGE = {
     0x31: "BALANCE",
     0x3B: "EXTCODESIZE",
@@ -29,19 +29,22 @@ STRANGE = {
 
 @dataclass(frozen=True)
 class Instruction:
+    """An opcode and its immediate value."""
+
     code: int
-    value: int  # that it pushes
+    value: int  # the value that it pushes, or 0
 
     @property
     def pushed(self) -> int:
-        """How many bytes it pushes."""
+        """The number of bytes that it pushes."""
         return self.code - PUSH0 if PUSH0 <= self.code <= PUSH32 else 0
 
 
 def instructions(code: bytes) -> Iterator[Instruction]:
-    """Those that can be reached: what follows an end is data, until something can jump there.
+    """The reachable instructions: those after an end and before the next JUMPDEST are data.
 
-    solc's metadata is data, too, unless the code names a place in it: a trap could lie there.
+    solc's metadata is data too, unless the code pushes the position of a JUMPDEST in it: the
+    metadata could hide instructions.
     """
     if found := METADATA.search(code):
         body = list(_reached(code[: found.start()]))
@@ -66,10 +69,10 @@ def _reached(code: bytes) -> Iterator[Instruction]:
 
 
 def selectors(code: bytes) -> set[bytes]:
-    """What may be the selectors of its functions."""
+    """The 4-byte constants of the code, among them the selectors of its functions."""
     return {i.value.to_bytes(4) for i in instructions(code) if i.pushed == 4}
 
 
 def strange(code: bytes) -> list[str]:
-    """The instructions in it that a verifier has no use for."""
+    """The names of its instructions that no verifier needs."""
     return sorted({STRANGE[i.code] for i in instructions(code) if i.code in STRANGE})

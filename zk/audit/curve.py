@@ -1,6 +1,7 @@
-"""The curve BN254, as far as an audit has to calculate on it, and the public ceremony's point."""
+"""The curve BN254, and the points of the public ceremony's SRS."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from zk.witness import FIELD
 
@@ -8,7 +9,7 @@ BASE_FIELD = 2188824287183927522224640574525727508869631115729782366268903789464
 TWO_ADICITY = 28  # FIELD - 1 is divisible by 2**28
 ROOT = pow(7, (FIELD - 1) >> TWO_ADICITY, FIELD)
 
-# A point of G2 as a verifier holds it: the imaginary part of x first, then the real one, then y.
+# A point of G2 as verifiers hold it: the imaginary part of x, its real part, and the same of y.
 Point2 = tuple[int, int, int, int]
 GENERATOR: Point2 = (
     0x198E9393920D483A7260BFB731FB5D25F1AA493335A9E71297E485B7AEF312C2,
@@ -16,7 +17,7 @@ GENERATOR: Point2 = (
     0x090689D0585FF075EC9E99AD690C3395BC4B313370B38EF355ACDADCD122975B,
     0x12C85EA5DB8C6DEB4AAB71808DCB408FE3D1E7690C43D37B4CE6CC0166FA7DAA,
 )
-# The secret of the perpetual powers of tau, which nobody knows, times the generator, negated.
+# The generator times the unknown secret of the perpetual powers of tau, negated.
 CEREMONY: Point2 = (
     0x186282957DB913ABD99F91DB59FE69922E95040603EF44C0BD7AA3ADEEF8F5AC,
     0x17944351223333F260DDC3B4AF45191B856689EDA9EAB5CBCDDBBE570CE860D2,
@@ -26,8 +27,8 @@ CEREMONY: Point2 = (
 
 
 def multiples(first: int, count: int) -> list[tuple[int, int]]:
-    """So many multiples of the base point of G1, from the `first` on."""
-    from py_ecc import optimized_bn128 as bn
+    """Consecutive multiples of the base point of G1, beginning with the `first`."""
+    from py_ecc.optimized_bn128 import optimized_curve as bn
 
     point, found = bn.multiply(bn.G1, first), []
     for _ in range(count):
@@ -38,10 +39,10 @@ def multiples(first: int, count: int) -> list[tuple[int, int]]:
 
 
 def scaled(point: tuple[int, int], scalar: int) -> tuple[int, int]:
-    """A point of G1, so many times."""
-    from py_ecc import optimized_bn128 as bn
+    """A point of G1 times a number."""
+    from py_ecc.optimized_bn128 import optimized_curve as bn
 
-    x, y = bn.normalize(bn.multiply((bn.FQ(point[0]), bn.FQ(point[1]), bn.FQ(1)), scalar % FIELD))
+    x, y = bn.normalize(bn.multiply(_first(point), scalar % FIELD))
     return int(x), int(y)
 
 
@@ -54,8 +55,8 @@ def written(point: Point2) -> list[str]:
 
 
 def in_g2(point: Point2) -> bool:
-    """Whether a point lies on the curve of G2, and in the group of the right order."""
-    from py_ecc import optimized_bn128 as bn
+    """Return whether a point is on the curve of G2 and in the subgroup of prime order."""
+    from py_ecc.optimized_bn128 import optimized_curve as bn
 
     if max(point) >= BASE_FIELD:
         return False
@@ -64,8 +65,8 @@ def in_g2(point: Point2) -> bool:
 
 
 def has_small_secret(point: Point2) -> bool:
-    """Whether the secret behind a point of G2 is so small that anybody finds it."""
-    from py_ecc import optimized_bn128 as bn
+    """Return whether a point of G2 is a small multiple of the generator, up to its sign."""
+    from py_ecc.optimized_bn128 import optimized_curve as bn
 
     candidate = bn.G2
     for _ in range(16):
@@ -78,7 +79,7 @@ def has_small_secret(point: Point2) -> bool:
 
 
 def logrows_among(constants: Iterable[int]) -> int | None:
-    """The size of a circuit, from the root of unity that its verifier calculates with."""
+    """The logrows of a circuit, derived from the root of unity among its verifier's constants."""
     roots = {pow(ROOT, 1 << (TWO_ADICITY - k), FIELD): k for k in range(2, TWO_ADICITY + 1)}
     return next((roots[constant] for constant in constants if constant in roots), None)
 
@@ -86,16 +87,24 @@ def logrows_among(constants: Iterable[int]) -> int | None:
 def same_ratio(
     lower: tuple[int, int] | None, upper: tuple[int, int] | None, secret: Point2
 ) -> bool:
-    """Whether the upper point is the lower one times the secret that a point of G2 has."""
-    from py_ecc import optimized_bn128 as bn
+    """Return whether the upper point is the lower one times the secret of a point of G2."""
+    from py_ecc.optimized_bn128 import optimized_curve as bn
+    from py_ecc.optimized_bn128.optimized_pairing import pairing
 
     if lower is None or upper is None:
         return lower is upper
-    one, other = ((bn.FQ(x), bn.FQ(y), bn.FQ(1)) for x, y in (lower, upper))
-    return bn.pairing(_second(secret), one) == bn.pairing(bn.G2, other)
+    same: bool = pairing(_second(secret), _first(lower)) == pairing(bn.G2, _first(upper))
+    return same
 
 
-def _second(point: Point2):
-    from py_ecc import optimized_bn128 as bn
+def _first(point: tuple[int, int]) -> Any:
+    from py_ecc.fields import optimized_bn128_FQ
 
-    return bn.FQ2([point[1], point[0]]), bn.FQ2([point[3], point[2]]), bn.FQ2.one()
+    return optimized_bn128_FQ(point[0]), optimized_bn128_FQ(point[1]), optimized_bn128_FQ(1)
+
+
+def _second(point: Point2) -> Any:
+    from py_ecc.fields import optimized_bn128_FQ2
+
+    x, y = optimized_bn128_FQ2([point[1], point[0]]), optimized_bn128_FQ2([point[3], point[2]])
+    return x, y, optimized_bn128_FQ2.one()

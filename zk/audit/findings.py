@@ -1,4 +1,4 @@
-"""What an audit says: the facts that it read, what it checked, and what is wrong."""
+"""The report of an audit: facts, passed checks and findings."""
 
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Severity(IntEnum):
-    """How bad a finding is. A note is worth knowing, and nothing wrong."""
+    """How severe a finding is. A note informs; it is not a fault."""
 
     NOTE = 0
     LOW = 1
@@ -17,7 +17,9 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    name: str  # the same for the same fault everywhere
+    """A failed check, its evidence and its remedy."""
+
+    name: str  # identifies the kind of fault in all reports
     severity: Severity
     what: str
     evidence: str
@@ -26,7 +28,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """The audit of one thing."""
+    """The audit of one subject."""
 
     subject: str
     facts: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +45,7 @@ class Report:
         return not self.wrong
 
     def check(self, holds: bool, passed: str, finding: Finding) -> bool:
-        """Notes what was checked, or what is wrong."""
+        """Record a check as passed or as a finding, and return `holds`."""
         if holds:
             self.passed.append(passed)
         else:

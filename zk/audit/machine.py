@@ -1,7 +1,7 @@
-"""Runs a contract's code in a machine of its own, and notes what the code looks at.
+"""Runs a contract's code in an isolated EVM and records its reads, comparisons, hashes and calls.
 
-The curve's precompiled contracts can answer otherwise, so that the checks around them show: with a
-pairing that always holds, a verifier accepts every proof that is formed as it should be.
+The precompiled contracts of the curve can give fixed answers. With a pairing that always holds, a
+verifier accepts every well-formed proof, which shows each of its other checks separately.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from typing import Any
 
 from eth_typing import Address, BlockNumber, Hash32
 
-ADD, MULTIPLY, PAIRING = 6, 7, 8  # the addresses of the curve's contracts
+ADD, MULTIPLY, PAIRING = 6, 7, 8  # the addresses of the curve's precompiled contracts
 TRUE, FALSE, BASE = (1).to_bytes(32), bytes(32), (1).to_bytes(32) + (2).to_bytes(32)
-Answers = dict[int, bytes]  # what such a contract answers, whatever it is asked
+Answers = dict[int, bytes]  # the fixed answers of precompiled contracts, by address
 
 # Every sum and product is the base point, for speed, and the pairing always holds.
 PERMISSIVE: Answers = {ADD: BASE, MULTIPLY: BASE, PAIRING: TRUE}
@@ -20,34 +20,35 @@ PERMISSIVE: Answers = {ADD: BASE, MULTIPLY: BASE, PAIRING: TRUE}
 CONTRACT, CALLER = Address(b"\x11" * 20), Address(b"\x22" * 20)
 GAS = 50_000_000
 
+Code = Callable[..., Any]  # an instruction or a precompiled contract of py-evm
+
 
 @dataclass
 class Run:
-    """What a call did: how it ended, and what it looked at on the way."""
+    """The output of a call, and a record of its execution."""
 
-    output: bytes | None = None  # none if it reverted
-    reads: set[int] = field(default_factory=set)  # where it read words of the calldata
-    equal: set[tuple[int, int]] = field(default_factory=set)  # what was compared
-    below: set[tuple[int, int]] = field(default_factory=set)  # the first with the second
+    output: bytes | None = None  # None if it reverted
+    reads: set[int] = field(default_factory=set)  # offsets of words read from the calldata
+    equal: set[tuple[int, int]] = field(default_factory=set)  # pairs compared by EQ
+    below: set[tuple[int, int]] = field(default_factory=set)  # pairs compared as first < second
     hashed: list[bytes] = field(default_factory=list)
-    calls: list[tuple[int, bytes]] = field(default_factory=list)  # whom, with what
-    sites: set[int] = field(
-        default_factory=set
-    )  # where in the code precompiled contracts are called
+    calls: list[tuple[int, bytes]] = field(default_factory=list)  # addresses and calldata
+    # Positions in the code at which precompiled contracts are called.
+    sites: set[int] = field(default_factory=set)
 
     @property
     def accepted(self) -> bool:
         return self.output is not None and int.from_bytes(self.output[:32]) == 1
 
     def asked(self, address: int) -> list[bytes]:
-        """What a contract was called with."""
+        """The calldata of each call of a contract."""
         return [data for called, data in self.calls if called == address]
 
 
 def run(
     code: bytes, calldata: bytes, answers: Answers | None = None, failing: int | None = None
 ) -> Run:
-    """Calls the code on a chain that has nothing else; calls from the `failing` site fail."""
+    """Call the code on an empty chain. Calls from the position `failing` in the code fail."""
     from eth.constants import BLANK_ROOT_HASH
     from eth.db.atomic import AtomicDB
     from eth.vm.execution_context import ExecutionContext
@@ -61,71 +62,78 @@ def run(
     state.set_code(CONTRACT, code)
     message = Message(GAS, CONTRACT, CALLER, 0, calldata, code)
     context = BaseTransactionContext(0, CALLER)
-    machine = _machine(seen, answers or {}, failing)
+    machine = _machine(_Recorder(seen, answers or {}, failing))
     ended = machine.apply_message(state, message, context)
     if ended.is_success:
         seen.output = bytes(ended.output)
     return seen
 
 
-def _machine(seen: Run, answers: Answers, failing: int | None) -> Any:
-    """The machine of the rules of Prague, which notes what it does."""
-    from eth.exceptions import VMError
+@dataclass
+class _Recorder:
+    """Wrap instructions and precompiled contracts to record their arguments in a `Run`."""
+
+    seen: Run
+    answers: Answers
+    failing: int | None
+    site: int = 0  # of the last call
+
+    def instruction(self, original: Code, note: Callable[..., None]) -> Code:
+        def recorded(computation: Any) -> None:
+            stack = computation._stack.values
+            note(computation, *(_number(value) for value in reversed(stack[-6:])))
+            original(computation=computation)
+
+        return recorded
+
+    def precompiled(self, address: int, original: Code) -> Code:
+        from eth.exceptions import VMError
+
+        def recorded(computation: Any) -> Any:
+            data = bytes(computation.msg.data)
+            self.seen.calls.append((address, data))
+            self.seen.sites.add(self.site)
+            if self.site == self.failing:
+                raise VMError("made to fail")
+            if address not in self.answers:
+                return original(computation)
+            computation.output = self.answers[address]
+            return computation
+
+        return recorded
+
+    def hash(self, computation: Any, start: int, size: int, *_: int) -> None:
+        self.seen.hashed.append(bytes(computation.memory_read_bytes(start, size)))
+
+    def call(self, computation: Any, _gas: int, address: int, *_: int) -> None:
+        self.site = computation.code.program_counter
+        if (address % 2**160).to_bytes(20) not in computation._precompiles:
+            self.seen.calls.append((address, b""))
+
+
+def _machine(recorder: _Recorder) -> Any:
+    """An EVM by the rules of Prague that tells the recorder of each step."""
     from eth.vm import opcode_values as op
     from eth.vm.forks.prague.computation import PragueComputation
 
-    def noting(code: int, note: Callable) -> Callable:
-        original = PragueComputation.opcodes[code]
-
-        def instruction(computation: Any) -> None:
-            stack = computation._stack.values
-            note(*(_number(value) for value in reversed(stack[-6:])), computation=computation)
-            original(computation=computation)
-
-        return instruction
-
-    site = 0  # of the last call
-
-    def precompiled(address: int, original: Callable) -> Callable:
-        def contract(computation: Any) -> Any:
-            data = bytes(computation.msg.data)
-            seen.calls.append((address, data))
-            seen.sites.add(site)
-            if site == failing:
-                raise VMError("as asked for")
-            if address not in answers:
-                return original(computation)
-            computation.output = answers[address]
-            return computation
-
-        return contract
-
-    def hashes(start: int, size: int, *_: int, computation: Any) -> None:
-        seen.hashed.append(bytes(computation.memory_read_bytes(start, size)))
-
-    def calls(_gas: int, address: int, *_: int, computation: Any) -> None:
-        nonlocal site
-        site = computation.code.program_counter
-        if (address % 2**160).to_bytes(20) not in PragueComputation._precompiles:
-            seen.calls.append((address, b""))
-
-    notes = {
-        op.CALLDATALOAD: lambda offset, *_, computation: seen.reads.add(offset),
-        op.EQ: lambda a, b, *_, computation: seen.equal.add((a, b)),
-        op.LT: lambda a, b, *_, computation: seen.below.add((a, b)),
-        op.GT: lambda a, b, *_, computation: seen.below.add((b, a)),
-        op.SHA3: hashes,
-        **dict.fromkeys((op.CALL, op.STATICCALL, op.DELEGATECALL, op.CALLCODE), calls),
+    opcodes, seen = PragueComputation.opcodes, recorder.seen
+    notes: dict[int, Callable[..., None]] = {
+        op.CALLDATALOAD: lambda _, offset, *rest: seen.reads.add(offset),
+        op.EQ: lambda _, left, right, *rest: seen.equal.add((left, right)),
+        op.LT: lambda _, left, right, *rest: seen.below.add((left, right)),
+        op.GT: lambda _, left, right, *rest: seen.below.add((right, left)),
+        op.SHA3: recorder.hash,
+        **dict.fromkeys((op.CALL, op.STATICCALL, op.DELEGATECALL, op.CALLCODE), recorder.call),
     }
-    instructions: dict[int, Any] = {code: noting(code, note) for code, note in notes.items()}
+    recorded: dict[int, Any] = {
+        code: recorder.instruction(opcodes[code], note) for code, note in notes.items()
+    }
     contracts = {
-        address: precompiled(int.from_bytes(address), original)
+        address: recorder.precompiled(int.from_bytes(address), original)
         for address, original in PragueComputation._precompiles.items()
     }
     return type(
-        "Machine",
-        (PragueComputation,),
-        {"opcodes": PragueComputation.opcodes | instructions, "_precompiles": contracts},
+        "Machine", (PragueComputation,), {"opcodes": opcodes | recorded, "_precompiles": contracts}
     )
 
 

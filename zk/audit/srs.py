@@ -1,7 +1,7 @@
-"""Audits a structured reference string: whether it is the powers of one secret, and whose.
+"""Audits an SRS (structured reference string): its origin, and that it holds powers of one secret.
 
-The file holds `2**k` powers of a secret times the base point, the same in the Lagrange basis, and
-the generator of the second group with the secret times it; coordinates are in Montgomery's form.
+The file holds `2**k` powers of a secret times the base point of G1, the same in the Lagrange basis,
+the generator of G2, and the secret times this generator. Coordinates are in Montgomery form.
 """
 
 import random
@@ -19,9 +19,9 @@ from zk.srs import CEREMONY_SHA256
 from zk.witness import FIELD
 
 BYTES = 32
-UNMADE = pow(2**256, -1, curve.BASE_FIELD)  # takes a number out of Montgomery's form
-WEIGHT_BITS = 64  # of random weights: a wrong power escapes with a chance of 2**-64
-AGAIN = "Remove the file, and fetch or make it again with `ape run srs`."
+UNMADE = pow(2**256, -1, curve.BASE_FIELD)  # converts from Montgomery form
+WEIGHT_BITS = 64  # of random weights: a wrong power passes with probability 2**-64
+AGAIN = "Remove the file and fetch or make it again with `ape run srs`."
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,17 @@ class Srs:
     powers: list[Point]
     lagrange: list[Point]
     generator: curve.Point2
-    secret: curve.Point2  # the secret times the generator
+    secret: curve.Point2  # the secret times the generator of G2
 
     @classmethod
     def read(cls, path: Path) -> "Srs":
         content = path.read_bytes()
         logrows = int.from_bytes(content[:4], "little")
         if logrows > 28 or len(content) != size_of(logrows):
-            raise CircuitError(f"{path} is no SRS: its size is not that of 2**{logrows} rows.")
+            raise CircuitError(
+                f"{path} is not an SRS: its {len(content):,} bytes do not fit 2**{logrows} rows. "
+                f"{AGAIN}"
+            )
         numbers = [
             int.from_bytes(content[place : place + BYTES], "little") * UNMADE % curve.BASE_FIELD
             for place in range(4, len(content), BYTES)
@@ -57,12 +60,13 @@ class Srs:
 
 
 def size_of(logrows: int) -> int:
-    """The bytes of an SRS."""
-    return 4 + 2 * 2**logrows * 2 * BYTES + 2 * 4 * BYTES
+    """The size of an SRS in bytes."""
+    rows: int = 2**logrows
+    return 4 + 2 * rows * 2 * BYTES + 2 * 4 * BYTES
 
 
 def audit_srs(path: Path, kind: str, logrows: int) -> Report:
-    """Whether an SRS is of its kind and size, and consistent."""
+    """Check the kind, the size and the points of an SRS."""
     report = Report(str(path), {"kind": kind})
     srs = Srs.read(path)
     found = sha256(path)
@@ -70,24 +74,24 @@ def audit_srs(path: Path, kind: str, logrows: int) -> Report:
     _check(
         report,
         srs.logrows == logrows,
-        f"it has 2**{logrows} rows, as many as the circuit",
+        f"the SRS has 2**{logrows} rows, like the circuit",
         "srs-size",
-        f"It has 2**{srs.logrows} rows, the circuit 2**{logrows}.",
+        f"The SRS has 2**{srs.logrows} rows, but the circuit has 2**{logrows}.",
     )
     if kind == "ceremony":
         _check(
             report,
             found == CEREMONY_SHA256.get(logrows),
-            "its hash is that of the public ceremony's",
+            "the SRS has the hash of the public ceremony's",
             "srs-hash",
-            f"Its hash is not that of the ceremony's SRS of 2**{logrows} rows.",
+            f"The hash is not that of the ceremony's SRS of 2**{logrows} rows.",
         )
         _check(
             report,
             srs.secret in (curve.CEREMONY, curve.negated(curve.CEREMONY)),
-            "its secret is that of the perpetual powers of tau",
+            "the secret of the SRS is that of the perpetual powers of tau",
             "srs-secret",
-            "Its secret is not that of the perpetual powers of tau.",
+            "The secret of the SRS is not that of the perpetual powers of tau.",
         )
     _check_points(report, srs)
     return report
@@ -103,16 +107,16 @@ def _check_points(report: Report, srs: Srs) -> None:
     on_curve = _check(
         report,
         not stray and srs.powers[0] == (1, 2),
-        "its points lie on the curve, and begin with the base point",
+        "all points of the SRS are on the curve, and the first is the base point",
         "srs-points",
-        f"{len(stray)} of its points lie off the curve, or the first is not the base point.",
+        f"{len(stray)} points are off the curve, or the first is not the base point.",
     )
     second = _check(
         report,
         srs.generator == curve.GENERATOR and curve.in_g2(srs.secret),
-        "its points of the second group are the generator and another",
+        "the SRS has the generator of G2 and another point of G2",
         "srs-second-group",
-        "Its points of the second group are not the generator and another of the same order.",
+        "The SRS does not have the generator of G2 and another point of G2.",
     )
     if on_curve and second:
         _check_powers(report, srs)
@@ -130,9 +134,9 @@ def _check_powers(report: Report, srs: Srs) -> None:
         _check(
             report,
             curve.same_ratio(lower, upper, srs.secret),
-            "they are the powers of one secret, that of the second group",
+            "the points are the powers of the secret of the point in G2",
             "srs-powers",
-            "Its points are not the powers of the secret that its second group has.",
+            "The points are not the powers of the secret of the point in G2.",
         )
         values = _evaluated(weights, pow(curve.ROOT, 2 ** (28 - srs.logrows), FIELD))
         same = weighted_sum(srs.lagrange, values, FIELD.bit_length()) == add(lower, last)
@@ -140,14 +144,14 @@ def _check_powers(report: Report, srs: Srs) -> None:
     _check(
         report,
         same,
-        "the Lagrange basis is that of the powers",
+        "the Lagrange basis matches the powers",
         "srs-lagrange",
-        "Its Lagrange basis is not that of its powers.",
+        "The Lagrange basis does not match the powers.",
     )
 
 
 def _evaluated(coefficients: list[int], root: int) -> list[int]:
-    """A polynomial at all powers of a root of unity."""
+    """The values of a polynomial at all powers of a root of unity."""
     if len(coefficients) == 1:
         return coefficients
     square = root * root % FIELD

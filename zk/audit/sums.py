@@ -1,14 +1,14 @@
-"""Sums of many points of BN254's first group, each so many times: fast enough for a whole SRS."""
+"""Weighted sums of points of G1, fast enough for all points of an SRS."""
 
 from collections.abc import Sequence
 
 from zk.audit.curve import BASE_FIELD
 
-Point = tuple[int, int] | None  # none: the point at infinity
+Point = tuple[int, int] | None  # None is the point at infinity
 
 
 def weighted_sum(points: Sequence[Point], weights: Sequence[int], bits: int) -> Point:
-    """The sum of the points, each as often as its weight of so many bits says."""
+    """The sum of the points times their weights, which have at most this many bits."""
     window = max(4, len(points).bit_length() - 4)
     total: Point = None
     for low in reversed(range(0, bits, window)):
@@ -23,7 +23,7 @@ def weighted_sum(points: Sequence[Point], weights: Sequence[int], bits: int) -> 
 
 
 def _climbed(sums: list[Point]) -> Point:
-    """The sum of the points, each as often as its place says."""
+    """The sum of the points times their positions in the list."""
     running: Point = None
     total: Point = None
     for point in reversed(sums[1:]):
@@ -33,7 +33,7 @@ def _climbed(sums: list[Point]) -> Point:
 
 
 def _sums(groups: list[list[Point]]) -> list[Point]:
-    """The sum of each group: all groups are halved at once, which takes one inversion a round."""
+    """The sum of each group. Halving all groups at once takes one inversion per round."""
     while any(len(group) > 1 for group in groups):
         pairs = [(g[i], g[i + 1]) for g in groups for i in range(0, len(g) - 1, 2)]
         added = iter(add_all(pairs))
@@ -66,7 +66,7 @@ def add_all(pairs: Sequence[tuple[Point, Point]]) -> list[Point]:
 
 
 def _slope(one: Point, other: Point) -> tuple[int, int]:
-    """Of the line through two points, or of the tangent: a fraction."""
+    """The slope of the line through two points, or of the tangent, as a fraction."""
     if one is None or other is None:
         return 0, 0
     if one == other:
@@ -75,7 +75,7 @@ def _slope(one: Point, other: Point) -> tuple[int, int]:
 
 
 def _inverses(numbers: list[int]) -> list[int]:
-    """The inverse of each number, and 0 of 0."""
+    """The inverse of each number, and 0 for 0."""
     before, product = [], 1
     for number in numbers:
         before.append(product)

@@ -1,4 +1,4 @@
-"""A Solidity program as a graph: its syntax tree by solc, and what flows into what."""
+"""The syntax trees of a Solidity program, and the data flow between its variables."""
 
 import re
 from collections import defaultdict
@@ -13,12 +13,13 @@ from zk.verifier import SOLC, require_solc
 Node = dict[str, Any]
 IMPORT = re.compile(r"""^\s*import\s+(?:[^"';]*\sfrom\s+)?["']([^"']+)["']""", re.MULTILINE)
 PRAGMA = re.compile(r"pragma\s+solidity[^;]*;")
-LIBRARY = re.compile(r"__\$[0-9a-f]{34}\$__")  # the address of one that is linked later
+LIBRARY = re.compile(r"__\$[0-9a-f]{34}\$__")  # the address of a library that is not linked
 SENDER = -1  # stands for msg.sender among the declarations
+CALLABLE = ("FunctionDefinition", "ModifierDefinition")
 
 
 def sources_of(path: Path) -> dict[str, str]:
-    """A file and all that it imports, by path, for any version of the compiler."""
+    """A file and its imports, by path, without pragmas: any compiler version takes them."""
     found: dict[str, str] = {}
     waiting = [path.resolve()]
     while waiting:
@@ -38,7 +39,7 @@ def sources_of(path: Path) -> dict[str, str]:
 
 
 def _imported(name: str, file: Path) -> Path:
-    """Where an import lies: beside its file, or in the packages of a folder above that."""
+    """Find an import: relative to its file, or in the packages of a folder above."""
     if name.startswith("."):
         return (file.parent / name).resolve()
     for folder in file.parents:
@@ -52,14 +53,14 @@ def _imported(name: str, file: Path) -> Path:
             if place.is_file():
                 return place.resolve()
     raise CircuitError(
-        f"{file} imports {name}, which no folder above it has, nor their node_modules, lib or "
-        "remappings.txt: install that package there."
+        f"{name}, imported by {file}, was not found in the folders above it, their node_modules or "
+        "lib, or by a remappings.txt: install the package."
     )
 
 
 @cache
 def compiled(path: Path) -> dict[str, Any]:
-    """What solc makes of a file: the tree of each source, and each contract's runtime code."""
+    """Compile a file: the syntax tree of each source and the runtime code of each contract."""
     import solcx
     from solcx.exceptions import SolcError
 
@@ -71,16 +72,17 @@ def compiled(path: Path) -> dict[str, Any]:
     }
     content = {name: {"content": text} for name, text in sources_of(path).items()}
     try:
-        return solcx.compile_standard(
+        output: dict[str, Any] = solcx.compile_standard(
             {"language": "Solidity", "sources": content, "settings": settings}, solc_version=SOLC
         )
+        return output
     except SolcError as error:
         reason = str(error.message).split("\n")[0]
         raise CircuitError(f"solc {SOLC} cannot compile {path}: {reason}.") from error
 
 
 def walk(node: Any) -> Iterator[Node]:
-    """A node and all below it."""
+    """Yield a node and all nodes below it."""
     if isinstance(node, list):
         for item in node:
             yield from walk(item)
@@ -93,67 +95,85 @@ def walk(node: Any) -> Iterator[Node]:
 
 
 def kinds(node: Any, *names: str) -> Iterator[Node]:
-    """The nodes of these types at or below one."""
+    """Yield the nodes of these types at or below a node."""
     return (found for found in walk(node) if found["nodeType"] in names)
 
 
 class Program:
-    """All sources of a compilation: their nodes, and which expressions flow into a declaration."""
+    """The nodes of all sources of a compilation."""
 
     def __init__(self, output: dict[str, Any]) -> None:
         self.trees = {name: unit["ast"] for name, unit in output["sources"].items()}
         self.nodes = {node["id"]: node for node in walk(list(self.trees.values())) if "id" in node}
 
     def contracts(self, path: Path) -> list[Node]:
-        """The contracts that a file defines, interfaces and libraries aside."""
+        """The contracts that a file defines, without interfaces, libraries and abstract ones."""
         defined = kinds(self.trees[str(path.resolve())], "ContractDefinition")
-        return [node for node in defined if node["contractKind"] == "contract"]
+        return [
+            node for node in defined if node["contractKind"] == "contract" and not node["abstract"]
+        ]
+
+    def functions(self, contract: Node) -> list[Node]:
+        """The functions and modifiers of a contract and its bases, overriding ones first."""
+        bodies = [self.nodes[base]["nodes"] for base in contract["linearizedBaseContracts"]]
+        return list(kinds(bodies, *CALLABLE))
 
     def entries(self, contract: Node) -> list[Node]:
-        """The functions by which others can change a contract, also those that it inherits."""
-        bodies = [self.nodes[base] for base in contract["linearizedBaseContracts"]]
+        """The external functions that can change state, including inherited ones."""
         found: dict[str, Node] = {}
-        for function in kinds([body["nodes"] for body in bodies], "FunctionDefinition"):
+        for function in self.functions(contract):
             outside = function["visibility"] in ("external", "public")
-            changes = function["stateMutability"] in ("nonpayable", "payable")
-            if outside and changes and function["kind"] != "constructor" and function.get("body"):
-                found.setdefault(function["name"] or function["kind"], function)
-        return list(found.values())
+            if outside and function["kind"] != "constructor" and function.get("body"):
+                found.setdefault(function.get("functionSelector") or function["kind"], function)
+        changing = ("nonpayable", "payable")
+        return [entry for entry in found.values() if entry["stateMutability"] in changing]
 
-    def reached(self, entry: Node) -> list[Node]:
-        """A function and all that it calls in this program, modifiers included."""
+    def overrides(self, contract: Node) -> dict[int, int]:
+        """For each overridden function, the one that runs in this contract instead."""
+        found: dict[int, int] = {}
+        for function in self.functions(contract):
+            actual = found.get(function["id"]) or function["id"]
+            for base in function.get("baseFunctions") or function.get("baseModifiers") or []:
+                found.setdefault(base, actual)
+        return found
+
+    def reached(self, entry: Node, overrides: dict[int, int]) -> list[Node]:
+        """A function and all functions and modifiers that it calls in this program."""
         found: dict[int, Node] = {}
         waiting = [entry]
         while waiting:
             function = waiting.pop()
             if function["id"] not in found and function.get("body"):
                 found[function["id"]] = function
-                waiting += [self.nodes[target] for target in self._targets(function)]
+                waiting += [self.nodes[target] for target in self._targets(function, overrides)]
         return list(found.values())
 
-    def _targets(self, function: Node) -> list[int]:
+    def _targets(self, function: Node, overrides: dict[int, int]) -> list[int]:
         callees = [called_by(call) for call in kinds(function["body"], "FunctionCall")]
         modifiers = [m["modifierName"] for m in function.get("modifiers", [])]
-        found = [callee.get("referencedDeclaration") for callee in callees + modifiers]
-        definitions = ("FunctionDefinition", "ModifierDefinition")
-        return [
-            target for target in found if self.nodes.get(target, {}).get("nodeType") in definitions
-        ]
+        found = [target_of(callee, overrides) for callee in callees + modifiers]
+        return [t for t in found if self.nodes.get(t, {}).get("nodeType") in CALLABLE]
 
 
 def called_by(call: Node) -> Node:
-    """What a call calls, its options (gas, value) left out."""
-    callee = call["expression"]
+    """The callee of a call, without options such as gas and value."""
+    callee: Node = call["expression"]
     while callee["nodeType"] == "FunctionCallOptions":
         callee = callee["expression"]
     return callee
 
 
-class Flow:
-    """What flows into the variables of some functions, as if all happened at once."""
+def target_of(callee: Node, overrides: dict[int, int]) -> int:
+    """The declaration that a callee refers to, or 0. `super.f` and `Base.f` are not overridden."""
+    target: int = callee.get("referencedDeclaration") or 0
+    return target if "memberName" in callee else overrides.get(target, target)
 
-    def __init__(self, program: Program, functions: list[Node]) -> None:
-        self.program, self.functions = program, functions
+
+class Flow:
+    """The expressions that flow into each variable of some functions, in any order."""
+
+    def __init__(self, program: Program, functions: list[Node], overrides: dict[int, int]) -> None:
+        self.program, self.functions, self.overrides = program, functions, overrides
         self.into: dict[int, list[Node]] = defaultdict(list)
         for node in walk([f["body"] for f in functions]):
             match node["nodeType"]:
@@ -163,9 +183,13 @@ class Flow:
                     for target in _targets_of(node["leftHandSide"]):
                         self.into[target].append(node["rightHandSide"])
                 case "FunctionCall":
-                    self._call(node)
+                    self._pass(called_by(node), node["arguments"])
         for function in functions:
+            for modifier in function.get("modifiers", []):
+                self._pass(modifier["modifierName"], modifier.get("arguments") or [])
             self._return(function)
+        for overridden, actual in overrides.items():
+            self.into[overridden] = [*self.into[overridden], *self.into[actual]]
 
     def _declare(self, node: Node) -> None:
         value = node.get("initialValue")
@@ -177,16 +201,14 @@ class Flow:
                 if declared:
                     self.into[declared["id"]].append(given)
 
-    def _call(self, call: Node) -> None:
-        callee = called_by(call)
-        function = self.program.nodes.get(callee.get("referencedDeclaration", 0), {})
-        if function.get("nodeType") != "FunctionDefinition":
+    def _pass(self, callee: Node, arguments: list[Node]) -> None:
+        function = self.program.nodes.get(target_of(callee, self.overrides), {})
+        if function.get("nodeType") not in CALLABLE:
             return
-        given = list(call["arguments"])
         parameters = function["parameters"]["parameters"]
-        if len(parameters) == len(given) + 1:  # a library's function, called on its first argument
-            given.insert(0, callee["expression"])
-        for parameter, argument in zip(parameters, given, strict=False):
+        if len(parameters) == len(arguments) + 1:  # a library function on its first argument
+            arguments = [callee["expression"], *arguments]
+        for parameter, argument in zip(parameters, arguments, strict=False):
             self.into[parameter["id"]].append(argument)
 
     def _return(self, function: Node) -> None:
@@ -198,11 +220,11 @@ class Flow:
                 self.into[function["id"]] += self.into[named["id"]]
 
     def behind(self, *expressions: Node) -> set[int]:
-        """All declarations that an expression may depend on, and `SENDER`."""
+        """All declarations that an expression may depend on, and `SENDER` for msg.sender."""
         found: set[int] = set()
         waiting = list(expressions)
         while waiting:
-            for node in walk(waiting.pop()):
+            for node in self._sources(waiting.pop()):
                 if is_sender(node):
                     found.add(SENDER)
                 target = node.get("referencedDeclaration")
@@ -211,8 +233,24 @@ class Flow:
                     waiting += self.into.get(target, [])
         return found
 
+    def _sources(self, node: Any) -> Iterator[Node]:
+        """Like `walk`, but without the arguments of calls whose return values are known."""
+        if isinstance(node, list):
+            for item in node:
+                yield from self._sources(item)
+        elif isinstance(node, dict):
+            if "nodeType" in node:
+                yield node
+            if node.get("nodeType") == "FunctionCall":
+                callee = called_by(node)
+                if self.into.get(target_of(callee, self.overrides)):
+                    yield callee
+                    return
+            for value in node.values():
+                yield from self._sources(value)
+
     def aliases(self, *expressions: Node) -> set[int]:
-        """The variables that hold the same array as one of these: as given on, or a slice of it."""
+        """The variables that hold the same array as an expression, or a slice of it."""
         found = {i for expression in expressions for i in _whole(expression)}
         while True:
             more = {
@@ -230,7 +268,7 @@ class Flow:
 
     @cached_property
     def conditions(self) -> list[Node]:
-        """All comparisons but those that end loops."""
+        """All comparisons, except those in the conditions of loops."""
         loops = {
             node["id"]
             for loop in kinds([f["body"] for f in self.functions], "ForStatement", "WhileStatement")
@@ -249,7 +287,7 @@ def is_sender(node: Node) -> bool:
 
 
 def _targets_of(left: Node) -> list[int]:
-    """The variables that an assignment writes to, or into."""
+    """The variables that an assignment changes, as a whole or in part."""
     if left["nodeType"] == "TupleExpression":
         return [i for part in left["components"] if part for i in _targets_of(part)]
     while left["nodeType"] in ("IndexAccess", "MemberAccess"):
@@ -258,7 +296,7 @@ def _targets_of(left: Node) -> list[int]:
 
 
 def _whole(expression: Node | None) -> set[int]:
-    """The variable that an expression is, or is a slice of."""
+    """The variable that an expression names or slices, if any."""
     while expression and expression["nodeType"] == "IndexRangeAccess":
         expression = expression["baseExpression"]
     if expression and expression["nodeType"] == "Identifier":
@@ -272,7 +310,7 @@ def _is_array(node: Node) -> bool:
 
 
 def compiled_contract(path: Path, name: str) -> tuple[bytes, list[tuple[int, int]]]:
-    """The runtime code of a contract, and where its immutable values stand in it."""
+    """The runtime code of a contract, and the offsets and lengths of its immutable values."""
     made = compiled(path)["contracts"][str(path.resolve())][name]
     code = made["evm"]["deployedBytecode"]
     places = [place for each in code.get("immutableReferences", {}).values() for place in each]
@@ -282,13 +320,14 @@ def compiled_contract(path: Path, name: str) -> tuple[bytes, list[tuple[int, int
 def verifiers_of(path: Path) -> dict[str, bytes]:
     """The runtime code of each contract in a file that has a function to verify proofs."""
     output = compiled(path)
-    found = {}
-    for contract in Program(output).contracts(path):
-        functions = [f["name"] for f in kinds(contract["nodes"], "FunctionDefinition")]
+    program, found = Program(output), {}
+    for contract in program.contracts(path):
         made = output["contracts"][str(path.resolve())][contract["name"]]
         code = made["evm"]["deployedBytecode"]["object"]
-        if any(name.startswith("verify") for name in functions):
+        if any(f["name"].startswith("verify") for f in program.functions(contract)):
             found[contract["name"]] = bytes.fromhex(LIBRARY.sub("00" * 20, code))
     if not found:
-        raise CircuitError(f"{path} has no contract with a function verifyProof.")
+        raise CircuitError(
+            f"{path} has no contract with a function verifyProof: give the source of a verifier."
+        )
     return found

@@ -1,25 +1,25 @@
-"""Audits an EVM verifier of halo2 proofs by asking its code, without source or artifacts.
+"""Audits an EVM verifier of halo2 proofs by running its code, without source or artifacts.
 
-The code runs in a machine that notes what it reads, compares, hashes and calls. First that tells
-how a proof has to look; then, with a pairing that always holds, a proof which looks so is accepted,
-and each of the other checks shows by what it refuses.
+The code runs in an EVM that records its reads, comparisons, hashes and calls. The record shows the
+form of a proof. With a pairing that always holds, the verifier accepts every proof of this form,
+and each of its other checks can be tested by the proofs that it refuses.
 """
 
 from collections.abc import Iterable
 
 from zk.audit import curve
-from zk.audit.calldata import FIRST_WORD, SELECTOR, WORD, Call, Shape, strangers
+from zk.audit.calldata import FIRST_WORD, SELECTOR, WORD, Call, Shape, random_call
 from zk.audit.code import instructions, selectors, strange
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.machine import FALSE, MULTIPLY, PAIRING, PERMISSIVE, TRUE, Answers, Run, run
 from zk.witness import FIELD
 
-# Lengths that no proof has, to see what the code compares them with.
+# No proof has these lengths: the code compares them with the expected ones.
 STRANGE_WORDS, STRANGE_INSTANCES = 1009, 503
 PRECOMPILED = range(1, 0x12)
-AGAIN = "Generate the verifier with a tool that makes this check, and deploy that one."
+AGAIN = "Generate the verifier with a tool that adds this check, and deploy it again."
 
-# Functions of verifiers that are given the verification key, too.
+# Functions of verifiers that also take the verification key.
 KEY_FROM_CALLER = (
     "verifyProof(address,bytes,uint256[])",
     "verifyProof(bytes,uint256[],bytes32[])",
@@ -27,7 +27,7 @@ KEY_FROM_CALLER = (
 
 
 def audit_verifier(code: bytes, subject: str, *, live: bool = False) -> Report:
-    """Everything that can be said of a verifier's runtime code, on a network of value or not."""
+    """Audit the runtime code of a verifier. `live` means that the network carries value."""
     report = Report(subject, {"bytes": len(code)})
     _check_instructions(report, code)
     if not _is_known(report, code):
@@ -39,9 +39,9 @@ def audit_verifier(code: bytes, subject: str, *, live: bool = False) -> Report:
             Finding(
                 "not-understood",
                 Severity.HIGH,
-                "This is no verifier of halo2 proofs that could be understood.",
-                "it refuses whatever is formed as its own reads and comparisons suggest",
-                "Do not trust it; have it read by somebody.",
+                "This is no halo2 verifier of a known form.",
+                "it refuses proofs of the form that its own reads and comparisons suggest",
+                "Do not use it before an expert has reviewed it.",
             )
         )
         return report
@@ -51,13 +51,13 @@ def audit_verifier(code: bytes, subject: str, *, live: bool = False) -> Report:
 
 
 def find_shape(code: bytes) -> Shape | None:
-    """How a proof has to look, from what the code compares lengths with, and what it reads."""
+    """Derive the form of a proof from the lengths that the code compares and the words it reads."""
     words, instances = STRANGE_WORDS, STRANGE_INSTANCES
     for _ in range(3):  # some verifiers look at the second length only if the first is right
-        odd = run(code, strangers(words, instances).usual(), PERMISSIVE)
+        odd = run(code, random_call(words, instances).usual(), PERMISSIVE)
         words = _compared(odd, words * WORD) // WORD or words
         instances = _compared(odd, instances) or instances
-    probe = strangers(words, instances)
+    probe = random_call(words, instances)
     seen = run(code, probe.usual(), PERMISSIVE)
     read = [(place - FIRST_WORD) // WORD for place in sorted(seen.reads) if place >= FIRST_WORD]
     words = len([word for word in read if word < words])
@@ -75,7 +75,7 @@ def find_shape(code: bytes) -> Shape | None:
 
 
 def _is_point(seen: Run, x: int, y: int) -> bool:
-    """Whether the code looks if these are on the curve, or at least coordinates."""
+    """Return whether the code checks that (x, y) is on the curve, or at least that both fit."""
     field = curve.BASE_FIELD
     square = y * y % field
     on_curve = any(square in pair for pair in seen.equal)
@@ -83,7 +83,7 @@ def _is_point(seen: Run, x: int, y: int) -> bool:
 
 
 def _compared(seen: Run, length: int) -> int:
-    """What a length is compared with, if with anything."""
+    """Return the number that a length is compared with, or 0."""
     others = {a + b - length for a, b in seen.equal if length in (a, b)}
     return max(others - {length, 0, 1}, default=0)
 
@@ -98,20 +98,20 @@ def _check_instructions(report: Report, code: bytes) -> None:
         Finding(
             "changeable",
             Severity.HIGH,
-            "The verifier has state, which somebody may be able to change.",
-            f"its code has {', '.join(state)}",
-            "Deploy a verifier whose key is in its code, or find out who can change what.",
+            "The verifier has state that can change.",
+            f"its code contains {', '.join(state)}",
+            "Deploy a verifier whose key is in its code, or find out who can change the state.",
         ),
     )
     report.check(
         not away,
-        "it can neither call nor create other contracts nor destroy itself",
+        "it contains no CALL, DELEGATECALL, CREATE or SELFDESTRUCT",
         Finding(
             "strange-instructions",
             Severity.CRITICAL if {"DELEGATECALL", "CALLCODE"} & set(away) else Severity.HIGH,
-            "The verifier can do what no verifier has to.",
-            f"its code has {', '.join(away)}",
-            "Deploy a verifier without them.",
+            "The verifier has instructions that no verifier needs.",
+            f"its code contains {', '.join(away)}",
+            "Deploy a verifier without these instructions.",
         ),
     )
 
@@ -127,9 +127,9 @@ def _is_known(report: Report, code: bytes) -> bool:
                 Finding(
                     "key-from-caller",
                     Severity.HIGH,
-                    "Whoever calls it says which verification key it uses.",
-                    f"it has {signature}",
-                    "Have the application pin the key's digest, or deploy a verifier with its key.",
+                    "The caller chooses the verification key.",
+                    f"it has the function {signature}",
+                    "Pin the key's digest in the application, or use a verifier with a fixed key.",
                 )
             )
             return False
@@ -140,9 +140,9 @@ def _is_known(report: Report, code: bytes) -> bool:
         Finding(
             "unknown-interface",
             Severity.HIGH,
-            "This has no function that verifiers of halo2 proofs are known to have.",
+            "The code has no known function of a halo2 verifier.",
             f"none of its {len(found)} selectors is {SELECTOR.hex()}",
-            "Give a halo2 verifier with verifyProof(bytes,uint256[]).",
+            "Audit a halo2 verifier with the function verifyProof(bytes,uint256[]).",
         )
     )
     return False
@@ -159,6 +159,8 @@ def _read_facts(report: Report, code: bytes, shape: Shape, baseline: Run) -> Non
 
 
 class _Checks:
+    """The checks of a verifier whose form of proofs is known."""
+
     def __init__(
         self, code: bytes, shape: Shape, baseline: Run, report: Report, live: bool
     ) -> None:
@@ -174,7 +176,7 @@ class _Checks:
         self._transcript()
         self._results()
         self._calls()
-        self._setup()
+        self._srs()
         self._layout()
 
     def _accepts(self, call: Call, answers: Answers = PERMISSIVE) -> bool:
@@ -191,8 +193,8 @@ class _Checks:
                 "proof-length",
                 Severity.MEDIUM,
                 "The length of the proof is not checked.",
-                f"with {len(longer.proof)} words or {len(shorter.proof)} instead of "
-                f"{len(good.proof)}, a proof that is well formed else is accepted",
+                f"{len(longer.proof)} or {len(shorter.proof)} words are accepted instead of "
+                f"{len(good.proof)}",
                 AGAIN,
             ),
         )
@@ -205,8 +207,8 @@ class _Checks:
                 "instance-count",
                 Severity.HIGH,
                 "The number of instances is not checked.",
-                f"with {len(more.instances)} or {len(fewer.instances)} instead of "
-                f"{len(good.instances)}, a proof that is well formed else is accepted",
+                f"{len(more.instances)} or {len(fewer.instances)} instances are accepted instead "
+                f"of {len(good.instances)}",
                 AGAIN,
             ),
         )
@@ -224,14 +226,14 @@ class _Checks:
         }
         self.report.check(
             not unchecked,
-            "an instance that is not below the field's order is refused",
+            "an instance of the field's order or more is refused",
             Finding(
                 "instance-range",
                 Severity.HIGH,
-                "An instance may be replaced by itself plus the field's order.",
-                f"instances {_listed(unchecked)} are not compared with the order, so that two "
-                "statements have one proof",
-                f"{AGAIN} Until then, the application has to compare each instance with the order.",
+                "An instance plus the field's order is accepted in place of the instance.",
+                f"instances {_listed(unchecked)} are not compared with the order: one proof is "
+                "valid for several statements",
+                f"{AGAIN} Until then, compare each instance with the order in the application.",
             ),
         )
 
@@ -252,14 +254,14 @@ class _Checks:
             Finding(
                 "point-checks",
                 Severity.MEDIUM,
-                "Points of the proof are not checked to lie on the curve.",
-                f"the points at words {_listed(unchecked)} are not, before they are used",
+                "The verifier does not check that all points of the proof are on the curve.",
+                f"the points at words {_listed(unchecked)} are used unchecked",
                 AGAIN,
             ),
         )
 
     def _is_checked(self, x: int, y: int) -> bool:
-        """Whether both coordinates are compared with the field, and the curve's equation holds."""
+        """Return whether the code compares both coordinates with the field and checks the curve."""
         field, below = curve.BASE_FIELD, self.baseline.below
         square = y * y % field
         return {(x, field), (y, field)} <= below and (square, square) in self.baseline.equal
@@ -276,12 +278,12 @@ class _Checks:
                 unchecked.append(place)
         self.report.check(
             not unchecked,
-            "an evaluation that is not below the field's order is refused",
+            "an evaluation of the field's order or more is refused",
             Finding(
                 "evaluation-range",
                 Severity.LOW,
                 "Evaluations in the proof are not compared with the field's order.",
-                f"those at words {_listed(unchecked)} are not, so that a proof has many forms",
+                f"those at words {_listed(unchecked)} are not: a proof has several valid encodings",
                 AGAIN,
             ),
         )
@@ -295,13 +297,13 @@ class _Checks:
         ]
         self.report.check(
             not missing,
-            "every instance goes into the challenges",
+            "the challenges depend on every instance",
             Finding(
                 "instances-not-absorbed",
                 Severity.CRITICAL,
                 "The challenges do not depend on all instances.",
-                f"instances {_listed(missing)} are not hashed: whoever chooses them after the "
-                "challenges can make a false statement pass",
+                f"instances {_listed(missing)} are not hashed: chosen after the challenges, they "
+                "make a false statement pass",
                 AGAIN,
             ),
         )
@@ -313,12 +315,12 @@ class _Checks:
         ]
         self.report.check(
             not missing,
-            "the whole proof goes into the challenges",
+            "the challenges depend on the whole proof",
             Finding(
                 "proof-not-absorbed",
                 Severity.CRITICAL,
                 "The challenges do not depend on the whole proof.",
-                f"its words {_listed(missing)} are not hashed, so they can be chosen afterwards",
+                f"words {_listed(missing)} are not hashed: they can be chosen after the challenges",
                 AGAIN,
             ),
         )
@@ -326,12 +328,12 @@ class _Checks:
         calldata = [*self.good.proof, *self.good.instances]
         self.report.check(
             any(first) and int.from_bytes(first) not in calldata,
-            "the verification key goes into the challenges",
+            "the challenges depend on the verification key",
             Finding(
                 "key-not-absorbed",
                 Severity.HIGH,
                 "The challenges do not depend on the verification key.",
-                "the first word that is hashed is no constant of the code",
+                "the first hashed word is not a constant of the code",
                 AGAIN,
             ),
         )
@@ -345,17 +347,17 @@ class _Checks:
             if run(self.code, calldata, PERMISSIVE, failing=site).accepted
         ]
         ignored = ["a pairing that does not hold"] * false + [
-            f"the failure of the call at {site:#x}" for site in failing
+            f"a failed call at {site:#x}" for site in failing
         ]
         self.report.check(
             not ignored,
-            "a pairing that does not hold, or a point that cannot be computed, is refused",
+            "a pairing that does not hold and a failed computation of a point are refused",
             Finding(
                 "result-ignored",
                 Severity.CRITICAL,
-                "A result of the proof's own equation is ignored.",
-                f"{' and '.join(ignored)} makes no difference",
-                "Do not use it: it accepts what it should refuse.",
+                "The verifier ignores a result of the proof's equation.",
+                f"ignored: {', '.join(ignored)}",
+                "Do not use it: it accepts invalid proofs.",
             ),
         )
 
@@ -363,56 +365,56 @@ class _Checks:
         others = sorted({address for address, _ in self.baseline.calls} - set(PRECOMPILED))
         self.report.check(
             not others,
-            "it calls nothing but the precompiled contracts",
+            "it calls precompiled contracts only",
             Finding(
                 "external-call",
                 Severity.HIGH,
-                "The verifier asks other contracts.",
+                "The verifier calls other contracts.",
                 f"it calls {', '.join(f'0x{address:040x}' for address in others)}",
-                "Find out what they can make it do, or deploy a verifier that calls nobody.",
+                "Find out how they can influence it, or deploy a verifier without such calls.",
             ),
         )
 
-    def _setup(self) -> None:
+    def _srs(self) -> None:
         report, points = self.report, _pairing_points(self.baseline)
         secret = [point for point in points if point != curve.GENERATOR]
         if len(points) != 2 or len(secret) != 1 or not curve.in_g2(secret[0]):
             report.findings.append(
                 Finding(
-                    "bad-setup-point",
+                    "bad-srs-point",
                     Severity.CRITICAL,
-                    "The point of the setup is not one of the curve's second group.",
-                    f"its pairing takes {len(points)} points of that group, {len(secret)} of "
-                    "them other than the generator",
-                    "Generate the verifier again from a setup that was verified.",
+                    "The SRS point in the pairing is not a point of G2.",
+                    f"the pairing takes {len(points)} points of G2, {len(secret)} of them other "
+                    "than the generator",
+                    "Generate the verifier again from a verified SRS (`ape run srs --verify`).",
                 )
             )
             return
-        report.facts["setup_point"] = curve.written(secret[0])
+        report.facts["srs_point"] = curve.written(secret[0])
         public = secret[0] in (curve.CEREMONY, curve.negated(curve.CEREMONY))
-        report.facts["setup"] = "perpetual powers of tau" if public else "unknown"
+        report.facts["srs"] = "perpetual powers of tau" if public else "unknown"
         if curve.has_small_secret(secret[0]):
             report.findings.append(
                 Finding(
                     "known-secret",
                     Severity.CRITICAL,
-                    "The secret of the setup is known to everybody.",
-                    "its point is a small multiple of the generator",
-                    "Do not use it: anybody can prove anything.",
+                    "The secret of the SRS is public.",
+                    "its point in G2 is a small multiple of the generator",
+                    "Do not use it: anyone can forge a proof of any statement.",
                 )
             )
         elif not public:
             report.findings.append(
                 Finding(
-                    "unknown-setup",
+                    "unknown-srs",
                     Severity.HIGH if self.live else Severity.NOTE,
-                    "The setup is not that of the public ceremony, so perhaps a private one.",
-                    f"the point of its pairing is 0x{secret[0][0]:064x}…",
-                    "Ask who made it: whoever knows its secret can prove anything.",
+                    "The SRS is not the public ceremony's.",
+                    f"the point in its pairing is 0x{secret[0][0]:064x}…",
+                    "Ask who made it: anyone who knows its secret can forge proofs.",
                 )
             )
         else:
-            report.passed.append("the setup is that of the perpetual powers of tau")
+            report.passed.append("the SRS is that of the perpetual powers of tau")
 
     def _layout(self) -> None:
         decoy = self.shape.call(2)
@@ -427,30 +429,30 @@ class _Checks:
         }
         forged = forge(self.code, self.shape) if fixed and moved.accepted else None
         evidence = (
-            "it accepted a proof of instances of our choice that was made without any witness"
+            "it accepts a proof of arbitrary instances that was made without a witness"
             if forged
-            else "the words that it uses need not be those which a caller decodes"
+            else "these words can differ from those that a caller decodes"
         )
         self.report.check(
             not fixed,
-            "a proof that lies elsewhere in the calldata than usual is refused, or read from there",
+            "a proof at an unusual calldata offset is refused, or read from that offset",
             Finding(
                 "fixed-offsets",
                 Severity.CRITICAL if forged else Severity.HIGH,
-                "Parts of the calldata are read from fixed places, whatever the offsets say.",
-                f"{len(fixed)} words are, from {min(fixed, default=0):#x} on; {evidence}",
-                "Call it only from a contract that encodes the arguments itself, never with bytes "
-                "from outside; better, check in it that the arguments lie in their usual places.",
+                "The verifier reads calldata from fixed positions and ignores its offsets.",
+                f"{len(fixed)} words, the first at {min(fixed, default=0):#x}; {evidence}",
+                "Call it only from contracts that encode the arguments themselves. Better: check "
+                "the offsets in the verifier.",
             ),
         )
 
 
 def forge(code: bytes, shape: Shape) -> bytes | None:
-    """Calldata with which a verifier that reads from fixed places accepts made-up instances.
+    """Calldata with invented instances that a verifier with fixed offsets accepts, or None.
 
-    The challenges are drawn from a proof behind the usual place. In it lie points at infinity and
-    zeros; whatever is left over of the proof's equation, one point multiplied by a known number
-    makes good.
+    The challenges come from a proof behind the usual place. The usual place holds zeros and points
+    at infinity, except for one point: it is multiplied by a known number in the proof's equation
+    and is chosen to cancel the remaining terms.
     """
     honest, blank = shape.call(3), Call([0] * shape.words, [0] * shape.instances)
     answers: Answers = {PAIRING: TRUE}
@@ -474,18 +476,18 @@ def forge(code: bytes, shape: Shape) -> bytes | None:
 
 
 def _generation(moved: Run, decoy: Call) -> str:
-    """Which kind of template made a verifier, by where it looks for a proof that was moved."""
+    """Describe the generator of a verifier by how it reads a moved proof."""
     if not moved.accepted:
-        return "key in its code; refuses calldata that is laid out unusually"
+        return "key in its code; refuses unusual calldata offsets"
     if decoy.proof[0].to_bytes(WORD) in b"".join(moved.hashed):
-        return "key in its code; reads all calldata from fixed places (ezkl before 22, halo2)"
+        return "key in its code; reads all calldata from fixed positions (ezkl before 22, halo2)"
     if moved.reads & set(decoy.usual_places):
-        return "key in its code; hashes calldata where it lies, uses fixed places (ezkl 22, 23)"
-    return "key in its code; reads calldata where it lies"
+        return "key in its code; hashes calldata by its offsets, uses fixed positions (ezkl 22, 23)"
+    return "key in its code; reads calldata by its offsets"
 
 
 def _pairing_points(seen: Run) -> list[curve.Point2]:
-    """The points of the second group in a pairing."""
+    """The points of G2 in the last pairing."""
     data = seen.asked(PAIRING)[-1] if seen.asked(PAIRING) else b""
     words = [int.from_bytes(data[place : place + WORD]) for place in range(0, len(data), WORD)]
     return [
