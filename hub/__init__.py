@@ -1,3 +1,3 @@
-"""The prover hub: takes private inputs over HTTP, proves them on workers, and serves the page."""
+"""The prover hub: takes private inputs over HTTP, proves them on workers, serves the page."""
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # names of this machine, for nobody else
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # names that reach this machine only

@@ -1,31 +1,34 @@
-"""The circuits that a hub serves: what goes in, what comes out, and what everybody may know."""
+"""The circuits that a hub serves: reading inputs, predicting, and checking proofs."""
 
 import base64
 import binascii
 import logging
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
+from apps.circuits import ARTIFACTS, sources, view_of
+from apps.registry import Application, Outputs, Result, application_of
 from hub.proving import LABELS, Artifact
-from hub.shapes import CircuitState, Input, Logits, Outputs, Picture, Prediction, Result, Score
+from hub.schemas import CircuitState, Input, Picture, Prediction
 from models.data import drawing, sound
-from scripts._circuits import ARTIFACTS, HEARS, READS
-from scripts._contracts import APPLICATIONS
-from scripts._voice import score_from, written
 from zk.binding import read_model
-from zk.errors import CircuitError, InvalidProofError
+from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.processes import process_pool
 from zk.proof import Proof, answer, verify
+from zk.samples import Array
 
 log = logging.getLogger("hub")
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
 SHOWN = (  # of a manifest
     "accuracy",
     "cells",
@@ -41,16 +44,17 @@ SHOWN = (  # of a manifest
 
 
 class Served:
-    """A circuit of `artifacts/`, and the process that runs it without proving."""
+    """A circuit of `artifacts/`. Everything but proving runs in a process beside the hub."""
 
     def __init__(self, manifest: Manifest, url: str) -> None:
-        self.manifest, self.name = manifest, manifest["circuit"]
-        self.application = APPLICATIONS.get(manifest["outputs"])
+        self.manifest: Manifest = manifest
+        self.name: str = manifest["circuit"]
+        self.application = _application(manifest)
         entries = {**manifest["files"], "srs": manifest["srs"]}
         self.files = {
             label: (manifest.folder / entry["path"]).resolve() for label, entry in entries.items()
         }
-        self.sha256 = {label: entry["sha256"] for label, entry in entries.items()}
+        self.sha256: dict[str, str] = {label: entry["sha256"] for label, entry in entries.items()}
         self.artifacts = {
             label: Artifact(
                 str(self.files[label]),
@@ -65,70 +69,64 @@ class Served:
         return read_model(self.files["model"]).input_shape
 
     def state(self) -> CircuitState:
-        """What everybody may know."""
+        """The public description of the circuit."""
+        source = sources().get(self.name)
         return CircuitState(
             name=self.name,
-            application=self.application,
-            takes=self.takes,
+            application=self.application.name if self.application else None,
+            takes=[source.medium, "input"] if source else ["input"],
             shape=list(self.shape),
             files=self.sha256,
             manifest={name: self.manifest[name] for name in SHOWN},
         )
 
-    @property
-    def takes(self) -> list[str]:
-        more = ["drawing"] if self.name in READS else ["clip"] if self.name in HEARS else []
-        return [*more, "input"]
-
-    @property
-    def _takes(self) -> str:
-        return " or ".join(self.takes)
-
-    def read(self, given: Input) -> np.ndarray:
-        """The model's input, of whatever was given. A recording's bytes take a while."""
-        if given.input is not None:
-            with np.errstate(over="ignore"):
-                x = np.array(given.input, np.float32)
-            size = int(np.prod(self.shape))
-            if not np.isfinite(x).all() or x.size != size:
-                raise CircuitError(f"{self.name} takes {size} finite numbers, not {x.size}.")
-            return x
+    def read(self, given: Input) -> Array:
+        """The model's input. Reading a recording takes a while."""
         if given.drawing is not None:
-            if self.name not in READS:
-                raise CircuitError(f"{self.name} reads no drawings: give {self._takes}.")
+            view = view_of(self.name, "drawing")
             pixels = np.array([int(bit) for bit in given.drawing], np.uint8)
-            return READS[self.name](drawing.check(pixels.reshape(drawing.SIDE, drawing.SIDE)))
-        if self.name not in HEARS:
-            raise CircuitError(f"{self.name} hears no recordings: give {self._takes}.")
-        return aside(_hear, self.name, given.clip)
+            return view(drawing.check(pixels.reshape(drawing.SIDE, drawing.SIDE)))
+        if given.clip is not None:
+            return aside(_hear, view_of(self.name, "clip"), given.clip)
+        with np.errstate(over="ignore"):
+            x: Array = np.array(given.input, np.float32)
+        size = int(np.prod(self.shape))
+        if not np.isfinite(x).all() or x.size != size:
+            raise CircuitError(f"{self.name} takes {size} finite numbers, not {x.size}.")
+        return x
 
     def predict(self, given: Input) -> Prediction:
-        """What the quantised model answers; of a recording also what it looks like."""
+        """The answer of the quantised model, and the picture of a recording."""
         x = self.read(given)
         outputs = [int(value) for value in aside(_answer, self.manifest.folder, x)]
         picture = aside(_picture, given.clip) if given.clip is not None else None
         return Prediction(result=self.result(outputs), picture=picture)
 
     def result(self, outputs: list[int]) -> Result:
+        """The meaning of the circuit's outputs."""
         scale = self.manifest["output_scale"]
-        values = [value / 2**scale for value in outputs]
-        if self.application == "Clan":
-            return Logits(digit=values.index(max(values)), logits=values)
-        if self.application == "VoiceJudge":
-            score = score_from(outputs[0], scale)
-            return Score(score=str(score), written=written(score))
-        return Outputs(outputs=values)
+        if self.application:
+            return self.application.result(outputs, scale)
+        return Outputs([value / 2**scale for value in outputs])
 
     def result_of(self, proof: Proof) -> Result:
         return self.result(proof.outputs(self.manifest.layout))
 
-    def refusal(self, proof: Proof) -> str | None:
-        """Why a proof is not valid under this circuit's key; nothing if it is."""
-        return aside(_refusal, self.manifest.folder, proof)
+    def flaw(self, proof: Proof) -> str | None:
+        """The reason why a proof is not valid under this circuit's key."""
+        return aside(_flaw, self.manifest.folder, proof)
+
+
+def _application(manifest: Manifest) -> Application | None:
+    """The application of a build. A circuit without one is served for predictions only."""
+    try:
+        return application_of(manifest)
+    except CircuitError:
+        return None
 
 
 def find(url: str) -> dict[str, Served]:
-    """Every finished build of `artifacts/`, but those of another version of ezkl."""
+    """Every finished build in `artifacts/`, except builds of other versions of ezkl."""
     served = {}
     for path in sorted(ARTIFACTS.glob("*/manifest.json")):
         try:
@@ -136,7 +134,7 @@ def find(url: str) -> dict[str, Served]:
         except CircuitError as error:
             log.warning("not served: %s", error)
     if not served:
-        raise CircuitError("There is nothing to serve: run `ape run build` first.")
+        raise CircuitError("No circuit is built: run `ape run build` first.")
     return served
 
 
@@ -144,40 +142,40 @@ _pool: ProcessPoolExecutor | None = None
 _making = Lock()
 
 
-def aside(task, *arguments: Any) -> Any:
-    """Runs what ezkl does without proving in a process beside the hub, which ezkl would hold up."""
+def aside(
+    task: Callable[Parameters, Answer], *arguments: Parameters.args, **more: Parameters.kwargs
+) -> Answer:
+    """Run a task in a process beside the hub, because ezkl would block the hub's threads."""
     global _pool
     for last in (False, True):
         with _making:
             pool = _pool = _pool or process_pool(1)
         try:
-            return pool.submit(task, *arguments).result()
+            return pool.submit(task, *arguments, **more).result()
         except BrokenProcessPool:
             _pool = None
             if last:
                 raise CircuitError(
-                    "The process that runs models was killed, perhaps because the memory was used "
-                    "up: try again."
+                    "The process that runs models was killed, perhaps for lack of memory: try "
+                    "again."
                 ) from None
     raise AssertionError
 
 
-def _answer(folder: Path, x: np.ndarray) -> np.ndarray:
+def _answer(folder: Path, x: Array) -> Array:
     return answer(Manifest(folder), x)
 
 
-def _refusal(folder: Path, proof: Proof) -> str | None:
+def _flaw(folder: Path, proof: Proof) -> str | None:
     try:
         verify(Manifest(folder), proof)
-    except InvalidProofError as error:
-        return str(error)
     except CircuitError as error:
         return str(error)
     return None
 
 
-def _hear(name: str, clip: str) -> np.ndarray:
-    return HEARS[name](_samples(clip))
+def _hear(view: Callable[[Array], Array], clip: str) -> Array:
+    return view(_samples(clip))
 
 
 def _picture(clip: str) -> Picture:
@@ -187,15 +185,16 @@ def _picture(clip: str) -> Picture:
     return Picture(width=width, height=height, levels=base64.b64encode(points.tobytes()).decode())
 
 
-def _samples(clip: str) -> np.ndarray:
+def _samples(clip: str) -> Array:
     try:
         content = base64.b64decode(clip, validate=True)
     except (binascii.Error, ValueError):
-        raise CircuitError("The clip is not in base64.") from None
+        raise CircuitError("The clip is not valid base64.") from None
     with private_folder() as folder:
         path = folder / "clip"
         path.write_bytes(content)
         try:
-            return sound.read(path)
+            samples: Array = sound.read(path)
         except sound.SoundError as error:
             raise CircuitError(str(error).replace(str(path), "The clip")) from None
+    return samples

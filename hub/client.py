@@ -1,4 +1,4 @@
-"""A hub from afar: what Python programs, and `ape run prove --hub`, speak to it with."""
+"""A client of a hub for Python programs. `ape run prove --hub` uses it."""
 
 import json
 import time
@@ -10,9 +10,10 @@ import requests
 
 from zk.errors import CircuitError
 from zk.proof import Proof
+from zk.samples import Array
 
-PATIENCE = 30.0  # seconds without a word from the hub
-PAUSE = 0.5  # seconds until a hub that went away is asked again
+PATIENCE = 30.0  # seconds to wait for a hub that does not answer
+PAUSE = 0.5  # seconds between two tries to reach it
 Follow = Callable[[dict[str, Any]], None]
 
 
@@ -21,7 +22,7 @@ class SilenceError(CircuitError):
 
 
 class Hub:
-    """One hub. Its proofs are its word alone: whoever asked checks them."""
+    """A hub at a URL. It can return any proof: check each one."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self._url = url.rstrip("/")
@@ -33,48 +34,49 @@ class Hub:
         self,
         circuit: str,
         account: str,
-        x: np.ndarray,
-        number: int | None = None,
+        x: Array,
+        round_number: int | None = None,
         follow: Follow = lambda job: None,
     ) -> Proof:
-        """Orders a proof and waits for it; `follow` hears each change."""
-        job = self.order(circuit, account, x, number)
+        """Order a proof and wait for it; `follow` is called with each change of the job."""
+        job = self.order(circuit, account, x, round_number)
         for changed in self.changes(job["id"]):
             follow(job := changed)
         if job["state"] != "done":
-            raise CircuitError(f"The hub could not prove it: {job.get('reason') or 'it is gone'}")
-        return Proof.of(job["proof"], f"the answer of {self._url}")
+            reason = job.get("reason") or "The job was removed."
+            raise CircuitError(f"The hub could not prove the input: {reason}")
+        return Proof.of(job["proof"], f"The answer of {self._url}")
 
     def order(
-        self, circuit: str, account: str, x: np.ndarray, number: int | None = None
+        self, circuit: str, account: str, x: Array, round_number: int | None = None
     ) -> dict[str, Any]:
-        """Has a job accepted; comes back later where the hub has too much to do."""
-        body = {"input": np.ravel(x).tolist(), "account": account, "round": number}
+        """Order a proof; return the job. Waits while the hub has too many jobs."""
+        body = {"input": np.ravel(x).tolist(), "account": account, "round": round_number}
         while True:
             answer = self._ask("POST", f"/v1/circuits/{circuit}/proofs", json=body)
             if answer.status_code != requests.codes.too_many_requests:
-                return self._content(answer)
+                return dict(self._content(answer))
             time.sleep(float(answer.headers.get("Retry-After", 1)))
 
-    def predict(self, circuit: str, x: np.ndarray) -> dict[str, Any]:
-        """What the quantised model answers, without a proof."""
+    def predict(self, circuit: str, x: Array) -> dict[str, Any]:
+        """Return the answer of the quantised model, without a proof."""
         body = {"input": np.ravel(x).tolist()}
         path = f"/v1/circuits/{circuit}/predictions"
-        return self._content(self._ask("POST", path, json=body))["result"]
+        return dict(self._content(self._ask("POST", path, json=body))["result"])
 
     def circuits(self) -> list[dict[str, Any]]:
-        return self._content(self._ask("GET", "/v1/circuits"))
+        return list(self._content(self._ask("GET", "/v1/circuits")))
 
     def job(self, identity: str) -> dict[str, Any]:
-        return self._content(self._ask("GET", f"/v1/proofs/{identity}"))
+        return dict(self._content(self._ask("GET", f"/v1/proofs/{identity}")))
 
     def remove(self, identity: str) -> None:
         self._content(self._ask("DELETE", f"/v1/proofs/{identity}"))
 
     def changes(self, identity: str) -> Iterator[dict[str, Any]]:
-        """A job each time that it changed, until it has ended or is gone.
+        """Yield a job at each change until it ends or is removed.
 
-        A hub that goes away is waited for: it does not lose a job.
+        Waits for a hub that stops answering: a restarted hub still has the job.
         """
         heard = time.monotonic()
         while True:
@@ -113,7 +115,7 @@ class Hub:
             detail = answer.json()["detail"]
         except (ValueError, KeyError, TypeError):
             detail = f"HTTP {answer.status_code}"
-        raise CircuitError(f"The hub at {self._url} refuses: {detail}")
+        raise CircuitError(f"The hub at {self._url} refuses the request: {detail}")
 
     def _silent(self, error: requests.RequestException) -> SilenceError:
         return SilenceError(

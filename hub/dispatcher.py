@@ -1,4 +1,4 @@
-"""Hands jobs to Dask's workers, one at a time each, and notes how they end."""
+"""Send jobs to Dask's workers, and record their results."""
 
 import asyncio
 import logging
@@ -8,44 +8,46 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from typing import Any
 
 import dask
 from distributed import (
     CancelledError,
     Client,
-    Future,
     KilledWorker,
     LocalCluster,
     Security,
     WorkerPlugin,
 )
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from hub import proving
 from hub.jobs import DONE, FAILED, Job, Jobs
 from hub.metrics import Metrics
 from zk.errors import CircuitError
-from zk.processes import CORES, ROOT
+from zk.files import ROOT
+from zk.processes import CORES
 
 log = logging.getLogger("hub")
-UNREACHED = (OSError, ValueError, TypeError)  # nobody there, no address, no certificates for TLS
-RESOURCE = "proof"  # a worker has one of it, and a proof takes it
-AHEAD = 2  # orders a worker, so that none waits for the hub
-ATTEMPTS = 5  # workers that may die over a job before it is given up
-PATIENCE = 5.0  # seconds between looks at the jobs when nothing happens
-BEAT = 1.0  # seconds between looks at a job that somebody follows
-ROUTINE = 60.0  # seconds between looks for jobs that were kept long enough
+# What Dask raises for no answer, a malformed address, and missing TLS certificates.
+UNREACHED = (OSError, ValueError, TypeError)
+RESOURCE = "proof"  # each worker has one, and each proof takes one
+AHEAD = 2  # orders per worker, so that no worker waits for the hub
+ATTEMPTS = 5  # workers that may die over a job before it fails
+PATIENCE = 5.0  # seconds between checks for open jobs when nothing happens
+BEAT = 1.0  # seconds between updates of a job that a client follows
+ROUTINE = 60.0  # seconds between removals of old jobs
 
 
-class Behind(WorkerPlugin):
-    """Lets whatever else this machine does go first: the hub answers while its workers prove."""
+class LowPriority(WorkerPlugin):
+    """Give workers a lower priority than the hub, which then answers while they prove."""
 
-    def setup(self, worker) -> None:
+    def setup(self, worker: object) -> None:
         os.nice(10)
 
 
 class Dispatcher:
-    """Runs in the hub's event loop; `Order`s of jobs are made by `order`."""
+    """The tasks in the hub's event loop that get jobs proved; `order` makes a worker's order."""
 
     def __init__(
         self,
@@ -57,17 +59,18 @@ class Dispatcher:
     ) -> None:
         self._jobs, self._order, self._metrics = jobs, order, metrics
         self._scheduler, self._keep = scheduler, keep
-        self._running: dict[str, asyncio.Task] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._steps: dict[str, str] = {}
         self._attempts: dict[str, int] = defaultdict(int)
         self._changed: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._wake = asyncio.Event()
-        self._loops: list[asyncio.Task] = []
-        self._client: Client | None = None
-        self._cluster: LocalCluster | None = None
+        self._loops: list[asyncio.Task[None]] = []
+        # Dask's functions and methods have no types.
+        self._client: Any = None
+        self._cluster: Any = None
 
     async def start(self) -> None:
-        """Connects to the workers, and begins."""
+        """Connect to the workers, and begin to send jobs."""
         if not self._scheduler:
             self._cluster = await _local_cluster()
         try:
@@ -75,23 +78,24 @@ class Dispatcher:
         except UNREACHED as error:
             raise CircuitError(
                 f"No Dask scheduler answers at {self._scheduler}: start one with `dask scheduler`, "
-                "and give its address, tcp://HOST:PORT, or tls://HOST:PORT with certificates in "
-                "Dask's configuration."
+                "and give its address as tcp://HOST:PORT, or as tls://HOST:PORT with certificates "
+                "in Dask's configuration."
             ) from error
         self._loops = [asyncio.create_task(self._dispatch()), asyncio.create_task(self._tidy())]
 
     async def _connect(self) -> None:
         where = self._cluster or self._scheduler
-        client = Client(where, asynchronous=True, set_as_default=False, timeout=f"{PATIENCE}s")
+        seconds = f"{PATIENCE}s"
+        client: Any = Client(where, asynchronous=True, set_as_default=False, timeout=seconds)  # type: ignore[no-untyped-call]
         try:
-            async with asyncio.timeout(2 * PATIENCE):  # something may listen there, and say nothing
+            async with asyncio.timeout(2 * PATIENCE):  # a server may accept, but never answer
                 self._client = await client
         except UNREACHED:
             await client.close()
             raise
         self._client.subscribe_topic(proving.STEPS, self._step)
         if self._cluster:
-            await self._client.register_plugin(Behind())
+            await self._client.register_plugin(LowPriority())
 
     async def close(self) -> None:
         for task in [*self._loops, *self._running.values()]:
@@ -99,31 +103,32 @@ class Dispatcher:
         if self._client:
             await self._client.close()
         if self._cluster:
-            await self._cluster.close()  # type: ignore[misc]
+            await self._cluster.close()
 
     def wake(self) -> None:
-        """A job was accepted."""
+        """Look for open jobs now, because one was accepted."""
         self._wake.set()
 
     def cancel(self, identity: str) -> None:
-        """A job was removed: nobody waits for its proof any more."""
+        """Stop proving a job that was removed."""
         if task := self._running.get(identity):
             task.cancel()
         self._tell(identity)
 
     def step(self, identity: str) -> str | None:
-        """What a worker does for a job right now."""
+        """The current step of a job's worker."""
         return self._steps.get(identity)
 
     @property
     def workers(self) -> int:
+        """The number of connected workers that can prove."""
         if not self._client or self._client.status != "running":
             return 0
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         return sum(1 for worker in workers if worker["resources"].get(RESOURCE))
 
     async def changes(self, identity: str) -> AsyncIterator[None]:
-        """Yields at once, and then whenever something about a job may have changed."""
+        """Yield at once, then each time that a job may have changed."""
         while True:
             changed = self._changed[identity]
             yield
@@ -141,16 +146,15 @@ class Dispatcher:
                 for job in [job for job in waiting if job.id not in self._running][:room]:
                     self._running[job.id] = asyncio.create_task(self._run(job))
             except OSError as error:
-                log.warning("no scheduler, or no database, for now: %s", error)
+                log.warning("the scheduler or the database does not answer: %s", error)
             except Exception:
-                log.exception("the jobs could not be read; trying again")
+                log.exception("reading the open jobs failed, and is tried again")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), PATIENCE)
 
     async def _run(self, job: Job) -> None:
-        """One attempt at a job; what is not its own fault leaves it for the next."""
-        assert self._client
-        future: Future | None = None
+        """Try to prove a job. It stays open after failures that it did not cause."""
+        future: Any = None
         try:
             order = self._order(job)
             future = self._client.submit(
@@ -165,7 +169,7 @@ class Dispatcher:
             await self._fail(job, str(error))
         except KilledWorker:
             await self._fail(
-                job, f"{ATTEMPTS} workers died over it, perhaps because the memory was used up."
+                job, f"{ATTEMPTS} workers died while proving this job, perhaps for lack of memory."
             )
         except asyncio.CancelledError:
             if future:
@@ -177,25 +181,27 @@ class Dispatcher:
                 await self._fail(job, str(error))
             else:
                 await self._again(job, error)
-        except (CancelledError, CommClosedError, OSError) as error:  # no scheduler, for now
+        except (CancelledError, CommClosedError, OSError) as error:  # the scheduler is away
             await self._again(job, error)
         except Exception as error:
             log.exception("job %s failed", job.id)
-            await self._fail(job, f"The worker failed with a {type(error).__name__}.")
+            await self._fail(
+                job, f"The worker failed with {type(error).__name__}: see the log of the hub."
+            )
         finally:
             self._running.pop(job.id, None)
             self._steps.pop(job.id, None)
             self._tell(job.id)
             self._wake.set()
 
-    async def _finish(self, job: Job, proof: dict, started: float) -> None:
+    async def _finish(self, job: Job, proof: dict[str, Any], started: float) -> None:
         if await asyncio.to_thread(self._jobs.finish, job.id, proof, started):
             self._metrics.ended.labels(job.circuit, DONE).inc()
             self._metrics.proving.labels(job.circuit).observe(time.time() - started)
             self._metrics.waiting.labels(job.circuit).observe(max(started - job.created, 0))
 
     async def _again(self, job: Job, error: BaseException) -> None:
-        log.warning("job %s will be tried again: %s", job.id, error)
+        log.warning("job %s is tried again: %s", job.id, error)
         await asyncio.to_thread(self._jobs.again, job.id)
         await asyncio.sleep(1)
 
@@ -223,24 +229,24 @@ class Dispatcher:
                 await asyncio.to_thread(self._jobs.forget, time.time() - self._keep)
                 await asyncio.to_thread(self._jobs.tidy)
             except Exception:
-                log.exception("ended jobs could not be removed; trying again")
+                log.exception("removing old jobs failed, and is tried again")
             await asyncio.sleep(ROUTINE)
 
 
-async def _local_cluster() -> LocalCluster:
-    """Workers of this machine, as many as have two cores each; nobody else can reach them."""
+async def _local_cluster() -> Any:
+    """Start workers on this machine, one for every two cores, which no other machine can reach."""
     workers = max(CORES // 2, 1)
-    if ROOT not in sys.path:  # Ape takes it away again, and the workers import from there
-        sys.path.append(ROOT)
+    if str(ROOT) not in sys.path:  # Ape removes it, and the workers import from there
+        sys.path.append(str(ROOT))
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": ATTEMPTS,
-            # Dask's own pages stay empty: the hub's are enough.
+            # No dashboards.
             "distributed.scheduler.http.routes": [],
             "distributed.worker.http.routes": [],
         }
     )
-    return await LocalCluster(
+    return await LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=workers,
         threads_per_worker=1,
         resources={RESOURCE: 1},
@@ -248,8 +254,8 @@ async def _local_cluster() -> LocalCluster:
         memory_limit=0,
         dashboard_address=None,
         worker_dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any port: there may be other hubs
-        security=Security.temporary(),
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # a free port
+        security=Security.temporary(),  # type: ignore[no-untyped-call]
         protocol="tls://",
         asynchronous=True,
         silence_logs=logging.ERROR,

@@ -1,4 +1,4 @@
-"""What stands before every request: sizes, hosts and origins, tokens and their pace."""
+"""Checks before every request: its size, host and origin, and the pace of its token."""
 
 import time
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub import LOOPBACK
 from hub.problems import RequestError
 
-LARGEST_BODY = 16_000_000  # bytes; a recording of thirty seconds in base64 has up to 12,000,000
+LARGEST_BODY = 16_000_000  # bytes; thirty seconds of sound in base64 have up to 12,000,000
 
-# Nothing but the hub's own files runs, and nothing leaves for anywhere else.
+# Only the hub's own files run, and they connect only to the hub.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data: blob:; media-src blob:; connect-src 'self'; "
@@ -23,10 +23,10 @@ HEADERS = {
 
 
 class Gate:
-    """Refuses what a web page of somebody else, or anybody on the network, should not send.
+    """Middleware that refuses requests of foreign web pages, and requests that are too large.
 
-    On loopback, names that are not loopback's are refused, so that no page can reach the hub by a
-    name of its own that it points here. Other origins may read, but only those listed may write.
+    On loopback, only loopback's host names are accepted: a foreign page could point its own name to
+    this machine (DNS rebinding). Any origin may read; only the listed origins may write.
     """
 
     def __init__(self, app: ASGIApp, loopback: bool, origins: Sequence[str]) -> None:
@@ -63,42 +63,47 @@ class Gate:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._loopback and _name(host) not in LOOPBACK:
-            raise RequestError(403, f"This hub is for this machine alone, not for {host!r}.")
+            raise RequestError(
+                403, f"This hub answers at loopback addresses only, not at {host!r}."
+            )
         origin = headers.get("origin")
         own = origin and origin.partition("://")[2] == host
         if origin and not own and scope["method"] != "GET" and origin not in self._origins:
-            raise RequestError(403, f"Pages of {origin} may not use this hub: see its --origin.")
+            raise RequestError(
+                403, f"Pages of {origin} may not use this hub: restart it with --origin {origin}."
+            )
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > LARGEST_BODY:
             raise RequestError(413, _TOO_LARGE)
 
 
 def _name(host: str) -> str | None:
-    """What a `Host` header names, without the port; none where it is malformed."""
+    """The host name in a `Host` header, without the port; None if it is malformed."""
     try:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
 
 
-_TOO_LARGE = f"A request has at most {LARGEST_BODY:,} bytes."
+_TOO_LARGE = f"The request is too large: send at most {LARGEST_BODY:,} bytes."
 
 
 class Pace:
-    """A bucket of tries for each name: a few at once, then so many a second."""
+    """A token bucket per name: a burst of four seconds' requests, then a steady rate."""
 
     def __init__(self, per_second: float) -> None:
         self._rate, self._most = per_second, max(per_second * 4, 1.0)
         self._left: dict[str, tuple[float, float]] = {}
 
     def require(self, name: str) -> None:
+        """Count a request, or refuse it if the name has sent too many."""
         now = time.monotonic()
         left, seen = self._left.get(name, (self._most, now))
         left = min(left + (now - seen) * self._rate, self._most)
         if left < 1:
             raise RequestError(
                 429,
-                f"More than {self._rate:g} requests a second.",
+                f"Your token sent more than {self._rate:g} requests per second.",
                 retry_after=max(round((1 - left) / self._rate), 1),
             )
         self._left[name] = (left - 1, now)

@@ -1,22 +1,25 @@
-"""The jobs of a hub, in SQLite or PostgreSQL. A job that is here is never lost."""
+"""The jobs of a hub, in SQLite or PostgreSQL. An accepted job survives crashes."""
 
 import fcntl
 import hashlib
 import os
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import IO, Any, Final, Literal
 
 import numpy as np
 from sqlalchemy import (
     JSON,
+    Connection,
     Engine,
     LargeBinary,
     Select,
+    String,
     create_engine,
     delete,
     event,
@@ -30,12 +33,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from zk.errors import CircuitError
+from zk.samples import Array
 
-QUEUED, PROVING, DONE, FAILED = "queued", "proving", "done", "failed"
+State = Literal["queued", "proving", "done", "failed"]
+QUEUED: Final = "queued"
+PROVING: Final = "proving"
+DONE: Final = "done"
+FAILED: Final = "failed"
 OPEN = (QUEUED, PROVING)
-RECENT = 20  # proofs of which the typical time is told
-PATIENCE = 10  # seconds that PostgreSQL has to answer
-LOCK = 0x7665726469637400  # in PostgreSQL, of the one hub that works on a database
+RECENT = 20  # proofs that the typical time is computed from
+PATIENCE = 10  # seconds for PostgreSQL to accept a connection
+LOCK = 0x7665726469637400  # PostgreSQL's advisory lock of the one hub that uses a database
 
 
 class Base(DeclarativeBase):
@@ -43,21 +51,22 @@ class Base(DeclarativeBase):
 
 
 class Job(Base):
-    """One proof, from its order to its end. Times are in seconds since 1970."""
+    """A proof from its order to its end. Times are Unix times."""
 
     __tablename__ = "jobs"
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(unique=True)
-    owner: Mapped[str] = mapped_column(index=True)  # the name of a token, "" on loopback
-    digest: Mapped[str | None] = mapped_column(unique=True)  # of what is to be proved, for whom
+    # The name of the token that ordered it; "" on loopback. The column keeps its old name.
+    token: Mapped[str] = mapped_column("owner", index=True)
+    digest: Mapped[str | None] = mapped_column(unique=True)  # of token, circuit, key and input
     circuit: Mapped[str]
-    vk: Mapped[str]  # the hash of the key that it is proved with
+    vk: Mapped[str]  # the hash of the circuit's verification key
     account: Mapped[str]
     round: Mapped[int | None]
     key: Mapped[str]
-    state: Mapped[str] = mapped_column(index=True)
-    x: Mapped[bytes | None] = mapped_column(LargeBinary)  # private, and gone when the job ends
+    state: Mapped[State] = mapped_column(String, index=True)
+    x: Mapped[bytes | None] = mapped_column(LargeBinary)  # private; removed when the job ends
     created: Mapped[float]
     started: Mapped[float | None]
     ended: Mapped[float | None]
@@ -65,12 +74,12 @@ class Job(Base):
     reason: Mapped[str | None]
 
     @property
-    def input(self) -> np.ndarray:
+    def input(self) -> Array:
         return np.frombuffer(self.x or b"", np.float32)
 
 
 class Token(Base):
-    """Who may use a hub beyond loopback. Of the token itself only the hash is kept."""
+    """A token of a hub beyond loopback, of which only the hash is stored."""
 
     __tablename__ = "tokens"
 
@@ -79,7 +88,7 @@ class Token(Base):
 
 
 class Jobs:
-    """All that is asked of the database. One hub works on a database at a time."""
+    """The database of a hub. Only one hub at a time can use a database."""
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
@@ -90,21 +99,22 @@ class Jobs:
             raise CircuitError(f"The database does not answer: {_reason(error)}.") from error
         self._session = sessionmaker(self._engine, expire_on_commit=False)
         self._turn = Lock()
-        with self._writing() as session:  # a hub that was killed left these
+        with self._writing() as session:  # jobs of a hub that was killed
             session.execute(update(Job).where(Job.state == PROVING).values(state=QUEUED))
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
-        """One writer after the other: so limits hold, and nobody waits as long as SQLite would."""
+        """One writer at a time: limits hold, and SQLite's slow waiting for a lock is avoided."""
         with self._turn, self._session.begin() as session:
             yield session
 
     def accept(
         self, job: Job, require_room: Callable[[Job, dict[str, int]], None]
     ) -> tuple[Job, bool]:
-        """Takes a job, or gives the one there is for the same input and key; and whether it is new.
+        """Store a job, or find the one with the same digest; return it, and True if it is new.
 
-        `require_room` refuses what is too much, by how many jobs of each owner have not ended.
+        `require_room` gets a new job and the number of open jobs per token; it raises if there are
+        too many.
         """
         with self._writing() as session:
             if found := session.scalar(select(Job).where(Job.digest == job.digest)):
@@ -113,35 +123,36 @@ class Jobs:
             session.add(job)
         return job, True
 
-    def get(self, identity: str, owner: str) -> Job | None:
+    def get(self, identity: str, token: str) -> Job | None:
+        """The job with this id, if this token ordered it."""
         with self._session() as session:
-            return session.scalar(select(Job).where(Job.id == identity, Job.owner == owner))
+            return session.scalar(select(Job).where(Job.id == identity, Job.token == token))
 
     def open(self) -> Sequence[Job]:
-        """The jobs that have not ended, the oldest first."""
+        """The open jobs, oldest first."""
         with self._session() as session:
             return session.scalars(
                 select(Job).where(Job.state.in_(OPEN)).order_by(Job.number)
             ).all()
 
     def before(self, job: Job) -> int:
-        """How many jobs are to be proved before a queued one."""
+        """The number of jobs that are proved before a queued one."""
         with self._session() as session:
             ahead = select(func.count()).where(Job.state.in_(OPEN), Job.number < job.number)
             return session.scalar(ahead) or 0
 
     def states(self) -> dict[str, int]:
-        """How many jobs there are in each state."""
+        """The number of jobs in each state."""
         with self._session() as session:
             return _counted(session, select(Job.state, func.count()).group_by(Job.state))
 
     def waiting(self) -> dict[str, int]:
-        """How many jobs of each owner have not ended."""
+        """The number of open jobs per token."""
         with self._session() as session:
             return _waiting(session)
 
     def typical_seconds(self, circuit: str) -> float | None:
-        """The median time of a circuit's last proofs."""
+        """The median time of a circuit's latest proofs."""
         times = (
             select(Job.ended - Job.started)
             .where(Job.circuit == circuit, Job.state == DONE)
@@ -153,10 +164,11 @@ class Jobs:
         return float(np.median(found)) if found else None
 
     def begin(self, identity: str) -> bool:
-        """Notes that a worker proves a job; not if it has ended or is gone."""
+        """Record that a worker proves a job; return False if it has ended or is gone."""
         return self._change(identity, state=PROVING, started=time.time())
 
     def again(self, identity: str) -> bool:
+        """Put a job back into the queue."""
         return self._change(identity, state=QUEUED, started=None)
 
     def finish(self, identity: str, proof: dict[str, Any], started: float) -> bool:
@@ -165,23 +177,22 @@ class Jobs:
         )
 
     def fail(self, identity: str, reason: str) -> bool:
-        """The same may be sent again after a failure."""
+        """Record a failure. Without its digest, the same order is a new job."""
         return self._change(
             identity, state=FAILED, reason=reason, ended=time.time(), x=None, digest=None
         )
 
-    def remove(self, identity: str, owner: str) -> bool:
+    def remove(self, identity: str) -> None:
         with self._writing() as session:
-            gone = session.execute(delete(Job).where(Job.id == identity, Job.owner == owner))
-            return gone.rowcount == 1  # type: ignore[attr-defined]
+            session.execute(delete(Job).where(Job.id == identity))
 
-    def forget(self, before: float) -> int:
-        """Removes the jobs that ended before a moment."""
+    def forget(self, before: float) -> None:
+        """Remove the jobs that ended before a time."""
         with self._writing() as session:
-            return session.execute(delete(Job).where(Job.ended < before)).rowcount  # type: ignore[attr-defined]
+            session.execute(delete(Job).where(Job.ended < before))
 
     def tidy(self) -> None:
-        """Leaves no copy of an ended job's input in SQLite's journal."""
+        """Remove copies of ended jobs' inputs from SQLite's journal."""
         if self._engine.dialect.name == "sqlite":
             with self._engine.connect() as connection:
                 connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
@@ -191,7 +202,8 @@ class Jobs:
         self._engine.dispose()
         self._lock.close()
 
-    def owner_of(self, token: str) -> str | None:
+    def name_of_token(self, token: str) -> str | None:
+        """The name that a token was created with, or None if it is unknown."""
         with self._session() as session:
             return session.scalar(select(Token.name).where(Token.sha256 == _sha256(token)))
 
@@ -202,23 +214,24 @@ class Jobs:
     def _change(self, identity: str, **values: Any) -> bool:
         with self._writing() as session:
             open_job = (Job.id == identity, Job.state.in_(OPEN))
-            changed = session.execute(update(Job).where(*open_job).values(**values))
-            return changed.rowcount == 1  # type: ignore[attr-defined]
+            changed = update(Job).where(*open_job).values(**values).returning(Job.number)
+            return session.scalar(changed) is not None
 
 
 def new_job(
-    owner: str, circuit: str, vk: str, account: str, number: int | None, key: int, x: np.ndarray
+    token: str, circuit: str, vk: str, account: str, round_number: int | None, key: int, x: Array
 ) -> Job:
+    """A queued job, ordered with the token of this name."""
     content = np.asarray(x, np.float32).tobytes()
-    parts = [owner, circuit, vk, str(key)]
+    parts = [token, circuit, vk, str(key)]
     return Job(
         id=str(uuid.uuid4()),
-        owner=owner,
+        token=token,
         digest=hashlib.sha256("\n".join(parts).encode() + content).hexdigest(),
         circuit=circuit,
         vk=vk,
         account=account,
-        round=number,
+        round=round_number,
         key=str(key),
         state=QUEUED,
         x=content,
@@ -227,16 +240,16 @@ def new_job(
 
 
 def _waiting(session: Session) -> dict[str, int]:
-    open_jobs = select(Job.owner, func.count()).where(Job.state.in_(OPEN))
-    return _counted(session, open_jobs.group_by(Job.owner))
+    open_jobs = select(Job.token, func.count()).where(Job.state.in_(OPEN))
+    return _counted(session, open_jobs.group_by(Job.token))
 
 
-def _counted(session: Session, query: Select) -> dict[str, int]:
+def _counted(session: Session, query: Select[Any, int]) -> dict[str, int]:
     return dict(session.execute(query).all())
 
 
 def keep_token(url: str, name: str, token: str) -> None:
-    """Lets whoever has a token use the hubs of a database; a name's older token ends."""
+    """Store a token for the hubs of a database; it replaces an older token of the same name."""
     engine = _engine(url)
     try:
         Base.metadata.create_all(engine)
@@ -249,7 +262,7 @@ def keep_token(url: str, name: str, token: str) -> None:
 
 
 def _sha256(token: str) -> str:
-    """Tokens are random numbers of 256 bits, so a plain hash cannot be guessed back."""
+    # A token has 256 random bits, and cannot be guessed from a plain hash.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -257,12 +270,14 @@ def _engine(url: str) -> Engine:
     try:
         place = make_url(url)
     except SQLAlchemyError as error:
-        raise CircuitError("--database is no URL: give postgresql://… or sqlite:///….") from error
+        raise CircuitError(
+            "--database is not a URL: give postgresql://… or sqlite:///…."
+        ) from error
     if place.drivername == "postgresql":
         place = place.set(drivername="postgresql+psycopg")
     if place.drivername not in ("postgresql+psycopg", "sqlite"):
         raise CircuitError(
-            f"{place.drivername} is no database of the hub: give postgresql://… or sqlite:///…."
+            f"{place.drivername} databases are not supported: give postgresql://… or sqlite:///…."
         )
     if place.drivername != "sqlite":
         return create_engine(place, pool_pre_ping=True, connect_args={"connect_timeout": PATIENCE})
@@ -272,23 +287,24 @@ def _engine(url: str) -> Engine:
         path.touch(mode=0o600)
     except OSError as error:
         raise CircuitError(
-            f"The database cannot be at {path} ({error.strerror}): give --database another place."
+            f"The database cannot be created at {path} ({error.strerror}): choose another place "
+            "with --database."
         ) from error
     engine = create_engine(place, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
-    def configure(connection, _record) -> None:
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
 
 
-def _lock(engine: Engine, url: str):
-    """What keeps a second hub from working on the same jobs, until it is closed or killed."""
+def _lock(engine: Engine, url: str) -> IO[str] | Connection:
+    """Take the lock that keeps other hubs from a database until it is closed or the hub ends."""
     taken = CircuitError(
-        f"Another hub works on the database {make_url(url).render_as_string()}: stop it first, or "
-        "give this one another with --database."
+        f"Another hub uses the database {make_url(url).render_as_string()}: stop it, or choose "
+        "another one with --database."
     )
     if engine.dialect.name == "sqlite":
         lock = Path(f"{engine.url.database}.lock").open("w")  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""What operators watch, for Prometheus."""
+"""Figures for operators, in Prometheus' format."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -8,40 +8,41 @@ SECONDS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
+    """The figures of one hub since its start."""
+
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._open = Gauge(
-            "verdict_jobs", "Jobs that have not ended.", ["state"], registry=self._registry
-        )
-        self._workers = Gauge("verdict_workers", "Workers that prove.", registry=self._registry)
+        self._open = Gauge("verdict_jobs", "Open jobs.", ["state"], registry=self._registry)
+        self._workers = Gauge("verdict_workers", "Connected workers.", registry=self._registry)
         self.accepted = Counter(
             "verdict_jobs_accepted",
-            "Jobs so far.",
+            "Accepted jobs since the hub's start.",
             ["circuit"],
             registry=self._registry,
         )
         self.ended = Counter(
             "verdict_jobs_ended",
-            "Ends of jobs so far.",
+            "Ended jobs since the hub's start.",
             ["circuit", "state"],
             registry=self._registry,
         )
         self.proving = Histogram(
             "verdict_proving_seconds",
-            "From a worker's beginning to the proof.",
+            "Seconds from a worker's start on a job to its proof.",
             ["circuit"],
             buckets=SECONDS,
             registry=self._registry,
         )
         self.waiting = Histogram(
             "verdict_waiting_seconds",
-            "From a job's acceptance to a worker's beginning.",
+            "Seconds from the acceptance of a job to a worker's start on it.",
             ["circuit"],
             buckets=SECONDS,
             registry=self._registry,
         )
 
     def written(self, jobs: Jobs, workers: int) -> bytes:
+        """The text that Prometheus reads."""
         counts = jobs.states()
         for state in OPEN:
             self._open.labels(state).set(counts.get(state, 0))

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: what was wrong with a request, and the way on."""
+"""Errors as RFC 9457 problem documents: a sentence about the request, and its fix."""
 
 import logging
 from typing import Any
@@ -11,29 +11,34 @@ from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from apps.registry import RefusedError
+from chain.contracts import NodeError
 from models.data import DatasetError
 from zk.errors import CircuitError
 
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
-    400: "Not understood",
+    400: "Bad request",
     401: "Token missing or unknown",
-    403: "Not allowed",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
-    409: "In conflict with the chain",
-    413: "Too large",
-    415: "Unknown kind of content",
-    422: "Not usable",
-    429: "Too much at once",
-    500: "Failure of the hub",
-    503: "Not ready",
+    409: "Refused by the application",
+    413: "Request too large",
+    415: "Unsupported media type",
+    422: "Invalid input",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Not available",
 }
+NO_NODE = "The chain's node does not answer: the request had no effect."
+NO_DATABASE = "The hub's database does not answer: the request had no effect."
+PAUSE = 5  # seconds until a node or database that does not answer is worth another try
 log = logging.getLogger("hub")
 
 
 class ProblemDocument(BaseModel):
-    """What the body of every error is."""
+    """The body of every error."""
 
     title: str
     status: int
@@ -41,7 +46,7 @@ class ProblemDocument(BaseModel):
 
 
 class RequestError(Exception):
-    """A request that is refused; `retry_after` is in seconds."""
+    """A refused request; `retry_after` is in seconds."""
 
     def __init__(self, status: int, detail: str, retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -61,7 +66,7 @@ class RequestError(Exception):
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems of a route, for its OpenAPI description."""
+    """The problem documents of a route, for its OpenAPI description."""
     schema = ProblemDocument.model_json_schema()
     return {
         status: {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -70,28 +75,31 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Has every failure of a request answered with a problem document."""
+    """Answer every failed request with a problem document."""
 
     @app.exception_handler(RequestError)
     async def problem(request: Request, error: RequestError) -> JSONResponse:
         return error.response()
+
+    @app.exception_handler(RefusedError)
+    async def refused(request: Request, error: RefusedError) -> JSONResponse:
+        return RequestError(409, str(error)).response()
 
     @app.exception_handler(CircuitError)
     @app.exception_handler(DatasetError)
     async def unusable(request: Request, error: Exception) -> JSONResponse:
         return RequestError(422, str(error)).response()
 
+    @app.exception_handler(NodeError)
     @app.exception_handler(requests.RequestException)
     async def no_node(request: Request, error: Exception) -> JSONResponse:
         log.warning("the chain's node does not answer: %s", error)
-        detail = "The chain's node does not answer: nothing was taken."
-        return RequestError(503, detail, retry_after=5).response()
+        return RequestError(503, NO_NODE, PAUSE).response()
 
     @app.exception_handler(OperationalError)
     async def no_database(request: Request, error: Exception) -> JSONResponse:
         log.warning("the database does not answer: %s", error)
-        detail = "The hub's database does not answer: nothing was taken."
-        return RequestError(503, detail, retry_after=5).response()
+        return RequestError(503, NO_DATABASE, PAUSE).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -106,11 +114,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failure(request: Request, error: Exception) -> JSONResponse:
         log.exception("%s %s failed", request.method, request.url.path)
-        return RequestError(500, "The hub failed at this; its log says how.").response()
+        return RequestError(500, "The hub failed: its log has the cause.").response()
 
 
 def _sentence(error: RequestValidationError) -> str:
-    """What is wrong where, without the value: it may be private."""
+    """The invalid fields and the reasons, without the values, which may be private."""
     places = [
         f"{'.'.join(str(part) for part in found['loc'])}: {found['msg']}"
         for found in error.errors()

@@ -1,6 +1,5 @@
-"""What a worker does: fetch the artifacts that it lacks, and prove one input at a time."""
+"""The work of a worker: fetch missing artifacts, and prove one input at a time."""
 
-import hashlib
 import os
 import shutil
 import time
@@ -11,18 +10,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from zk.errors import CircuitError
+from zk.files import sha256, whole
+from zk.samples import Array
 
-LABELS = ("compiled", "pk", "vk", "settings", "srs")  # what proving takes
-STEPS = "proofs"  # the topic under which workers say how far they are
+LABELS = ("compiled", "pk", "vk", "settings", "srs")  # the files that proving needs
+STEPS = "proofs"  # the topic under which workers report their steps
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "verdict"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file of a build: where it lies beside the hub, its hash, and where others fetch it."""
+    """A file of a build: its path on the hub's machine, its hash, and its URL for others."""
 
     path: str
     sha256: str
@@ -31,21 +30,21 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Order:
-    """A job as a worker gets it. What is private stays out of its `repr`, which Dask logs."""
+    """A job for a worker. Its `repr`, which Dask logs, leaves out everything private."""
 
     job: str
     circuit: str
     artifacts: dict[str, Artifact] = field(repr=False)
     limbs: list[int]
-    x: np.ndarray = field(repr=False)
+    x: Array = field(repr=False)
 
 
 class ArtifactError(Exception):
-    """A worker could not get what it has to prove with; another one may."""
+    """This worker could not get an artifact; another worker may succeed."""
 
 
 def prove(order: Order) -> dict[str, Any]:
-    """Proves an order; gives the proof as files hold it, and when the worker began."""
+    """Prove an order on a worker; return the proof and the time of the start, or the reason."""
     from distributed import get_worker
 
     from zk.proof import prove_with
@@ -67,27 +66,28 @@ def prove(order: Order) -> dict[str, Any]:
 
 
 def _local(artifact: Artifact) -> str:
-    """Where this machine has a file, fetched once if it has not."""
+    """The path of an artifact on this machine, which downloads it once if it is missing."""
     beside, cached = Path(artifact.path), CACHE / artifact.sha256
     for path in (beside, cached):
         if path.is_file() and _hash(path, path.stat().st_mtime_ns) == artifact.sha256:
             return str(path)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    partial = cached.with_name(f".{cached.name}.{os.getpid()}.partial")
     try:
-        with urllib.request.urlopen(artifact.url, timeout=60) as answer, partial.open("wb") as file:
-            shutil.copyfileobj(answer, file)
-        if _hash(partial, partial.stat().st_mtime_ns) != artifact.sha256:
-            raise ArtifactError(f"{artifact.url} is not the file with SHA-256 {artifact.sha256}.")
-        partial.replace(cached)
+        with whole(cached) as partial:
+            with (
+                urllib.request.urlopen(artifact.url, timeout=60) as answer,
+                partial.open("wb") as file,
+            ):
+                shutil.copyfileobj(answer, file)
+            if (found := sha256(partial)) != artifact.sha256:
+                raise ArtifactError(
+                    f"{artifact.url} has the SHA-256 {found}, not {artifact.sha256}: build the "
+                    "circuit again, and restart the hub."
+                )
     except (urllib.error.URLError, OSError) as error:
         raise ArtifactError(f"A worker could not fetch {artifact.url}: {error}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return str(cached)
 
 
 @lru_cache(maxsize=256)
 def _hash(path: Path, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)

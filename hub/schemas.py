@@ -1,26 +1,30 @@
-"""What goes in and out of the hub's HTTP interface."""
+"""The JSON that the hub's HTTP interface takes and returns."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from apps.registry import Digit, Outputs, Score
+from hub.jobs import State
+
 LARGEST_CLIP = 12_000_000  # characters of base64: thirty seconds of studio quality
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Result = Annotated[Digit | Score | Outputs, Field(discriminator="kind")]
 
 
 class Input(BaseModel):
-    """What a model is to look at: exactly one of these."""
+    """An input of a model: exactly one of these."""
 
     model_config = ConfigDict(extra="forbid")
 
     drawing: Annotated[str, Field(pattern=r"^[01]{784}$")] | None = Field(
-        None, description="28x28 pixels, row by row: 1 is a stroke."
+        default=None, description="28x28 pixels, row by row; 1 is a stroke."
     )
     clip: Annotated[str, Field(max_length=LARGEST_CLIP)] | None = Field(
-        None, description="A recording in wav, flac or ogg, in base64."
+        default=None, description="A recording (wav, flac or ogg) in base64."
     )
     input: Annotated[list[Number], Field(min_length=1, max_length=1_000_000)] | None = Field(
-        None, description="The model's input itself, flat."
+        default=None, description="The input tensor of the model, flattened."
     )
 
     @model_validator(mode="after")
@@ -30,43 +34,17 @@ class Input(BaseModel):
         return self
 
 
-class Logits(BaseModel):
-    """What a digit reader says: the largest logit's digit, the lowest of equal ones."""
-
-    kind: Literal["digit"] = "digit"
-    digit: int
-    logits: list[float]
-
-
-class Score(BaseModel):
-    """What a judge says, in units of 1e-18 and as people write it."""
-
-    kind: Literal["score"] = "score"
-    score: str
-    written: str
-
-
-class Outputs(BaseModel):
-    """What any other model says."""
-
-    kind: Literal["outputs"] = "outputs"
-    outputs: list[float]
-
-
-Result = Annotated[Logits | Score | Outputs, Field(discriminator="kind")]
-
-
 class ProofOrder(Input):
-    """A proof to be made: of what, for whom."""
+    """An order of a proof: the input, and the account that the proof is for."""
 
     account: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
     round: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
-        None, description="Of VoiceJudge; the newest if left out."
+        default=None, description="For applications with rounds. Default: the newest round."
     )
 
 
 class ProofFile(BaseModel):
-    """A proof as its file holds it."""
+    """A proof file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,88 +56,99 @@ class ProofFile(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far a job is. `typical_seconds` is the median of the circuit's last proofs."""
+    """The progress of an open job."""
 
-    ahead: int = Field(description="Jobs that come first.")
-    step: str | None = Field(description="What the worker does.")
+    ahead: int = Field(description="Jobs that are proved before this one.")
+    step: str | None = Field(description="The worker's current step.")
     elapsed_seconds: float
-    typical_seconds: float | None
+    typical_seconds: float | None = Field(
+        description="The median time of the circuit's latest proofs."
+    )
 
 
 class JobState(BaseModel):
     """A job, from its order to its end."""
 
     id: str
-    state: Literal["queued", "proving", "done", "failed"]
+    state: State
     circuit: str
     account: str
     round: int | None
-    created: float
-    progress: Progress | None
+    created: float = Field(description="Unix time of the order.")
+    progress: Progress | None = Field(description="Null when the job has ended.")
     proof: ProofFile | None
     result: Result | None
-    reason: str | None
+    reason: str | None = Field(description="Why the job failed.")
 
 
 class Verification(BaseModel):
-    """Whether a proof is valid, and what it says. For whom it is, the contract tells."""
+    """The check of a proof, by the circuit's key and by its application."""
 
     valid: bool
-    reason: str | None
+    reason: str | None = Field(description="Why the proof is not valid.")
     key: str | None = None
-    account: str | None = None
+    account: str | None = Field(default=None, description="The account inside the proof's key.")
     result: Result | None = None
+    round: int | None = Field(default=None, description="The round that the proof was made for.")
+    refusal: str | None = Field(
+        description="Why the application would refuse the proof now; null if it would accept it."
+    )
 
 
 class CircuitState(BaseModel):
-    """What everybody may know of a circuit."""
+    """The public description of a circuit."""
 
     name: str
     application: str | None
-    takes: list[str]
-    shape: list[int]
-    files: dict[str, str]
+    takes: list[str] = Field(description="The kinds of input that an order can have.")
+    shape: list[int] = Field(description="The shape of the model's input.")
+    files: dict[str, str] = Field(description="The SHA-256 of each file of the build.")
     manifest: dict[str, Any]
 
 
 class Picture(BaseModel):
-    """A recording's spectrogram: rows of pitch from the lowest, 0 is silence, 255 the loudest."""
+    """The spectrogram of a recording."""
 
     width: int
     height: int
-    levels: str = Field(description="A byte a point in base64, row by row.")
+    levels: str = Field(
+        description="One byte per point in base64, row by row from the lowest pitch; 0 is silence, "
+        "255 the loudest point."
+    )
 
 
 class Prediction(BaseModel):
+    """The answer of the quantised model."""
+
     result: Result
     picture: Picture | None
 
 
 class Health(BaseModel):
     workers: int
-    jobs: int = Field(description="Jobs that have not ended.")
+    jobs: int = Field(description="Open jobs.")
 
 
-class Application(BaseModel):
-    """A contract that believes a circuit."""
+class Deployment(BaseModel):
+    """The contract of a circuit on the connected chain."""
 
     application: str
     contract: str
     verifier: str
-    block: int = Field(description="From which on its events come.")
-    setup: str
+    block: int = Field(description="The block before the contract's first event.")
+    srs: str = Field(description="ceremony, or insecure-dev: its maker can forge proofs.")
     abi: list[dict[str, Any]]
 
 
 class ChainState(BaseModel):
-    """The chain for which proofs are made, and what stands on it."""
+    """The chain that proofs are made for, and its contracts."""
 
     chain_id: int
     network: str
     dev: bool
-    tokens: bool = Field(description="Whether this hub asks for one.")
+    tokens: bool = Field(description="True if this hub requires a token.")
     explorer: str | None
-    applications: dict[str, Application]
+    applications: dict[str, Deployment]
 
 
 class Call(BaseModel):

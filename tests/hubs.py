@@ -1,4 +1,4 @@
-"""Hubs, databases and clusters of the tests: real processes, which end with their fixture."""
+"""Hubs and databases for tests: real processes, which end with their context."""
 
 import os
 import pwd
@@ -12,21 +12,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
+from chain.network import free_port
 from hub.client import Hub
-from scripts._circuits import ROOT
-from scripts._cli import free_port
+from models.data import mnist
+from zk.files import ROOT
 
 BIN = Path(sys.executable).parent
 PATIENCE = 90  # seconds for a process to be ready
+ADA, BEN = (
+    "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+    "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",
+)
 
 
 @dataclass
 class Running:
-    """A hub's process, which may be killed and started again over the same jobs."""
+    """A hub's process. A killed one can be started again with the same jobs."""
 
     words: list[str]
     environment: dict[str, str]
@@ -56,7 +62,7 @@ class Running:
             self.wait()
 
     def wait(self) -> None:
-        """Until it has workers."""
+        """Wait until the hub has workers."""
         for _ in range(PATIENCE * 10):
             assert self.process.poll() is None, self.log.read_text()
             try:
@@ -68,12 +74,12 @@ class Running:
         raise AssertionError(self.log.read_text())
 
     def kill(self) -> None:
-        """As a crash would: no goodbye."""
+        """End the hub without a chance to clean up, like a crash."""
         self.process.kill()
         self.process.wait()
 
     def workers(self) -> list[int]:
-        """The process ids of its own workers."""
+        """The process ids of the hub's workers."""
         import psutil
 
         return [
@@ -96,9 +102,42 @@ def _name(process: int) -> str:
     return Path(f"/proc/{process}/cmdline").read_text()
 
 
+def bits(number: int) -> str:
+    """A drawing of MNIST's test set, as the page sends it."""
+    return "".join(str(int(pixel)) for pixel in mnist.drawings("test")[number].reshape(-1))
+
+
+def post(hub: Running, path: str, body: object, **headers: str) -> requests.Response:
+    return requests.post(hub.url + path, json=body, headers=headers, timeout=60)
+
+
+def ended(hub: Running, job: dict[str, Any]) -> dict[str, Any]:
+    """The last state of a job."""
+    *_, last = hub.client.changes(job["id"])
+    return last
+
+
+def ape(node: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BIN / "ape", "run", *words],
+        cwd=ROOT,
+        env={**os.environ, **node},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def open_round(node: dict[str, str], *words: str) -> int:
+    """Open a round without a threshold, unless the words give one."""
+    opened = ape(node, "open-round", "--threshold", "0", "--reward", "0.01", *words)
+    assert opened.returncode == 0, opened.stderr
+    return int(opened.stdout.split("round ")[1].split()[0])
+
+
 @contextmanager
 def running(folder: Path, node: dict[str, str], *words: str, **more: str) -> Iterator[Running]:
-    """A hub on the node's chain, with a database in the folder unless the words name another."""
+    """Run a hub on the node's chain; its database is in the folder unless the words name one."""
     folder.mkdir(parents=True, exist_ok=True)
     database = (
         [] if "--database" in words else ["--database", f"sqlite:///{folder / 'jobs.sqlite'}"]
@@ -113,7 +152,7 @@ def running(folder: Path, node: dict[str, str], *words: str, **more: str) -> Ite
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """A PostgreSQL server of the tests' own; gives the database."""
+    """Start a PostgreSQL server; give the URL of its database."""
     with tempfile.TemporaryDirectory() as folder, _postgres(Path(folder)) as database:
         yield database
 
@@ -126,7 +165,7 @@ def _postgres(folder: Path) -> Iterator[str]:
         pytest.fail("There is no PostgreSQL server: install one (Debian: apt install postgresql).")
     server = Path(initdb).resolve().with_name("postgres")
     as_user: list[str] = []
-    if os.getuid() == 0:  # which the server refuses to run as
+    if os.getuid() == 0:  # the server refuses to run as root
         user = pwd.getpwnam("postgres")
         shutil.chown(folder, user.pw_uid, user.pw_gid)
         as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]

@@ -1,4 +1,4 @@
-"""The hub as its users meet it: a real process, its own workers, SQLite and PostgreSQL."""
+"""A hub on loopback, from an order to its proof: a real process with workers and a database."""
 
 import asyncio
 import base64
@@ -6,7 +6,6 @@ import io
 import json
 import socket
 import sqlite3
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,46 +16,35 @@ import numpy as np
 import pytest
 import requests
 import soundfile
+from fastapi import FastAPI
 from web3 import HTTPProvider, Web3
 
-from hub import app
-from hub.app import url_of
+from apps.circuits import ARTIFACTS
+from apps.registry import Outputs, RefusedError
+from chain.contracts import NodeError
+from chain.network import free_port
+from hub import problems, server
+from hub.chain import Chain
+from hub.circuits import Served
 from hub.client import Hub
-from models.data import mnist
-from scripts._circuits import ARTIFACTS, READS, ROOT
-from scripts._cli import free_port
-from tests.conftest import REAL_VOICE, own_node
-from tests.hubs import BIN, postgres, running
+from hub.jobs import Jobs, new_job
+from hub.server import url_of
+from tests.hubs import ADA, BEN, ape, bits, ended, open_round, post, postgres, running
+from tests.inputs import REAL_VOICE
+from tests.nodes import own_node
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
 CHAIN_ID = 1338
-ADA, BEN = (
-    "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
-    "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",
-)
-
-
-def ape(node: dict[str, str], *words: str) -> subprocess.CompletedProcess:
-    import os
-
-    return subprocess.run(
-        [BIN / "ape", "run", *words],
-        cwd=ROOT,
-        env={**os.environ, **node},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 @pytest.fixture(scope="module")
 def node(manifest, voice_manifest, bad_manifest):
-    """A chain with both applications, and round 0; `clan-bad` is built, and not deployed."""
+    """A chain with both applications and round 0. `clan-bad` is built but not deployed."""
     with own_node(CHAIN_ID) as reached:
         assert ape(reached, "deploy").returncode == 0
-        assert open_round(reached, "--reward", "0.01") == 0
+        assert open_round(reached) == 0
         yield reached
 
 
@@ -71,27 +59,19 @@ def hub(request, node, tmp_path_factory):
             yield started
 
 
-def bits(number: int) -> str:
-    """One of MNIST's test images as the page sends it."""
-    return "".join(str(int(pixel)) for pixel in mnist.drawings("test")[number].reshape(-1))
-
-
-def post(hub, path: str, body, **headers) -> requests.Response:
-    return requests.post(hub.url + path, json=body, headers=headers, timeout=60)
-
-
-def ended(hub, job: dict) -> dict:
-    """A job's last state."""
-    *_, last = hub.client.changes(job["id"])
-    return last
-
-
 def order(hub, number: int, account: str = ADA, circuit: str = "clan") -> requests.Response:
     path = f"/v1/circuits/{circuit}/proofs"
     return post(hub, path, {"drawing": bits(number), "account": account})
 
 
-def test_draw_prove_verify(hub, manifest):
+def checked(hub, proof: dict, circuit: str = "clan") -> dict:
+    """The hub's verification of a proof."""
+    answered = post(hub, f"/v1/circuits/{circuit}/verifications", proof)
+    assert answered.status_code == 200, answered.text
+    return answered.json()
+
+
+def test_draw_prove_verify(hub, manifest, views):
     accepted = order(hub, 0)
     assert accepted.status_code == 202
     job = accepted.json()
@@ -105,46 +85,39 @@ def test_draw_prove_verify(hub, manifest):
     assert last["result"]["digit"] == 7
     proof = Proof.of(last["proof"], "the hub")
     verify(manifest, proof)
-    x = READS["clan"](mnist.drawings("test")[0])
-    assert proof.outputs(manifest.layout) == [int(value) for value in answer(manifest, x)]
+    assert proof.outputs(manifest.layout) == [int(value) for value in answer(manifest, views[0])]
     assert proof.key(manifest.layout) % 2**160 == int(ADA, 16)
 
-    # The same of the same is the same job, which is done.
+    # The same order again is the same job.
     again = order(hub, 0)
     assert (again.status_code, again.json()["id"]) == (202, job["id"])
     assert order(hub, 0, BEN).json()["id"] != job["id"]
 
-    said = post(hub, "/v1/circuits/clan/verifications", last["proof"]).json()
-    assert (said["valid"], said["account"], said["result"]["digit"]) == (True, ADA, 7)
+    found = checked(hub, last["proof"])
+    assert (found["valid"], found["account"], found["result"]["digit"]) == (True, ADA, 7)
+    assert (found["round"], found["refusal"]) == (None, None)
     instances = [*last["proof"]["instances"][:-1], "0x1"]
-    said = post(hub, "/v1/circuits/clan/verifications", {**last["proof"], "instances": instances})
-    assert said.json()["valid"] is False
-    assert said.json()["reason"]
+    found = checked(hub, {**last["proof"], "instances": instances})
+    assert (found["valid"], found["key"], found["round"]) == (False, None, None)
+    assert found["reason"] == found["refusal"] != ""
 
     assert requests.delete(f"{hub.url}/v1/proofs/{job['id']}", timeout=9).status_code == 204
     assert requests.get(f"{hub.url}/v1/proofs/{job['id']}", timeout=9).status_code == 404
 
 
-def open_round(node: dict[str, str], *words: str) -> int:
-    opened = ape(node, "open-round", "--threshold", "0", *words)
-    assert opened.returncode == 0, opened.stderr
-    return int(opened.stdout.split("round ")[1].split()[0])
-
-
-def test_overhead(hub, manifest):
-    """Having a hub prove takes little longer than proving oneself. Prints both."""
+def test_overhead(hub, manifest, views):
+    """A proof by a hub takes little longer than a local one. Prints both times."""
     by_hub, here = [], []
-    for number in range(20, 29):
-        x = READS["clan"](mnist.drawings("test")[number])
+    for x in views[20:29]:
         started = time.perf_counter()
         key = hub.client.prove("clan", ADA, x).key(manifest.layout)
         by_hub.append(time.perf_counter() - started)
         started = time.perf_counter()
         prove(manifest, key, x)
         here.append(time.perf_counter() - started)
-    theirs, own = float(np.median(by_hub[1:])), float(np.median(here[1:]))
-    print(f"\na proof took {theirs:.3f} s by the hub, and {own:.3f} s here")
-    assert theirs < 1.7 * own
+    remote, local = float(np.median(by_hub[1:])), float(np.median(here[1:]))
+    print(f"\na proof took {remote:.3f} s by the hub, and {local:.3f} s here")
+    assert remote < 1.7 * local
 
 
 def test_sing_for_a_round(hub, node, voice_manifest, scores):
@@ -155,22 +128,32 @@ def test_sing_for_a_round(hub, node, voice_manifest, scores):
     body = {"clip": clip, "account": BEN, "round": 0}
     job = ended(hub, post(hub, "/v1/circuits/voice/proofs", body).json())
     assert (job["state"], job["round"], job["result"]["score"]) == ("done", 0, str(scores[0]))
-    number = open_round(node, "--reward", "0.01")
+    found = checked(hub, job["proof"], "voice")
+    assert (found["account"], found["round"], found["refusal"]) == (BEN, 0, None)
+    round_number = open_round(node)
     newest = post(hub, "/v1/circuits/voice/proofs", {**body, "round": None}).json()
-    assert newest["round"] == number
+    assert newest["round"] == round_number
     hub.client.remove(newest["id"])
 
 
-def test_a_stroke_is_read_at_once(hub, manifest):
-    x = READS["clan"](mnist.drawings("test")[5])
+def test_score_that_is_too_low(hub, node):
+    round_number = open_round(node, "--threshold", "1")
+    body = {"input": [0] * 512, "account": BEN, "round": round_number}
+    job = ended(hub, post(hub, "/v1/circuits/voice/proofs", body).json())
+    found = checked(hub, job["proof"], "voice")
+    assert (found["valid"], found["round"]) == (True, round_number)
+    assert f"is too low: round {round_number} asks for 1." in found["refusal"]
+
+
+def test_prediction(hub, manifest, views):
     body = {"drawing": bits(5)}
-    said = post(hub, "/v1/circuits/clan/predictions", body).json()["result"]
-    exact = [int(value) / 2 ** manifest["output_scale"] for value in answer(manifest, x)]
-    assert said["logits"] == exact
-    assert hub.client.predict("clan", x) == said
+    result = post(hub, "/v1/circuits/clan/predictions", body).json()["result"]
+    exact = [int(value) / 2 ** manifest["output_scale"] for value in answer(manifest, views[5])]
+    assert result["logits"] == exact
+    assert hub.client.predict("clan", views[5]) == result
 
 
-def test_inputs_are_gone_when_jobs_end(hub):
+def test_inputs_are_removed_when_jobs_end(hub, views):
     job = ended(hub, order(hub, 3, BEN).json())
     assert job["state"] == "done"
     if "sqlite" not in hub.words[1]:
@@ -180,7 +163,7 @@ def test_inputs_are_gone_when_jobs_end(hub):
             rows = connection.execute("SELECT x FROM jobs WHERE state = 'done'").fetchall()
         assert rows and all(x is None for (x,) in rows)
         return
-    x = READS["clan"](mnist.drawings("test")[3]).astype(np.float32).tobytes()
+    x = views[3].astype(np.float32).tobytes()
     path = hub.words[1].removeprefix("sqlite:///")
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -201,12 +184,13 @@ def test_circuits_and_their_files(hub, manifest):
     chain = requests.get(f"{hub.url}/v1/chain", timeout=9).json()
     assert chain["chain_id"] == CHAIN_ID
     assert chain["applications"]["clan"]["application"] == "Clan"
+    assert chain["applications"]["clan"]["srs"] == "insecure-dev"
     assert not chain["tokens"]
 
 
 def test_metrics(hub):
     written = requests.get(f"{hub.url}/metrics", timeout=9).text
-    assert "verdict_workers 1.0" in written or "verdict_workers" in written
+    assert "verdict_workers" in written
     assert 'verdict_jobs_ended_total{circuit="clan",state="done"}' in written
 
 
@@ -224,17 +208,17 @@ BLANK = "0" * 784
         (CLAN, {"account": ADA}, 422, "one of drawing, clip and input"),
         (CLAN, {"drawing": "1" * 784, "input": [1], "account": ADA}, 422, "one of"),
         (CLAN, {"drawing": "1" * 784, "account": ADA.replace("dc79C8", "DC79C8")}, 422, "checksum"),
-        (CLAN, {"drawing": "1" * 784, "account": "0x" + "0" * 40}, 422, "zero account"),
+        (CLAN, {"drawing": "1" * 784, "account": "0x" + "0" * 40}, 422, "zero address"),
         (CLAN, {"drawing": "1" * 784, "account": "me"}, 422, "account"),
         (CLAN, {"drawing": "1" * 784, "account": ADA, "round": 3}, 422, "no rounds"),
         (CLAN, {"drawing": "1" * 784, "account": ADA, "round": -1}, 422, "round"),
         (CLAN, {"drawing": "1" * 784, "account": ADA, "more": 1}, 422, "more"),
-        (CLAN, {"clip": "AAAA", "account": ADA}, 422, "hears no recordings"),
+        (CLAN, {"clip": "AAAA", "account": ADA}, 422, "takes drawings, not recordings"),
         (CLAN, {"input": [1, 2, 3], "account": ADA}, 422, "takes 144 finite numbers"),
         (CLAN, {"input": [1e39] * 144, "account": ADA}, 422, "finite numbers"),
         ("/v1/circuits/voice/proofs", {"clip": "no!", "account": ADA}, 422, "base64"),
-        ("/v1/circuits/voice/proofs", {"clip": "AAAA", "account": ADA}, 422, "no recording"),
-        ("/v1/circuits/voice/proofs", {"drawing": "1" * 784, "account": ADA}, 422, "no drawings"),
+        ("/v1/circuits/voice/proofs", {"clip": "AAAA", "account": ADA}, 422, "The clip is"),
+        ("/v1/circuits/voice/proofs", {"drawing": "1" * 784, "account": ADA}, 422, "not drawings"),
         (
             "/v1/circuits/voice/proofs",
             {"input": [0] * 512, "account": ADA, "round": 7},
@@ -259,7 +243,7 @@ def test_bad_input_is_a_problem_document(hub, bad_manifest, path, body, status, 
     assert reason in refused.json()["detail"]
 
 
-def test_words_that_are_no_json(hub):
+def test_body_that_is_not_json(hub):
     for content in (b"", b"{", b"[1, 2", b"\xff\xfe", b'{"drawing": NaN}', b"[" * 100_000):
         refused = requests.post(
             hub.url + CLAN, content, headers={"Content-Type": "application/json"}, timeout=9
@@ -268,8 +252,8 @@ def test_words_that_are_no_json(hub):
         assert refused.headers["Content-Type"] == "application/problem+json"
 
 
-def test_recordings_that_blow_up(hub):
-    """A quiet hour in few bytes, and a rate that no microphone has."""
+def test_recordings_that_expand(hub):
+    """An hour of silence in few bytes, and a rate that no microphone has."""
     for rate, seconds in ((48_000, 3600), (655_350, 60)):
         file = io.BytesIO()
         silence = np.zeros((rate * 20, 1), np.int16)
@@ -289,7 +273,7 @@ def test_too_large(hub):
     assert requests.post(hub.url + CLAN, unknown_length, timeout=30).status_code == 413
 
 
-def test_other_pages_cannot_use_it(hub):
+def test_pages_of_other_origins(hub):
     body = {"drawing": bits(0)}
     path = "/v1/circuits/clan/predictions"
     assert post(hub, path, body, Origin="https://elsewhere.example").status_code == 403
@@ -300,9 +284,93 @@ def test_other_pages_cannot_use_it(hub):
     assert post(hub, path, body, Origin=hub.url).status_code == 200
 
 
+def test_proof_of_a_circuit_that_is_not_deployed(hub, bad_manifest, views):
+    proof = prove(bad_manifest, int(ADA, 16), views[0])
+    found = checked(hub, proof.content(), "clan-bad")
+    assert (found["valid"], found["account"], found["round"]) == (True, ADA, None)
+    assert "clan-bad is not deployed" in found["refusal"]
+
+
+def test_proof_for_another_contract(hub, manifest, views):
+    proof = prove(manifest, 7 << 160 | int(ADA, 16), views[0])
+    found = checked(hub, proof.content())
+    assert (found["valid"], found["account"], found["round"]) == (True, ADA, None)
+    assert "made for another chain, contract or round" in found["refusal"]
+
+
+def test_circuit_without_an_application(manifest):
+    """It is served for predictions, and proofs are refused."""
+    own = Manifest(manifest.folder)
+    own.content["application"] = None
+    served = Served(own, "http://hub")
+    assert (served.application, served.state().application) == (None, None)
+    assert served.result([2 ** manifest["output_scale"]]) == Outputs([1.0])
+    with pytest.raises(RefusedError, match="built without an application"):
+        Chain().key(served, ADA, None)
+
+
+@pytest.mark.parametrize(
+    "error, status",
+    [(RefusedError("no"), 409), (NodeError("no"), 503), (CircuitError("no"), 422)],
+)
+def test_status_of_an_error(error, status):
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/")
+    def fail() -> None:
+        raise error
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost"
+        ) as client:
+            return await client.get("/")
+
+    answered = asyncio.run(ask())
+    assert answered.status_code == status
+    assert answered.headers.get("Retry-After") == ("5" if status == 503 else None)
+
+
+# The tables of version 0.1.
+OLD_TABLES = """
+CREATE TABLE jobs (
+    number INTEGER NOT NULL, id VARCHAR NOT NULL, owner VARCHAR NOT NULL, digest VARCHAR,
+    circuit VARCHAR NOT NULL, vk VARCHAR NOT NULL, account VARCHAR NOT NULL, round INTEGER,
+    "key" VARCHAR NOT NULL, state VARCHAR NOT NULL, x BLOB, created FLOAT NOT NULL,
+    started FLOAT, ended FLOAT, proof JSON, reason VARCHAR,
+    PRIMARY KEY (number), UNIQUE (id), UNIQUE (digest)
+);
+CREATE INDEX ix_jobs_owner ON jobs (owner);
+CREATE INDEX ix_jobs_state ON jobs (state);
+CREATE TABLE tokens (
+    name VARCHAR NOT NULL, sha256 VARCHAR NOT NULL, PRIMARY KEY (name), UNIQUE (sha256)
+);
+"""
+
+
+def test_database_of_an_older_version(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    same = new_job("ada", "clan", "vk", ADA, None, 5, np.ones(4))
+    values = ("old", "ada", same.digest, "clan", "vk", ADA, "5", "proving", same.x, 1.0)
+    columns = "id, owner, digest, circuit, vk, account, key, state, x, created"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(OLD_TABLES)
+        connection.execute(f"INSERT INTO jobs ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?)", values)
+    jobs = Jobs(f"sqlite:///{path}")
+    try:
+        assert jobs.get("old", "ben") is None
+        assert jobs.get("old", "ada").state == "queued"
+        assert jobs.waiting() == {"ada": 1}
+        found, new = jobs.accept(same, lambda job, waiting: None)
+        assert (found.id, new) == ("old", False)
+    finally:
+        jobs.close()
+
+
 def test_page_that_is_not_built(monkeypatch, tmp_path):
-    monkeypatch.setattr(app, "PAGE", tmp_path / "dist")
-    answers = httpx.ASGITransport(app.create_app(SimpleNamespace(loopback=True), []))
+    monkeypatch.setattr(server, "PAGE", tmp_path / "dist")
+    answers = httpx.ASGITransport(server.create_app(SimpleNamespace(loopback=True), []))
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=answers, base_url="http://localhost") as client:
@@ -313,7 +381,7 @@ def test_page_that_is_not_built(monkeypatch, tmp_path):
 
 def test_answers_do_not_wait_for_acknowledgements():
     with (
-        app.listen("127.0.0.1", free_port()) as door,
+        server.listen("127.0.0.1", free_port()) as door,
         socket.create_connection(door.getsockname()),
         door.accept()[0] as accepted,
     ):
@@ -325,7 +393,7 @@ def test_addresses_of_both_kinds():
     assert url_of("::1", 8000) == "http://[::1]:8000"
 
 
-def test_jobs_that_are_not_there(hub):
+def test_jobs_that_do_not_exist(hub):
     for identity in ("0", "00000000-0000-0000-0000-000000000000", "%00", "a" * 5000):
         for ask in (requests.get, requests.delete):
             assert ask(f"{hub.url}/v1/proofs/{identity}", timeout=9).status_code in (404, 422)
@@ -334,18 +402,18 @@ def test_jobs_that_are_not_there(hub):
 
 
 def test_round_that_is_over(hub, node):
-    number = open_round(node, "--reward", "1", "--hours", "1")
+    round_number = open_round(node, "--hours", "1")
     web3 = Web3(HTTPProvider(node["APE_FOUNDRY_HOST"]))
     web3.provider.make_request("evm_increaseTime", [7200])  # type: ignore[arg-type]
     web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
-    body = {"input": [0] * 512, "account": ADA, "round": number}
+    body = {"input": [0] * 512, "account": ADA, "round": round_number}
     refused = post(hub, "/v1/circuits/voice/proofs", body)
     assert refused.status_code == 409
-    assert f"Round {number} is over" in refused.json()["detail"]
+    assert f"Round {round_number} ended at its deadline" in refused.json()["detail"]
 
 
 def test_already_a_member(hub, node, tmp_path):
-    """What the contract would refuse is refused before anybody waits for it."""
+    """An order that the contract would refuse is refused before it is proved."""
     member = f"0x{'6' if 'sqlite' in hub.words[1] else '7'}{'1' * 39}"
     job = ended(hub, order(hub, 2, member).json())
     path = tmp_path / "proof.json"
@@ -353,7 +421,8 @@ def test_already_a_member(hub, node, tmp_path):
     joined = ape(node, "join", str(path), "--account", "0")
     assert joined.returncode == 0, joined.stderr
     refused = order(hub, 5, member)
-    assert (refused.status_code, "is in clan 1" in refused.json()["detail"]) == (409, True)
+    assert (refused.status_code, "already in clan 1" in refused.json()["detail"]) == (409, True)
+    assert checked(hub, job["proof"])["refusal"] == refused.json()["detail"]
 
 
 def test_prove_by_a_hub(hub, node, manifest, tmp_path):
@@ -368,7 +437,7 @@ def test_prove_by_a_hub(hub, node, manifest, tmp_path):
 
 
 def test_hub_that_lies(hub, node, tmp_path):
-    """A proof of another image for another account is not taken."""
+    """The client refuses a proof of another image for another account."""
     from http.server import BaseHTTPRequestHandler, HTTPServer
     from threading import Thread
 
@@ -397,14 +466,14 @@ def test_hub_that_lies(hub, node, tmp_path):
         words = ("prove", "--test-image", "11", "--account", "4", "--out", str(out), "--hub", url)
         refused = ape(node, *words)
         server.shutdown()
-    assert "proved something else" in refused.stderr
+    assert "returned a proof of something else" in refused.stderr
     assert not out.exists()
 
 
-def test_one_hub_a_database(hub, node):
+def test_one_hub_per_database(hub, node):
     second = ape(node, "hub", "--port", "9", *hub.words)
     assert second.returncode == 1
-    assert "Another hub works on the database" in second.stderr
+    assert "Another hub uses the database" in second.stderr
 
 
 def test_port_that_is_taken(hub, node, tmp_path):
@@ -423,10 +492,9 @@ def test_nothing_private_is_logged(hub):
     assert "Traceback" not in log
 
 
-def test_a_client_that_has_to_wait(hub, manifest):
-    """Everybody at once, and everybody's own."""
-    numbers = range(30, 36)
-    xs = [READS["clan"](mnist.drawings("test")[number]) for number in numbers]
+def test_clients_at_once(hub, manifest, views):
+    """Each client gets the proof of its own input."""
+    xs = list(views[30:36])
     with ThreadPoolExecutor(6) as pool:
         proofs = list(pool.map(lambda x: hub.client.prove("clan", ADA, x), xs))
     for proof, x in zip(proofs, xs, strict=True):
@@ -438,7 +506,7 @@ def test_client_without_a_hub():
         Hub("http://127.0.0.1:9").job("0")
 
 
-def test_circuits_are_those_of_the_artifacts(hub):
+def test_served_circuits_are_built(hub):
     served = {circuit["name"] for circuit in hub.client.circuits()}
     built = {path.parent.name for path in ARTIFACTS.glob("*/manifest.json")}
     assert served <= built

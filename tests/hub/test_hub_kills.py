@@ -1,4 +1,4 @@
-"""Hubs and workers that die under load, and many clients at once: no job is lost."""
+"""Hubs and workers that are killed under load, and many clients at once: no job is lost."""
 
 import os
 import random
@@ -18,13 +18,13 @@ import pytest
 import requests
 from distributed import Security
 
+from apps.circuits import ARTIFACTS
+from chain.network import free_port
 from hub.client import Hub
-from scripts._circuits import ARTIFACTS, ROOT
-from scripts._cli import free_port
-from tests.conftest import own_node
-from tests.hubs import BIN, Running, postgres, running
-from tests.test_hub import ADA, BEN, ape
+from tests.hubs import ADA, BEN, BIN, Running, ape, postgres, running
+from tests.nodes import own_node
 from zk.errors import CircuitError
+from zk.files import ROOT
 from zk.proof import Proof, verify
 
 CHAIN_ID = 1336
@@ -53,7 +53,7 @@ def drawings(count: int, views) -> list[np.ndarray]:
 
 
 def settled(hub: Hub, identity: str) -> dict:
-    """A job when it has ended, however often the hub is away meanwhile."""
+    """Wait until a job has ended, also while the hub is down; return it."""
     for _ in range(1200):
         try:
             job = hub.job(identity)
@@ -66,19 +66,19 @@ def settled(hub: Hub, identity: str) -> dict:
 
 
 def children(process: int) -> list[int]:
-    """The processes that a hub started: its workers, and the one that runs models."""
+    """The processes that a hub started: its workers, and the process that runs models."""
     found = psutil.Process(process).children(recursive=True)
     return [child.pid for child in found if "spawn_main" in " ".join(child.cmdline())]
 
 
 def test_kills_under_load(node, database, tmp_path, manifest, views):
-    """The hub or one of its processes, at random moments; who was told 202 gets a proof."""
+    """The hub or one of its processes is killed at random; every accepted order is proved."""
     chosen = random.Random(5)
     accepted: list[str] = []
     over = threading.Event()
 
     def order_on(url: str, xs: list[np.ndarray]) -> None:
-        """A client that comes back until it was accepted, and now and then asks for the same."""
+        """Retry each order until it is accepted."""
         for x in xs:
             if over.is_set():
                 return
@@ -118,8 +118,7 @@ def test_kills_under_load(node, database, tmp_path, manifest, views):
 
 
 def test_client_waits_for_its_hub(node, tmp_path, manifest, views):
-    """Whoever follows a job gets its proof from the hub that comes after; nothing is left of the
-    one that was killed."""
+    """A client gets its proof from the restarted hub. No process of the killed one is left."""
     with running(tmp_path, node) as hub, ThreadPoolExecutor(1) as pool:
         job = hub.client.order("clan", ADA, views[7])
         followed = pool.submit(lambda: list(hub.client.changes(job["id"])))
@@ -135,7 +134,7 @@ def test_client_waits_for_its_hub(node, tmp_path, manifest, views):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_stop(node, tmp_path, views, number):
-    """Nothing is left of a hub that was stopped, but the job that it worked on."""
+    """A stopped hub leaves no process; its job is proved after a restart."""
     with running(tmp_path, node) as hub:
         job = hub.client.order("clan", ADA, drawings(1, views)[0])["id"]
         time.sleep(0.4)
@@ -144,8 +143,8 @@ def test_stop(node, tmp_path, views, number):
         assert settled(hub.client, job)["state"] == "done"
 
 
-def test_stop_with_an_anvil_of_its_own(node, tmp_path):
-    """Beside another hub, which goes on."""
+def test_stop_with_its_anvil(node, tmp_path):
+    """A hub that started an anvil ends it, and another hub keeps running."""
     with running(tmp_path / "other", node) as other:
         with running(tmp_path, {"APE_FOUNDRY_HOST": "auto"}) as hub:
             stopped(hub, signal.SIGINT)
@@ -153,7 +152,7 @@ def test_stop_with_an_anvil_of_its_own(node, tmp_path):
 
 
 def stopped(hub: Running, number: int) -> None:
-    """As a terminal does, for all of its processes; they say nothing of it, and all end."""
+    """Signal all processes of a hub, like a terminal; they end without a message."""
     os.killpg(hub.process.pid, number)
     assert hub.process.wait(60) == 0
     left = [process for process in psutil.process_iter() if in_group(process, hub.process.pid)]
@@ -170,7 +169,7 @@ def in_group(process: psutil.Process, group: int) -> bool:
 
 
 def test_many_clients(node, tmp_path, views):
-    """All jobs of all clients end. Prints what a submission takes while proofs are made."""
+    """All jobs of all clients are done. Prints the time of an order under load."""
     xs = drawings(CLIENTS * EACH, views)
     taken: list[float] = []
 
@@ -190,7 +189,7 @@ def test_many_clients(node, tmp_path, views):
         seconds = time.perf_counter() - started
     assert states == ["done"] * (CLIENTS * EACH)
     median, late = np.percentile(taken, [50, 95])
-    print(f"\n{len(states)} jobs in {seconds:.0f} s; a submission took {median:.3f} s, ", end="")
+    print(f"\n{len(states)} jobs in {seconds:.0f} s; an order took {median:.3f} s, ", end="")
     print(f"{late:.3f} s at the 95th percentile")
 
 
@@ -216,7 +215,7 @@ def worker_words(scheduler: str) -> tuple[str, ...]:
 
 
 def certificates(folder: Path) -> dict[str, str]:
-    """Dask's TLS settings, in the environment of whoever takes part in a cluster."""
+    """Dask's TLS settings as environment variables of every process in a cluster."""
     made, tls = Security.temporary(), "DASK_DISTRIBUTED__COMM__TLS__"
     cert, key = folder / "cert.pem", folder / "key.pem"
     cert.write_text(made.tls_ca_file)
@@ -231,7 +230,7 @@ def certificates(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("protocol", ["tcp", "tls"])
 def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
-    """Workers that lack the artifacts fetch them once; a dead worker's job is done elsewhere."""
+    """Workers without artifacts fetch them once; another worker takes a dead one's job."""
     if protocol == "tls":
         for name, value in certificates(tmp_path).items():
             monkeypatch.setenv(name, value)
@@ -240,7 +239,7 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
     place = ("--host", "127.0.0.1", "--port", str(port), "--protocol", protocol)
     words = (*place, "--no-dashboard")
     xs = drawings(6, views)
-    # Another machine, as far as this worker can see.
+    # This worker sees no artifacts, like one on another machine.
     mount = f'mount -t tmpfs none "{ARTIFACTS}" && exec "$@"'
     elsewhere = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, "worker")
     cache = tmp_path / "cache"
@@ -255,7 +254,7 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
         hub.client.prove("clan", ADA, xs[1])
         assert fetched == {path: path.stat().st_mtime_ns for path in fetched}
 
-        # A worker dies over its job, and another takes it on.
+        # A worker dies while proving, and another takes its job.
         with dask(*worker_words(scheduler)) as doomed:
             wait_for_workers(hub.url, 2)
             jobs = [hub.client.order("clan", ADA, x)["id"] for x in xs[2:5]]
@@ -263,7 +262,7 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
             doomed.kill()
         assert [settled(hub.client, job)["state"] for job in jobs] == ["done"] * 3
 
-        # Without a scheduler nothing is proved, and nothing is lost.
+        # Without a scheduler, jobs wait.
         first.kill()
         first.wait()
         waiting = hub.client.order("clan", ADA, xs[5])["id"]
@@ -282,14 +281,16 @@ def wait_for_workers(url: str, count: int) -> None:
 
 
 def test_chain_that_goes_away(manifest, tmp_path, views):
-    """What needs it is refused; the rest goes on."""
+    """Orders are refused; predictions and verifications are answered."""
     drawn = {"input": views[0].ravel().tolist()}
     with own_node(1332) as lonely:
         assert ape(lonely, "deploy", "--only", "clan").returncode == 0
         with running(tmp_path, lonely) as hub:
             path = f"{hub.url}/v1/circuits/clan"
             order = {**drawn, "account": ADA}
-            assert requests.post(f"{path}/proofs", json=order, timeout=60).status_code == 202
+            accepted = requests.post(f"{path}/proofs", json=order, timeout=60)
+            assert accepted.status_code == 202
+            proof = settled(hub.client, accepted.json()["id"])["proof"]
             port = lonely["APE_FOUNDRY_HOST"].rpartition(":")[2]
             for process in psutil.process_iter(["cmdline"]):
                 if ["--port", port] == (process.info["cmdline"] or [])[2:4]:
@@ -298,11 +299,13 @@ def test_chain_that_goes_away(manifest, tmp_path, views):
             refused = requests.post(f"{path}/proofs", json=order, timeout=60)
             assert (refused.status_code, "node does not answer" in refused.text) == (503, True)
             assert requests.post(f"{path}/predictions", json=drawn, timeout=60).ok
+            found = requests.post(f"{path}/verifications", json=proof, timeout=60).json()
+            assert (found["valid"], "node does not answer" in found["refusal"]) == (True, True)
 
 
 @pytest.fixture(params=["refuses", "says nothing"])
 def nobody(request) -> Iterator[str]:
-    """An address behind which is no server, or one that never says a word."""
+    """An address without a server, or with one that never answers."""
     if request.param == "refuses":
         yield f"127.0.0.1:{free_port()}"
     else:
@@ -321,7 +324,7 @@ def test_no_scheduler(node, nobody, tmp_path):
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://[", "tcp://h:x", "tls://127.0.0.1:9"])
-def test_scheduler_that_cannot_be_one(node, address, tmp_path):
+def test_address_that_is_not_a_scheduler(node, address, tmp_path):
     database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
     place = ("--port", str(free_port()), "--database", database)
     refused = ape(node, "hub", *place, "--scheduler", address)
@@ -335,9 +338,9 @@ def test_database_that_does_not_answer(node, nobody):
     words = ("hub", "--port", str(free_port()), "--database")
     for database, reason in (
         (f"postgresql://nobody:secret@{nobody}/verdict", "does not answer"),
-        ("mysql://127.0.0.1/verdict", "no database of the hub"),
-        ("nonsense", "is no URL"),
-        ("sqlite:////proc/nothing/jobs.sqlite", "cannot be at /proc/nothing/jobs.sqlite"),
+        ("mysql://127.0.0.1/verdict", "mysql databases are not supported"),
+        ("nonsense", "is not a URL"),
+        ("sqlite:////proc/nothing/jobs.sqlite", "cannot be created at /proc/nothing/jobs.sqlite"),
     ):
         refused = ape(node, *words, database)
         assert reason in refused.stderr, refused.stderr

@@ -1,4 +1,4 @@
-"""A hub beyond loopback: tokens, shares, pace, pages, and whatever the description allows."""
+"""A hub beyond loopback: tokens, limits, pages, and requests made from its OpenAPI description."""
 
 import os
 import subprocess
@@ -10,16 +10,14 @@ import numpy as np
 import pytest
 import requests
 
-from hub import app
-from hub.app import Limits
+from hub import service
 from hub.chain import Chain
 from hub.client import Hub
 from hub.jobs import Jobs, new_job
 from hub.problems import RequestError
-from scripts._circuits import ROOT
-from tests.conftest import own_node
-from tests.hubs import BIN, postgres, running
-from tests.test_hub import ADA, ape, bits, ended
+from tests.hubs import ADA, BIN, ape, bits, ended, open_round, postgres, running
+from tests.nodes import own_node
+from zk.files import ROOT
 
 CHAIN_ID = 1339
 PAGE = "https://clan.example"
@@ -29,7 +27,7 @@ PAGE = "https://clan.example"
 def node(manifest, voice_manifest):
     with own_node(CHAIN_ID) as reached:
         assert ape(reached, "deploy").returncode == 0
-        assert ape(reached, "open-round", "--threshold", "0", "--reward", "1").returncode == 0
+        assert open_round(reached) == 0
         yield reached
 
 
@@ -49,7 +47,7 @@ def tokens(node, database) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def hub(node, database, tokens, tmp_path_factory):
-    """One that everybody on the network could reach."""
+    """A hub that listens on all addresses."""
     words = ("--host", "0.0.0.0", "--database", database, "--origin", PAGE)
     limits = ("--share", "3", "--queue", "5", "--pace", "10", "--url", "http://127.0.0.1:9")
     with running(tmp_path_factory.mktemp("hub"), node, *words, *limits) as started:
@@ -66,25 +64,25 @@ def order(hub, token: str | None, number: int) -> requests.Response:
     return ask(hub, "POST", "/v1/circuits/clan/proofs", token, json=body)
 
 
-def test_beyond_loopback_only_with_tokens(node, tmp_path):
+def test_beyond_loopback_a_token_is_needed(node, tmp_path):
     words = ("hub", "--host", "0.0.0.0", "--port", "9", "--database")
     refused = ape(node, *words, f"sqlite:///{tmp_path / 'none.sqlite'}")
     assert refused.returncode == 1
-    assert "make one with --new-token NAME first" in refused.stderr
+    assert "create one with --new-token NAME" in refused.stderr
 
 
 @pytest.mark.parametrize(
     ("host", "reason"),
     [("nowhere.invalid", "no such name"), ("203.0.113.9", "Cannot assign requested address")],
 )
-def test_address_that_is_not_ours(node, host, reason):
+def test_address_of_another_machine(node, host, reason):
     refused = ape(node, "hub", "--host", host, "--port", "9")
-    sentence = f"Error: The hub cannot answer at {host}, port 9 ({reason}): "
+    sentence = f"Error: The hub cannot listen at {host}, port 9 ({reason}): "
     assert refused.stderr.startswith(sentence), refused.stderr
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
 
 
-def test_a_token_is_asked_for(hub, tokens, database):
+def test_unknown_tokens(hub, tokens, database):
     for token in (None, "", "other", tokens["ada"][:-1]):
         refused = order(hub, token, 0)
         assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -93,7 +91,7 @@ def test_a_token_is_asked_for(hub, tokens, database):
         assert tokens["ada"].encode() not in file.read()
 
 
-def test_jobs_are_those_of_a_token(hub, tokens):
+def test_jobs_belong_to_a_token(hub, tokens):
     accepted = order(hub, tokens["ada"], 1)
     assert accepted.status_code == 202
     path = f"/v1/proofs/{accepted.json()['id']}"
@@ -104,8 +102,8 @@ def test_jobs_are_those_of_a_token(hub, tokens):
     assert order(hub, tokens["ben"], 1).json()["id"] != accepted.json()["id"]
 
 
-def test_what_waits_is_limited(hub, tokens):
-    """Each token has its share, and all of them one queue; the refusal says when to come back."""
+def test_open_jobs_are_limited(hub, tokens):
+    """Each token has a limit, all share another; the refusal says when to retry."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda number: order(hub, tokens["ada"], number), range(40, 48)))
     refused = [answer for answer in answers if answer.status_code == 429]
@@ -119,11 +117,11 @@ def test_what_waits_is_limited(hub, tokens):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_limits_hold_however_many_ask_at_once(kind, tmp_path):
-    """Three jobs of a token, and five of all; whatever is asked for twice is one of them."""
+def test_limits_hold_under_concurrency(kind, tmp_path):
+    """Three jobs per token and five in all; the same order twice is one job."""
 
-    def accept(owner: str, number: int) -> tuple[str, bool] | None:
-        wanted = new_job(owner, "clan", "", ADA, None, 0, np.array([number // 2]))
+    def accept(token: str, number: int) -> tuple[str, bool] | None:
+        wanted = new_job(token, "clan", "", ADA, None, 0, np.array([number // 2]))
         try:
             job, new = jobs.accept(wanted, limited.require_room)
         except RequestError as refusal:
@@ -135,12 +133,12 @@ def test_limits_hold_however_many_ask_at_once(kind, tmp_path):
         path = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
         jobs = Jobs(path if kind == "sqlite" else stack.enter_context(postgres()))
         stack.callback(jobs.close)
-        limits = Limits(queue=5, share=3, pace=1, keep=1)
-        limited = app.Hub({}, Chain(), jobs, limits, scheduler=None, loopback=False)
-        for owner, room in (("ada", 3), ("ben", 2)):
+        limits = service.Limits(queue=5, share=3, pace=1, keep=1)
+        limited = service.Hub({}, Chain(), jobs, limits, scheduler=None, loopback=False)
+        for token, room in (("ada", 3), ("ben", 2)):
             with ThreadPoolExecutor(20) as pool:
-                taken = [found for found in pool.map(partial(accept, owner), range(40)) if found]
-            assert jobs.waiting()[owner] == room
+                taken = [found for found in pool.map(partial(accept, token), range(40)) if found]
+            assert jobs.waiting()[token] == room
             assert sum(new for _, new in taken) == len({job for job, _ in taken}) == room
 
 
@@ -158,7 +156,7 @@ def test_pace(hub, tokens):
 
 
 def test_pages(hub, tokens):
-    """A page that was named at the start may use it, another may not."""
+    """Only pages of an --origin may use the hub."""
     path = f"{hub.url}/v1/circuits/clan/proofs"
     asked = {"Access-Control-Request-Method": "POST"}
     allowed = requests.options(path, headers={"Origin": PAGE, **asked}, timeout=9)
@@ -168,7 +166,7 @@ def test_pages(hub, tokens):
 
 
 def test_a_thousand_requests(hub, tokens):
-    """All kinds of nonsense at once, from many: answered or refused, and the hub stands."""
+    """Malformed requests at once: each is answered or refused, and the hub keeps running."""
     asked = [
         lambda: ask(hub, "GET", "/v1/circuits"),
         lambda: ask(hub, "POST", "/v1/circuits/clan/proofs", "other", data=b"{"),
@@ -182,8 +180,8 @@ def test_a_thousand_requests(hub, tokens):
     assert requests.get(f"{hub.url}/healthz", timeout=9).ok
 
 
-def test_description_is_kept(node, tmp_path_factory):
-    """What the OpenAPI description allows, and much that it does not, is answered as it says."""
+def test_openapi_description(node, tmp_path_factory):
+    """Random requests, valid and invalid, are answered as the description says."""
     with running(tmp_path_factory.mktemp("described"), node) as hub:
         words = ["run", f"{hub.url}/openapi.json", "--max-examples", "25", "--seed", "1"]
         checks = "not_a_server_error,status_code_conformance,content_type_conformance"

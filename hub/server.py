@@ -1,0 +1,115 @@
+"""The server: the socket, the web application, and the life of a hub."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, create_server, socket
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.staticfiles import StaticFiles
+
+from hub import problems
+from hub.gate import Gate
+from hub.problems import RequestError, responses
+from hub.routes import routes
+from hub.service import Hub
+from zk.errors import CircuitError
+from zk.files import ROOT
+
+PAGE = ROOT / "web" / "dist"
+DEEPEST = 1000  # calls, Python's default limit
+PATIENCE = 5  # seconds for running requests when the hub is stopped
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to `serve`.
+
+    Uvicorn raises a signal again after stopping. Ape, which started anvil, would then end the
+    process before the workers are stopped.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket:
+    """Open the hub's socket. Do it first: a taken port then fails at once."""
+    try:
+        door = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
+    except OSError as error:
+        number = error.errno or 0
+        # The error numbers of name resolution are negative.
+        reason = os.strerror(number) if number > 0 else "no such name"
+        raise CircuitError(
+            f"The hub cannot listen at {host}, port {port} ({reason}): stop the program that uses "
+            "it, or choose another --host or --port."
+        ) from error
+    # asyncio does not set this for a given socket; without it, answers end 40 ms later.
+    door.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    return door
+
+
+def url_of(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(hub: Hub, door: socket, origins: list[str], report: Callable[[str], None]) -> None:
+    """Serve until the process gets SIGINT or SIGTERM; then stop the workers."""
+    # py_ecc raises the limit so far that deeply nested JSON would overflow the stack.
+    sys.setrecursionlimit(DEEPEST)
+    app = create_app(hub, origins)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=PATIENCE)
+    server = Server(config)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+    try:
+        await hub.dispatcher.start()
+        await asyncio.to_thread(hub.warm)
+        where = url_of(*door.getsockname()[:2])
+        report(f"serving {', '.join(hub.circuits)}: open {where}, and stop with Ctrl-C")
+        await server.serve(sockets=[door])
+    finally:
+        await hub.dispatcher.close()
+        hub.jobs.close()
+
+
+def create_app(hub: Hub, origins: list[str]) -> FastAPI:
+    """The web application of a hub; pages of these origins may use it, too."""
+    app = FastAPI(
+        title="Verdict prover hub",
+        version="1",
+        description="Send a private input, get a zero-knowledge proof of the model's answer.",
+        docs_url=None,
+        redoc_url=None,
+        responses=responses(400, 403, 413, 503),
+    )
+    app.state.hub = hub
+    app.include_router(routes)
+    if PAGE.is_dir():
+        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    else:
+        app.add_api_route("/", _no_page, include_in_schema=False)
+    problems.install(app)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Location", "Retry-After"],
+    )
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(Gate, loopback=hub.loopback, origins=origins)
+    return app
+
+
+def _no_page() -> None:
+    raise RequestError(
+        404, "The page is not built: run `make web/dist/index.html`, then restart the hub."
+    )
