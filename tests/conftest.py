@@ -6,141 +6,43 @@ which is itself a fork of the real network where FORK_RPC gives one.
 
 import os
 import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from ape.exceptions import CustomError
 
-from apps.circuits import ARTIFACTS, VERIFIERS, circuit, view_of
+from apps.circuits import view_of
 from apps.voice import score_from
 from chain.contracts import deploy, deploy_verifier
-from chain.network import free_port
+from chain.network import NETWORKS, free_port
+from tests.builds import built
+from tests.inputs import DRAWINGS, SONGS
+from tests.nodes import start_anvil
 from tests.tiny import run_in, tiny_in, write_model
-from zk.build import build
 from zk.circuit import Circuit
-from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
 from zk.samples import Samples
 
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
-UPSTREAM_PORT = 8544  # of the forks in ape-config.yaml
-CHAINS = {
-    "ethereum:mainnet": 1,
-    "ethereum:sepolia": 11155111,
-    "optimism:sepolia": 11155420,
-    "polygon:amoy": 80002,
-}
-
-# What needs no chain, or starts one of its own, runs once: with the plain anvil, not on the fork.
-OFF_CHAIN = [
-    "test_audit.py",
-    "test_audit_build.py",
-    "test_bench.py",
-    "test_build.py",
-    "test_commands.py",
-    "test_data.py",
-    "test_hub.py",
-    "test_hub_kills.py",
-    "test_hub_limits.py",
-    "test_kills.py",
-    "test_live.py",
-    "test_mutations.py",
-    "test_page.py",
-    "test_processes.py",
-    "test_setup.py",
-    "test_sound.py",
-    "test_tuner.py",
-    "test_voices.py",
-]
-
-# Which of MNIST's test images each test account draws: three 7s, two 1s, two 0s, one 4.
-DRAWINGS = (0, 17, 26, 2, 5, 3, 10, 4)
-
-# "Unless to be rather cold hearted and rather selfish is to be ill disposed": from Sense and
-# Sensibility, read for LibriVox, in the public domain.
-REAL_VOICE = ROOT / "tests" / "recorded" / "librivox.ogg"
-# What each test account sings: the real voice, or a synthetic voice's emotion and sentence.
-SONGS = (REAL_VOICE, ("m4", "happy", 1), ("f4", "calm", 2))
-
-
-collect_ignore: list[str] = []
+UPSTREAM = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    origin_of_fork, fork, _ = (config.getoption("network", None) or "").partition("-fork")
+    forked, fork, _ = (config.getoption("network", None) or "").partition("-fork")
     if fork:
-        collect_ignore.extend(OFF_CHAIN)
+        (network,) = (one for one in NETWORKS if one.choice == forked)
         rpc = os.environ.get("FORK_RPC")
-        origin = ["--fork-url", rpc] if rpc else ["--chain-id", str(CHAINS[origin_of_fork])]
-        config.stash[UPSTREAM] = start_anvil(UPSTREAM_PORT, *origin)
+        origin = ["--fork-url", rpc] if rpc else ["--chain-id", str(network.chain_id)]
+        config.stash[UPSTREAM] = start_anvil(urlsplit(network.fork_upstream).port, *origin)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if node := config.stash.get(UPSTREAM, None):
         node.terminate()
-
-
-UPSTREAM = pytest.StashKey[subprocess.Popen]()
-
-
-def start_anvil(port: int, *options: str) -> subprocess.Popen:
-    """An anvil that answers, or a failure that says what it printed."""
-    anvil = shutil.which("anvil")
-    assert anvil, "anvil is not on the PATH: run `make setup` and `source .venv/bin/activate`"
-    node = subprocess.Popen(
-        [anvil, "--silent", "--port", str(port), *options], stderr=subprocess.PIPE
-    )
-    for _ in range(300):
-        if node.poll() is not None:
-            pytest.exit(f"anvil on port {port} ended: {node.stderr.read().decode()}")  # type: ignore[union-attr]
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return node
-        except OSError:
-            time.sleep(0.1)
-    node.terminate()
-    return pytest.exit(f"anvil on port {port} did not answer within 30 s")
-
-
-@contextmanager
-def own_node(chain: int) -> Iterator[dict[str, str]]:
-    """A node that goes on between commands; its address is in the environment that this gives.
-
-    What is deployed there is noted for as long as the node lives.
-    """
-    port = free_port()
-    process = start_anvil(port, "--chain-id", str(chain))
-    record = ROOT / "deployments" / f"{chain}.json"
-    before = record.read_bytes() if record.is_file() else None
-    record.unlink(missing_ok=True)
-    try:
-        yield {"APE_FOUNDRY_HOST": f"http://127.0.0.1:{port}"}
-    finally:
-        process.terminate()
-        record.unlink(missing_ok=True)
-        if before is not None:
-            record.write_bytes(before)
-
-
-@contextmanager
-def refusal(name: str, **values: object) -> Iterator[None]:
-    """Expects the contract's own error of that name, with these values."""
-    with pytest.raises(CustomError) as caught:
-        yield
-    assert type(caught.value).__name__ == name
-    assert {key: caught.value.inputs[key] for key in values} == values
-
-
-def built(name: str) -> Manifest:
-    """Build one of the project's circuits, unless it is up to date."""
-    return build(circuit(name), artifacts=ARTIFACTS, verifiers=VERIFIERS)[0]
 
 
 @pytest.fixture(scope="session")

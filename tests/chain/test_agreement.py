@@ -1,5 +1,7 @@
 """One computation four times: torch, onnxruntime, the circuit's witness, the instances on chain."""
 
+import json
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -9,15 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
+from apps.circuits import EXPORTS
+from apps.clan import application as clan_application
+from apps.voice import application as voice_application
+from apps.voice import score_from
 from models import digits
 from models import voices as judges
 from models.data import drawing, mnist, sound, voices
-from scripts._circuits import EXPORTS
-from scripts._clan import read_digit
-from scripts._voice import read_score, score_from
-from tests.conftest import DRAWINGS
+from tests.inputs import DRAWINGS
+from zk.ezkl import felt
 from zk.proof import answer
-from zk.witness import FIELD, outputs, witness
+from zk.witness import FIELD, answers, witness
 
 # A digit reader's logits may move by this share of what they span, by quantising.
 QUANTISATION = 1 / 30
@@ -63,8 +67,8 @@ def test_training_sees_what_proving_sees():
 def test_onnxruntime_is_the_witness(manifest, views):
     session = onnxruntime.InferenceSession(manifest.file("model"))
     floats = np.stack([session.run(None, {"x": x[None]})[0].reshape(-1) for x in views[:50]])
-    runs = [witness(manifest.file("compiled"), manifest.layout.widest, x) for x in views[:50]]
-    quantised = np.stack([outputs(run) for run in runs]) / 2.0 ** manifest["output_scale"]
+    outputs, _ = answers(manifest.file("compiled"), manifest.layout.widest, views[:50])
+    quantised = outputs / 2.0 ** manifest["output_scale"]
     assert np.abs(quantised - floats).max() < QUANTISATION * np.ptp(floats)
 
 
@@ -84,27 +88,27 @@ def test_whole_numbers_stay_exact(manifest, views):
     hidden = np.einsum("ijkl,ckl->cij", windows, rounded("0.weight")[:, 0])
     hidden = (hidden + rounded("0.bias")[:, None, None]).reshape(-1) ** 2
     expected = rounded("3.weight") @ hidden + rounded("3.bias", 3)
-    run = witness(manifest.file("compiled"), manifest.layout.widest, views[0])
-    assert (outputs(run) == expected).all()
+    outputs, _ = witness(manifest.file("compiled"), manifest.layout.widest, views[0])
+    assert (outputs == expected).all()
 
 
 def test_the_witness_is_the_instances_on_chain(manifest, clan, proof_of, accounts, views):
     for number in (0, 3):
         x, proof = views[DRAWINGS[number]], proof_of(number)
         key = clan.keyOf(accounts[number])
-        run = witness(manifest.file("compiled"), manifest.layout.split(key), x)
+        outputs, _ = witness(manifest.file("compiled"), manifest.layout.split(key), x)
         assert proof.key(manifest.layout) == key
-        assert proof.outputs(manifest.layout) == outputs(run).tolist()
-        assert read_digit(clan, accounts[number], proof) == outputs(run).argmax()
-        assert clan.digitOf(proof.instances[10:]) == outputs(run).argmax()
+        assert proof.outputs(manifest.layout) == outputs.tolist()
+        assert clan_application.read(clan, accounts[number], None, proof) == outputs.argmax()
+        assert clan.digitOf(proof.instances[10:]) == outputs.argmax()
 
 
 @pytest.mark.parametrize("key", [0, 1, 2**160 - 1, 2**224 - 1, 0x0123456789ABCDEF << 160 | 0xFACE])
-def test_the_key_passes_through_unchanged(manifest, views, key):
-    from zk.witness import felt
-
-    run = witness(manifest.file("compiled"), manifest.layout.split(key), views[0])
-    assert manifest.layout.join([felt(limb) for limb in run["outputs"][0]]) == key
+def test_the_key_passes_through_unchanged(manifest, views, key, tmp_path):
+    path = tmp_path / "witness.json"
+    witness(manifest.file("compiled"), manifest.layout.split(key), views[0], path)
+    limbs = json.loads(path.read_text())["outputs"][0]
+    assert manifest.layout.join([felt(limb) for limb in limbs]) == key
 
 
 def test_the_constraints_hold(manifest, views, tmp_path):
@@ -131,7 +135,7 @@ def test_scores_agree_to_the_last_unit(voice_manifest, judge, sung, scores, hear
         assert proof.outputs(voice_manifest.layout) == [answered]
         assert score_from(answered, scale) == scores[number]
         assert judge.scoreFrom(proof.instances[-1]) == scores[number]
-        assert read_score(judge, 0, accounts[number].address, proof) == scores[number]
+        assert voice_application.read(judge, accounts[number], 0, proof) == scores[number]
 
 
 @given(output=st.integers(-(2**127) + 1, 2**127 - 1) | st.integers(-(2**21), 2**21))

@@ -2,18 +2,18 @@
 
 import pytest
 
-from scripts import _audits, _deployments
-from scripts._audits import audit_contracts, audit_deployment
-from tests.test_audit import named
+from apps.audit import attack, audit_contracts, audit_deployment
+from chain.deployments import entry_for
+from tests.audits import named
 
 
 @pytest.fixture(scope="module")
 def entry(manifest, clan, judge, bad_verifier) -> dict:
-    return _deployments.entry_for(manifest, clan)
+    return entry_for(manifest, clan)
 
 
 def test_deployments_are_sound(manifest, entry, voice_manifest, judge):
-    judged = _deployments.entry_for(voice_manifest, judge)
+    judged = entry_for(voice_manifest, judge)
     for built, recorded in ((manifest, entry), (voice_manifest, judged)):
         reports = list(audit_deployment(built, recorded))
         assert [named(report) for report in reports] == [[]] * 5
@@ -29,7 +29,7 @@ def test_edited_constant_of_the_verifier(manifest, entry, chain):
         code[place] ^= 1
         provider.set_code(entry["verifier"], bytes(code))
         assert named(audit_contracts(manifest, entry)) == ["verifier-code"]
-        attacked = _audits._attack(manifest, entry, bytes(code))
+        attacked = attack(manifest, entry, bytes(code))
         assert named(attacked) == ["genuine-refused"]
 
 

@@ -1,7 +1,7 @@
 """Clan from an ONNX file to three members, step by step."""
 
 from models.data import mnist
-from tests.conftest import DRAWINGS
+from tests.inputs import DRAWINGS
 from zk.proof import verify
 
 

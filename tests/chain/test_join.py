@@ -7,7 +7,7 @@ from eth_utils import keccak
 
 from apps.clan import application
 from chain.contracts import ask, deploy
-from tests.conftest import refusal
+from tests.refusals import refusal
 from zk.proof import Proof, prove
 from zk.witness import FIELD
 

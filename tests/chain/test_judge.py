@@ -5,7 +5,7 @@ import pytest
 
 from apps.voice import ONE, application
 from chain.contracts import ask, deploy
-from tests.conftest import refusal
+from tests.refusals import refusal
 from zk.proof import Proof, prove
 from zk.witness import FIELD, LARGEST
 

@@ -8,7 +8,7 @@ from ethpm_types import ContractType
 
 from apps.voice import ONE
 from chain.contracts import ask
-from tests.conftest import refusal
+from tests.refusals import refusal
 from zk.files import ROOT
 from zk.proof import prove
 

@@ -18,7 +18,7 @@ def test_bad_proof_holds_under_its_own_key(bad_manifest, bad_verifier, forged):
 
 
 def test_bad_proof_is_refused_under_the_good_key(manifest, forged):
-    with pytest.raises(CircuitError, match="accept the proof under the key of clan"):
+    with pytest.raises(CircuitError, match="accept the proof under the verification key of clan"):
         verify(manifest, forged)
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from scripts.audit import cli
 from tests.audits import named
-from tests.conftest import built
+from tests.builds import built
 from zk.audit import curve
 from zk.audit.application import audit_application
 from zk.audit.code import strange

@@ -14,12 +14,12 @@ from onnx import TensorProto, helper
 
 from models import voices as judges
 from models.data import voices
-from scripts._circuits import ROOT
 from tests.tiny import TINY_ARGS, write_model
-from zk.circuit import Samples
 from zk.errors import CircuitError
-from zk.manifest import Manifest, locked, sha256
+from zk.files import ROOT, locked, sha256
+from zk.manifest import Manifest
 from zk.proof import prove, verify
+from zk.samples import Samples
 from zk.srs import ensure_srs, srs_path
 
 EVERYTHING = ["bind", "settings", "compile", "setup", "verifier", "accuracy"]

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from scripts._circuits import ROOT
+from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.proof import Proof, prove, prove_all, verify

@@ -7,7 +7,7 @@ import pytest
 from web3.exceptions import ContractLogicError
 
 from apps.registry import named
-from tests.conftest import refusal
+from tests.refusals import refusal
 from zk.audit.attacks import genuine
 from zk.audit.calldata import Call
 from zk.audit.curve import BASE_FIELD, multiples

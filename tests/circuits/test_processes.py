@@ -9,14 +9,15 @@ import numpy as np
 import psutil
 import pytest
 
-from scripts._circuits import ROOT, digit_samples
+from apps.circuits import digit_samples, view_of
 from zk import proof, witness
 from zk.errors import CircuitError
+from zk.files import ROOT
 from zk.processes import answer_all
 from zk.proof import prove_all, verify
 from zk.witness import answers
 
-DRAWINGS = digit_samples("clan", tests=100).test
+DRAWINGS = digit_samples(view_of("clan", "drawing"), tests=100).test
 
 
 def test_answers_are_the_same(manifest, monkeypatch):

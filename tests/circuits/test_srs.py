@@ -12,9 +12,9 @@ import ezkl
 import pytest
 
 from zk import srs
-from zk.audit.setup import audit_setup
+from zk.audit.srs import audit_srs
 from zk.errors import CircuitError
-from zk.manifest import sha256
+from zk.files import sha256
 from zk.srs import ensure_srs, srs_path
 
 LOGROWS = 6
@@ -156,16 +156,16 @@ BROKEN = {
 def test_broken_setup_is_found(tmp_path, made, name):
     path = tmp_path / "k6.srs"
     path.write_bytes(BROKEN[name](made))
-    assert audit_setup(path, "insecure-dev", LOGROWS).findings[0].name == name
+    assert audit_srs(path, "insecure-dev", LOGROWS).findings[0].name == name
 
 
 def test_setup_of_another_kind_or_size(tmp_path, made):
     path = tmp_path / "k6.srs"
     path.write_bytes(made)
-    assert audit_setup(path, "insecure-dev", LOGROWS).sound
-    found = audit_setup(path, "ceremony", LOGROWS).findings
+    assert audit_srs(path, "insecure-dev", LOGROWS).sound
+    found = audit_srs(path, "ceremony", LOGROWS).findings
     assert [f.name for f in found] == ["srs-hash", "srs-secret"]
-    assert [f.name for f in audit_setup(path, "insecure-dev", 7).findings] == ["srs-size"]
+    assert [f.name for f in audit_srs(path, "insecure-dev", 7).findings] == ["srs-size"]
     path.write_bytes(made[:-1])
     with pytest.raises(CircuitError, match="is no SRS"):
-        audit_setup(path, "insecure-dev", LOGROWS)
+        audit_srs(path, "insecure-dev", LOGROWS)

@@ -10,17 +10,19 @@ import pytest
 import torch
 from torch import nn
 
+from chain.contracts import gas_of
 from models.export import export
-from scripts._contracts import gas_of
 from tests.tiny import write_model
-from zk import candidates, costs, tuner
 from zk.binding import read_model
-from zk.circuit import Circuit, RunArgs, Samples, build
-from zk.costs import Cost, CostModel, Shape
+from zk.build import build
+from zk.circuit import Circuit, RunArgs, Shape
 from zk.errors import CircuitError
 from zk.proof import prove, verify
 from zk.rewriting import sum_averages, unfold_convolutions
-from zk.tuner import Limits, tune
+from zk.samples import Samples
+from zk.tuning import candidates, costs, tuner
+from zk.tuning.costs import Cost, CostModel
+from zk.tuning.tuner import Limits, tune
 
 SAMPLES = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)
 SEEN, UNSEEN = np.split(SAMPLES, 2)

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from scripts import _documents, bench
-from scripts._circuits import ROOT
-from scripts._growth import exponent
-from scripts._prices import PRICES, Price
+from bench import documents, side_by_side
+from bench.growth import exponent
+from bench.prices import PRICES, Price
+from zk.files import ROOT
 from zk.journal import Journal
-from zk.measure import Measured, typical
 from zk.proof import Proof
+from zk.tuning.measure import Measured, typical
 
 RECORD = json.loads((ROOT / "docs" / "benchmarks.json").read_text())
 ROWS = RECORD["rows"]
@@ -60,7 +60,7 @@ def test_typical_proof():
 def test_each_circuit_proves_in_turn(monkeypatch, quick, expected):
     turns = []
     subjects = {
-        name: bench.Subject({}, [], "Verifier", {"key": key})
+        name: side_by_side.Subject({}, [], "Verifier", {"key": key})
         for name, key in {"large": 2e8, "small": 1e7, "larger": 9e8}.items()
     }
 
@@ -68,8 +68,8 @@ def test_each_circuit_proves_in_turn(monkeypatch, quick, expected):
         turns.append(name)
         return measured(len(turns))
 
-    monkeypatch.setattr(bench, "measure", prove)
-    assert set(bench._in_turns(subjects, quick)) == set(subjects)
+    monkeypatch.setattr(side_by_side, "measure", prove)
+    assert set(side_by_side._in_turns(subjects, quick)) == set(subjects)
     assert [turns.count(name) for name in subjects] == [expected, 5, expected]
     assert turns[-3:] == list(subjects) or quick
 
@@ -90,9 +90,9 @@ def test_exponent_of_growth():
 def test_note_replaces_what_was_measured_before(tmp_path, monkeypatch):
     path = tmp_path / "benchmarks.md"
     path.write_text("# Title\n\n<!-- measured: bench -->\nold\n<!-- end -->\n\nAfter.\n")
-    monkeypatch.setattr(_documents, "BENCHMARKS", path)
+    monkeypatch.setattr(documents, "BENCHMARKS", path)
     for text in ("first", "second"):
-        _documents.note("bench", text)
+        documents.note("bench", text)
     expected = "# Title\n\n<!-- measured: bench -->\n\nsecond\n\n<!-- end -->\n\nAfter.\n"
     assert path.read_text() == expected
 

@@ -19,14 +19,16 @@ import pytest
 from click.testing import CliRunner
 from web3 import HTTPProvider, Web3
 
-from scripts._circuits import ROOT, RUN_ARGS
-from scripts._cli import free_port
-from scripts._contracts import deploy, runtime_sha256
-from scripts._voice import exactly
-from tests.conftest import REAL_VOICE, own_node, start_anvil
+from apps.circuits import RUN_ARGS
+from apps.voice import exactly
+from chain.contracts import deploy, runtime_sha256
+from chain.network import free_port
+from tests.inputs import REAL_VOICE
+from tests.nodes import own_node, start_anvil
 from tests.tiny import write_model
 from zk.circuit import RunArgs
 from zk.errors import CircuitError
+from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import Proof, prove, verify
 
@@ -439,8 +441,8 @@ def test_no_solc(copied, tmp_path, node):
     (copied.parent / "contracts" / "verifiers" / "ClanVerifier.sol").unlink()
     script = f"""
 from pathlib import Path
-from scripts._circuits import circuit
-from zk.circuit import build
+from apps.circuits import circuit
+from zk.build import build
 here = Path({str(copied.parent)!r})
 build(circuit("clan"), artifacts=here / "artifacts", verifiers=here / "contracts" / "verifiers")
 """

@@ -14,11 +14,11 @@ import pytest
 from eth_account import Account
 from web3 import HTTPProvider, Web3
 
-from scripts._circuits import ROOT
-from scripts._cli import free_port
-from tests.conftest import CHAINS, start_anvil
+from chain.network import NETWORKS, free_port
+from tests.nodes import start_anvil
+from zk.files import ROOT
 
-LIVE = {network: chain for network, chain in CHAINS.items() if network != "ethereum:mainnet"}
+LIVE = {one.choice: one.chain_id for one in NETWORKS if one.fork_upstream and one.chain_id != 1}
 ALIAS, PASSPHRASE = "tester", "a passphrase of the tests"
 BLOCK_TIME = "0.2"  # seconds; Ape waits for some blocks after each transaction
 KILLS, LONGEST = 12, 9.0  # seconds, about what deploying takes

@@ -10,8 +10,9 @@ import soundfile
 from playwright.sync_api import Page, Route, expect, sync_playwright
 from web3 import HTTPProvider, Web3
 
-from tests.conftest import REAL_VOICE, own_node
 from tests.hubs import ADA, ape, running
+from tests.inputs import REAL_VOICE
+from tests.nodes import own_node
 from zk.files import ROOT
 
 CHAIN_ID = 1335

@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from models.data import picture, sound
-from scripts._circuits import ROOT
-from tests.conftest import REAL_VOICE
+from tests.inputs import REAL_VOICE
+from zk.files import ROOT
 
 RATE = sound.RATE
 

@@ -1,0 +1,10 @@
+"""Builds of the project's circuits, for tests."""
+
+from apps.circuits import ARTIFACTS, VERIFIERS, circuit
+from zk.build import build
+from zk.manifest import Manifest
+
+
+def built(name: str) -> Manifest:
+    """Build one of the project's circuits, unless it is up to date."""
+    return build(circuit(name), artifacts=ARTIFACTS, verifiers=VERIFIERS)[0]

@@ -1,0 +1,12 @@
+"""The drawings and songs of the test accounts."""
+
+from zk.files import ROOT
+
+# The MNIST test image that each test account draws: three 7s, two 1s, two 0s, one 4.
+DRAWINGS = (0, 17, 26, 2, 5, 3, 10, 4)
+
+# "Unless to be rather cold hearted and rather selfish is to be ill disposed": from Sense and
+# Sensibility, read for LibriVox, in the public domain.
+REAL_VOICE = ROOT / "tests" / "recorded" / "librivox.ogg"
+# The song of each test account: the real voice, or a synthetic voice, its emotion and sentence.
+SONGS = (REAL_VOICE, ("m4", "happy", 1), ("f4", "calm", 2))
