@@ -1,1 +1,1 @@
-"""ONNX in, proof and verifier out. Knows nothing of digits, voices or the contracts."""
+"""Circuits, proofs and Solidity verifiers of ONNX models. Knows no application and no chain."""

@@ -1,6 +1,7 @@
-"""The binding: a key that passes through the circuit unchanged, so that a proof names its owner."""
+"""The binding: a key that passes through the circuit unchanged and names the account of a proof."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from zk.errors import CircuitError
 from zk.rewriting import sum_averages, unfold_convolutions
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 KEY_BITS = 224  # 64 bits of domain above the 160 bits of an account
 MAX_LIMB_BITS = 24
@@ -17,17 +18,20 @@ MAX_LIMB_BITS = 24
 
 @dataclass(frozen=True)
 class KeyLayout:
-    """How a key is cut into little-endian limbs that the circuit carries exactly."""
+    """The number and width of the little-endian limbs that carry a key exactly."""
 
     limbs: int
     limb_bits: int
 
     @classmethod
     def within(cls, value_range: int) -> "KeyLayout":
-        """The widest layout whose limbs stay inside the circuit's range check on inputs."""
+        """Return the widest layout whose limbs pass the circuit's range check on inputs."""
         bits = min(MAX_LIMB_BITS, value_range.bit_length() - 1)
         if bits < 1:
-            raise CircuitError(f"No key fits a circuit with a value range of {value_range}.")
+            raise CircuitError(
+                f"A circuit with a value range of {value_range} cannot carry a key: "
+                "raise decomp_base or decomp_legs until decomp_base**decomp_legs is at least 2."
+            )
         return cls(limbs=-(-KEY_BITS // bits), limb_bits=bits)
 
     @classmethod
@@ -36,41 +40,47 @@ class KeyLayout:
         return cls(limbs=content["limbs"], limb_bits=content["bits"])
 
     def as_json(self) -> dict[str, int]:
+        """Return the layout as a manifest records it."""
         return {"limbs": self.limbs, "bits": self.limb_bits}
 
     @property
     def widest(self) -> list[int]:
-        """The limbs of the largest key, for measuring: each is as large as it gets."""
+        """The limbs of the largest key, for measuring."""
         return self.split(2**KEY_BITS - 1)
 
     def split(self, key: int) -> list[int]:
+        """Return the limbs of a key, the lowest first."""
         if not 0 <= key < 2**KEY_BITS:
-            raise CircuitError(f"A key is a whole number below 2**{KEY_BITS}, not {key}.")
+            raise CircuitError(f"The key {key} is not a whole number from 0 to 2**{KEY_BITS} - 1.")
         return [key >> (i * self.limb_bits) & (2**self.limb_bits - 1) for i in range(self.limbs)]
 
     def join(self, limbs: list[int]) -> int:
+        """Return the key that `split` cut into these limbs."""
         return sum(limb << (i * self.limb_bits) for i, limb in enumerate(limbs))
 
 
 @dataclass(frozen=True)
 class Model:
-    """An ONNX model with one float32 input and one output, its weights inside."""
+    """An ONNX model with one float32 input, one output and all weights loaded."""
 
     path: Path
     proto: "ModelProto"
     input_shape: tuple[int, ...]
+    outputs: int | None  # numbers in the output; None if the file does not say
 
     @property
     def digest(self) -> str:
+        """The hash of the graph and its weights."""
         return hashlib.sha256(self.proto.SerializeToString(deterministic=True)).hexdigest()
 
     @property
     def operators(self) -> str:
+        """The operators of the graph, for errors."""
         return ", ".join(sorted({node.op_type for node in self.proto.graph.node}))
 
     @property
     def translating(self) -> str:
-        """The task of laying this model out, for the errors of `zk.ezkl`."""
+        """The task of laying out this model, for the errors of `zk.ezkl`."""
         return f"translate {self.path} (operators: {self.operators})"
 
 
@@ -83,10 +93,10 @@ def bind(
     matrix_convolutions: bool = False,
     summed_averages: bool = False,
 ) -> None:
-    """Grafts the key onto a model: an integer input, an Identity, an output before `y`.
+    """Write the model to `model_path`, and the model with a key to `bound_path`.
 
-    Writes the model as it was, too, with external weights taken in. The bound one may have its
-    convolutions as matrix products and its averages as sums, see `zk.rewriting`.
+    The key is an integer input that an Identity passes to an output before `y`. External weights
+    move into both files. For `matrix_convolutions` and `summed_averages` see `zk.rewriting`.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -115,7 +125,7 @@ def bind(
 
 
 def _spell_out_strides(conv: "NodeProto", graph: "GraphProto", path: Path) -> None:
-    """ONNX lets a Conv leave its strides out, ezkl does not."""
+    """Add the strides that ONNX lets a Conv omit, but ezkl does not."""
     from onnx import helper
 
     given = {attribute.name: attribute for attribute in conv.attribute}
@@ -128,13 +138,14 @@ def _spell_out_strides(conv: "NodeProto", graph: "GraphProto", path: Path) -> No
         dimensions = len(kernels[0].dims) - 2
     else:
         raise CircuitError(
-            f"The Conv {conv.name!r} of {path} has neither strides nor a kernel shape."
+            f"The Conv {conv.name!r} of {path} has neither strides nor a kernel shape: "
+            "export the model with one of them."
         )
     conv.attribute.append(helper.make_attribute("strides", [1] * dimensions))
 
 
 def read_model(path: Path) -> Model:
-    """Reads an ONNX file, and refuses what cannot be a circuit."""
+    """Read an ONNX file; raise if it cannot become a circuit."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -143,15 +154,19 @@ def read_model(path: Path) -> Model:
         onnx.checker.check_model(model)
     except FileNotFoundError as error:
         missing = error.filename or path
-        raise CircuitError(f"There is no ONNX file (or weights of one) at {missing}.") from error
+        raise CircuitError(
+            f"{missing} not found: give the path of an ONNX file, with its weights file beside it."
+        ) from error
     except (DecodeError, onnx.checker.ValidationError) as error:
         reason = str(error).strip().split("\n")[0]
         raise CircuitError(f"{path} is not a valid ONNX file: {reason}.") from error
-    return Model(path, model, _check_shape(model, path))
+    taken, returned = _input_and_output(model, path)
+    output_shape = _fixed_shape(returned, path)
+    outputs = None if output_shape is None else math.prod(output_shape)
+    return Model(path, model, _fixed_shape(taken, path) or (), outputs)
 
 
-def _check_shape(model: "ModelProto", path: Path) -> tuple[int, ...]:
-    """The shape of the model's input, its open batch dimension set to 1."""
+def _input_and_output(model: "ModelProto", path: Path) -> "tuple[ValueInfoProto, ValueInfoProto]":
     from onnx import TensorProto
 
     weights = {tensor.name for tensor in model.graph.initializer}
@@ -161,16 +176,22 @@ def _check_shape(model: "ModelProto", path: Path) -> tuple[int, ...]:
     if len(inputs) != 1 or len(floats) != 1 or len(outputs) != 1:
         raise CircuitError(
             f"{path} has {len(inputs)} inputs ({len(floats)} of them float32) and {len(outputs)} "
-            "outputs: a circuit is made of a model with one float32 input and one output."
+            "outputs: export it with one float32 input and one output."
         )
-    for tensor in (inputs[0], outputs[0]):
-        dimensions = tensor.type.tensor_type.shape.dim
-        if dimensions and not dimensions[0].HasField("dim_value"):
-            dimensions[0].dim_value = 1
-        open_sizes = [d.dim_param or "?" for d in dimensions if not d.HasField("dim_value")]
-        if open_sizes:
-            raise CircuitError(
-                f"{path} leaves the sizes {', '.join(open_sizes)} of {tensor.name} open: export it "
-                "with fixed sizes (only the first, the batch, may be open)."
-            )
-    return tuple(d.dim_value for d in inputs[0].type.tensor_type.shape.dim)
+    return inputs[0], outputs[0]
+
+
+def _fixed_shape(tensor: "ValueInfoProto", path: Path) -> tuple[int, ...] | None:
+    """Set an open batch dimension to 1; return the shape, or None if the file does not state it."""
+    if not tensor.type.tensor_type.HasField("shape"):
+        return None
+    dimensions = tensor.type.tensor_type.shape.dim
+    if dimensions and not dimensions[0].HasField("dim_value"):
+        dimensions[0].dim_value = 1
+    open_sizes = [d.dim_param or "?" for d in dimensions if not d.HasField("dim_value")]
+    if open_sizes:
+        raise CircuitError(
+            f"{path} leaves the sizes {', '.join(open_sizes)} of {tensor.name} open: export it "
+            "with fixed sizes (only the first, the batch, may be open)."
+        )
+    return tuple(d.dim_value for d in dimensions)

@@ -20,7 +20,7 @@ from zk.srs import Kind, ensure_srs
 from zk.verifier import PROOF_OFFSET, SETTINGS, SOLC, write_verifier
 from zk.witness import accuracy, answers
 
-# A lookup table spans this many times the range that the calibration samples needed.
+# The width of a lookup table, relative to the range that the calibration samples need.
 LOOKUP_MARGIN = 2
 
 
@@ -32,9 +32,12 @@ def build(
     srs: Kind = "insecure-dev",
     report: Callable[[str], None] = lambda step: None,
 ) -> tuple[Manifest, list[str]]:
-    """Build the parts that are out of date; return the manifest and the names of their steps."""
+    """Repeat the steps that are out of date; return the manifest and the names of these steps.
+
+    `report` is called with the name of each step that begins.
+    """
     samples, model = circuit.samples(), read_model(circuit.model)
-    check_samples(circuit.name, samples, model)
+    check_samples(circuit.name, samples, model.path, model.input_shape)
     folder = artifacts / circuit.name
     busy = f"Another build of {circuit.name} is running: wait for it, then build again."
     with locked(folder, busy):
@@ -42,7 +45,7 @@ def build(
 
 
 class _Build:
-    """One method for each step: what goes in, what comes out, and how it is made."""
+    """One method for each step, with its inputs, its files and the call that makes them."""
 
     def __init__(
         self,
@@ -51,11 +54,11 @@ class _Build:
         samples: Samples,
         folder: Path,
         verifiers: Path,
-        srs: Kind,
+        kind: Kind,
         report: Callable[[str], None],
     ) -> None:
         self.circuit, self.model, self.samples = circuit, model, samples
-        self.folder, self.srs, self.report = folder, srs, report
+        self.folder, self.kind, self.report = folder, kind, report
         files = {
             "model": folder / "model.onnx",
             "bound": folder / "bound.onnx",
@@ -72,8 +75,8 @@ class _Build:
         self.bind()
         sizes = self.settings()
         self.compile()
-        srs = ensure_srs(self.folder.parent / "srs", self.srs, sizes["logrows"], self.report)
-        srs_facts = {"kind": self.srs, "sha256": sha256(srs)}
+        srs = ensure_srs(self.folder.parent / "srs", self.kind, sizes["logrows"], self.report)
+        srs_facts = {"kind": self.kind, "sha256": sha256(srs)}
         self.setup(srs, srs_facts)
         code = self.verifier(srs, srs_facts)
         measured = self.accuracy(sizes["output_scale"])
@@ -178,7 +181,10 @@ class _Build:
 def _calibrate(
     circuit: Circuit, model: Model, samples: Samples, bound: Path, settings: Path
 ) -> dict[str, Any]:
-    """Write settings with the lookup range that real samples need and the fewest rows."""
+    """Write settings with the lookup range that real samples need and as few rows as possible.
+
+    Return the facts that the manifest records.
+    """
     draft = settings.with_name("draft.compiled")
 
     def generate(**args: Any) -> ezkl.Settings:

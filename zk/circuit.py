@@ -1,4 +1,4 @@
-"""The description of a circuit: its model, its knobs and its shape."""
+"""Descriptions of circuits: the input of a build, and the shape that decides the cost."""
 
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
@@ -11,21 +11,21 @@ from zk.samples import Samples
 
 @dataclass(frozen=True)
 class RunArgs:
-    """The knobs that decide the cost of a circuit; `zk.tuning` searches them."""
+    """The knobs of a circuit. `zk.tuning` searches for the cheapest ones."""
 
     input_scale: int = 7
     param_scale: int = 7
     scale_rebase_multiplier: int = 1
     num_inner_cols: int = 2
-    decomp_base: int = 1024  # with three legs, a range of 2**30 without a large table
+    decomp_base: int = 1024  # three legs: a range of 2**30 with a table of 2**10
     decomp_legs: int = 3
-    logrows: int | None = None  # None: the smallest that fits
-    matrix_convolutions: bool = False  # see `zk.rewriting`, as for the next
-    summed_averages: bool = False
+    logrows: int | None = None  # None: the fewest that fit
+    matrix_convolutions: bool = False  # see `zk.rewriting`
+    summed_averages: bool = False  # see `zk.rewriting`
 
     @property
     def rewriting(self) -> dict[str, bool]:
-        """The rewritings of the model's operators, for `zk.binding.bind`."""
+        """The chosen rewritings of the model's operators, for `zk.binding.bind`."""
         return {
             "matrix_convolutions": self.matrix_convolutions,
             "summed_averages": self.summed_averages,
@@ -33,20 +33,20 @@ class RunArgs:
 
     @property
     def value_range(self) -> int:
-        """The bound on inputs, outputs, and all values that are rescaled or compared with 0."""
-        return self.decomp_base**self.decomp_legs
+        """The bound on inputs, outputs and every value that is rescaled or compared with 0."""
+        return int(self.decomp_base**self.decomp_legs)
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """The input of a build. Only `zk.build` and `zk.tuning` call `samples`."""
+    """The input of a build. `samples` loads them; only builds and searches call it."""
 
     name: str
     model: Path
     verifier_name: str
     samples: Callable[[], Samples]
     run_args: RunArgs = field(default_factory=RunArgs)
-    application: str | None = None  # the contract that will believe its proofs
+    application: str | None = None  # name of the application that accepts the proofs
 
     @cached_property
     def layout(self) -> KeyLayout:
@@ -55,13 +55,13 @@ class Circuit:
 
 @dataclass(frozen=True)
 class Shape:
-    """The properties that decide the cost of a circuit."""
+    """The properties of a circuit's layout that decide its cost."""
 
     logrows: int
-    columns: int  # `num_inner_cols`, times the parts into which its rows are folded
-    tables: int  # columns of lookup tables; those of range checks are in every circuit
-    matrices: int  # sets of columns for products that are checked by Freivalds' method
+    columns: int  # `num_inner_cols`, times the number of times that the rows are folded
+    tables: int  # columns of lookup tables, without the range checks that every circuit has
+    matrices: int  # sets of columns for products that Freivalds' method checks
 
     def contains(self, other: "Shape") -> bool:
-        """Return whether it is at least as large in every way, and so as costly."""
+        """Return whether this shape is at least as large in every property."""
         return all(mine >= its for mine, its in zip(astuple(self), astuple(other), strict=True))

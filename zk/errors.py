@@ -1,13 +1,11 @@
-"""The errors that the pipeline raises, each one sentence that names the fix."""
+"""The errors of the library. Each message is one sentence that names the fix."""
 
 import errno
 
-# The reasons why a file cannot be written, each with its fix.
-FULL = "the disk is full; free some space, then run this again"
-READ_ONLY = "it is on a read-only disk; make that writable, then run this again"
-NOT_ALLOWED = (
-    "this user may not do that; give the folder the right permissions, then run this again"
-)
+# The reasons why a file cannot be written or read, each with its fix.
+FULL = "the disk is full; free some space, then run the command again"
+READ_ONLY = "it is on a read-only disk; make that writable, then run the command again"
+NOT_ALLOWED = "permission denied; give this user access, then run the command again"
 OBSTACLES = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
@@ -18,7 +16,7 @@ OBSTACLES = {
 
 
 class CircuitError(Exception):
-    """A step failed; the message says what was wrong and how to fix it."""
+    """A step failed. The message says why, and how to fix it."""
 
 
 class InvalidProofError(CircuitError):
@@ -26,11 +24,11 @@ class InvalidProofError(CircuitError):
 
 
 class RangeError(CircuitError):
-    """A value that an input leads to does not fit the circuit's range."""
+    """An input leads to a value outside the circuit's range."""
 
 
 def obstacle(error: OSError) -> str:
-    """Explain in one sentence why a file could not be written or read."""
+    """Return one sentence about why a file could not be written or read, and the fix."""
     if error.errno not in OBSTACLES:
         return str(error)
     return f"{error.filename or 'A file'} could not be written or read: {OBSTACLES[error.errno]}."

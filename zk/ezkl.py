@@ -1,6 +1,6 @@
 """The only module that imports ezkl: its calls, settings, file formats, quirks and errors.
 
-A new version of ezkl touches this file, the pins and the measurements.
+An upgrade of ezkl changes this file, the pinned versions and the measurements, nothing else.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ VERSION = version("ezkl")
 # Rows that halo2 keeps for blinding and ezkl for padding, rounded up.
 RESERVED_ROWS = 16
 
-# ezkl, and tract, which reads ONNX for it, name a missing operator in these ways.
+# The ways in which ezkl, and tract inside it, name an operator that they do not support.
 UNSUPPORTED = re.compile(r"(?:Unimplemented\(|Unknown op: |analyse for node #\d+ \"[^\"]*\" )(\w+)")
 SYSTEM = re.compile(r"\(os error (\d+)\)")
 TOO_LARGE = re.compile(r"too large to be represented by (base \d+ and n \d+)")
@@ -51,7 +51,7 @@ class Settings:
 
     @property
     def outputs(self) -> int:
-        """The number of values in the model's output; the key's limbs come before it."""
+        """The number of values in the model's output, which follows the key's limbs."""
         return math.prod(self._content["model_instance_shapes"][-1])
 
     @property
@@ -71,8 +71,8 @@ class Settings:
     def product_cells(self) -> int:
         """The cells that ezkl reserves for matrix products, within a few per cent.
 
-        If there is a matrix product, ezkl counts every other product too, by the sizes of its
-        factors and result.
+        A circuit with a matrix product has cells for all its products: one for each element of
+        their factors and results.
         """
         products = self._content["einsum_params"]
         if not products["total_einsum_col_size"]:
@@ -97,29 +97,29 @@ class Settings:
 
     @property
     def comparable(self) -> dict[str, Any]:
-        """The settings without the parts that differ between equal circuits."""
+        """The settings without the parts that differ between builds of the same circuit."""
         known = _ordered(self._content)
         return {name: value for name, value in known.items() if name != "timestamp"}
 
 
 def usable_rows(logrows: int) -> int:
-    return 2**logrows - RESERVED_ROWS
+    return (1 << logrows) - RESERVED_ROWS
 
 
 def fewest_logrows(rows: int, run_args: RunArgs) -> int:
-    """The smallest circuit with room for its rows and for the table of `decomp_base`."""
+    """Return the smallest logrows with room for the rows and the table of `decomp_base`."""
     return (max(rows, run_args.decomp_base) + RESERVED_ROWS - 1).bit_length()
 
 
 def write_settings(
     bound: Path, settings: Path, run_args: RunArgs, doing: str, **more: Any
 ) -> Settings:
-    """Lay a circuit out. `doing` completes the sentence "ezkl could not …" on failure."""
+    """Lay out a circuit. `doing` completes the sentence "ezkl could not …" on failure."""
     import ezkl
 
     with sentences(doing):
         ezkl.gen_settings(str(bound), str(settings), py_run_args=_run_args(run_args, **more))
-    # ezkl lists the checks in random order, and keys depend on the order: sort for equal builds.
+    # ezkl lists the checks in random order, and the keys depend on it. Sorted, builds are equal.
     content = json.loads(settings.read_text())
     settings.write_text(json.dumps(_ordered(content)))
     return Settings(settings)
@@ -127,17 +127,20 @@ def write_settings(
 
 def _ordered(content: dict[str, Any]) -> dict[str, Any]:
     checks = ("required_range_checks", "required_lookups")
-    return {**content, **{name: sorted(content[name], key=json.dumps) for name in checks}}
+    # Reversed is the order in the first builds of clan and voice, whose keys stay the same.
+    return content | {
+        name: sorted(content[name], key=json.dumps, reverse=True) for name in checks
+    }
 
 
 def _run_args(run_args: RunArgs, **more: Any) -> Any:
-    ours = ("logrows", *run_args.rewriting)  # None means "to be found", and graph rewritings
+    ours = ("logrows", *run_args.rewriting)  # not ezkl's, or, like logrows, perhaps None
     knobs = {name: value for name, value in asdict(run_args).items() if name not in ours}
     return _visible(**{**knobs, **more})
 
 
 def _visible(**knobs: Any) -> Any:
-    """Arguments for private inputs, fixed parameters and public outputs."""
+    """Return arguments for private inputs, fixed parameters and public outputs."""
     import ezkl
 
     args = ezkl.PyRunArgs()
@@ -151,7 +154,7 @@ def _visible(**knobs: Any) -> Any:
 def calibrate(
     model: Path, settings: Path, inputs: list[list[float]], scales: list[int], doing: str
 ) -> Settings:
-    """Lay a circuit out as the notebooks do: two columns, and ezkl chooses scales and rows."""
+    """Lay out a circuit as ezkl's notebooks do: two columns, and ezkl chooses scales and rows."""
     import ezkl
 
     with sentences(doing), tempfile.TemporaryDirectory() as folder:
@@ -186,7 +189,10 @@ def make_keys(compiled: Path, srs: Path, verification_key: Path, proving_key: Pa
 def run_witness(
     compiled: Path, inputs: Sequence[Sequence[float]], output: Path | None = None
 ) -> dict[str, Any]:
-    """Run one list of numbers per input through a circuit; `output` gets the private witness."""
+    """Run a circuit on one list of numbers per input; return its outputs and lookup range.
+
+    The witness, which contains the private inputs, is written to `output`.
+    """
     import ezkl
 
     data = json.dumps({"input_data": inputs})
@@ -198,7 +204,7 @@ def run_witness(
 
 
 def prove(witness: Path, compiled: Path, proving_key: Path, srs: Path, proof: Path) -> None:
-    """Write a proof. Constraints are not checked here, but in `verify`."""
+    """Write a proof. It may be invalid, because ezkl checks the constraints only in `verify`."""
     import ezkl
 
     ezkl.prove(str(witness), str(compiled), str(proving_key), str(proof), str(srs))
@@ -211,7 +217,7 @@ def verify(proof: Path, settings: Path, verification_key: Path, srs: Path) -> bo
 
 
 def read_proof(path: Path) -> tuple[bytes, list[int]]:
-    """Read the proof and its public instances from ezkl's file."""
+    """Return the proof and its public instances from a file of ezkl."""
     made = json.loads(path.read_text())
     return bytes(made["proof"]), [felt(value) for value in made["instances"][0]]
 
@@ -232,14 +238,14 @@ def write_proof(path: Path, proof: bytes, instances: list[int]) -> None:
 
 
 def felt(value: str) -> int:
-    """Read a field element from 32 little-endian bytes in hexadecimal."""
+    """Return the field element of 32 little-endian bytes in hexadecimal."""
     return int.from_bytes(bytes.fromhex(value), "little")
 
 
 def write_verifier(
     verifier_name: str, verification_key: Path, settings: Path, srs: Path, path: Path
 ) -> None:
-    """Write the Solidity verifier of a verification key, under ezkl's own name for it."""
+    """Write the Solidity verifier of a verification key. Its contract has the name ezkl gives."""
     import ezkl
 
     abi = path.with_name(f".{verifier_name}.abi.partial")
@@ -253,8 +259,8 @@ def write_verifier(
         with sentences(f"write the verifier {verifier_name}"):
             asyncio.run(create())
     except CircuitError:
-        # ezkl writes the source first, then looks for its own solc to make an ABI that is always
-        # the same. Without that solc the ABI is missing, which is harmless; half a source is not.
+        # ezkl writes the source, then needs a solc on the PATH for an ABI that nobody reads here.
+        # A missing ABI is harmless, an incomplete source is not.
         if not path.is_file() or not path.read_text().rstrip().endswith("}"):
             raise
     finally:
@@ -263,9 +269,9 @@ def write_verifier(
 
 @contextmanager
 def sentences(doing: str, kind: type[CircuitError] = CircuitError) -> Iterator[None]:
-    """Turn an ezkl error, or a panic of its Rust code, into one `CircuitError`.
+    """Turn an error of ezkl, or a panic of its Rust code, into one `CircuitError`.
 
-    Holds back everything that ezkl prints. Not for several threads at once.
+    Suppress what ezkl prints. Use it in one thread at a time: it redirects standard output.
     """
     with tempfile.TemporaryFile() as sink, _printing_into(sink.fileno()):
         try:
@@ -297,7 +303,7 @@ def _reason(message: str, printed: str) -> str:
 
 @contextmanager
 def _printing_into(descriptor: int) -> Iterator[None]:
-    """Redirect the output of compiled code and its logger to a file for the block."""
+    """Redirect the output and the log of compiled code to a file within the block."""
     logger = logging.getLogger("ezkl")
     with os.fdopen(os.dup(descriptor), "w") as log:
         handler = logging.StreamHandler(log)

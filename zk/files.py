@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, their hashes, and folders for one process at a time."""
+"""Files that are written completely or not at all, hashes, and locks of folders."""
 
 import fcntl
 import hashlib
@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]  # of the project
 
 @contextmanager
 def whole(path: Path, mode: int | None = None) -> Iterator[Path]:
-    """Give a path beside `path` to write to, and rename it into place if the block succeeds.
+    """Yield a path beside `path` to write to; rename it to `path` if the block succeeds.
 
-    With `mode`, the file exists with these permissions before anything is written to it.
+    With `mode`, the file has these permissions before anything is written to it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.partial.{path.name}")  # keeps the suffix
@@ -33,7 +33,7 @@ def whole(path: Path, mode: int | None = None) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
+    """Write a file in one step, so that no reader sees part of it."""
     try:
         with whole(path) as partial:
             partial.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -42,7 +42,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file, or an empty one if the file is missing or damaged."""
+    """Return the JSON object in a file, or an empty one if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -60,13 +60,13 @@ def sha256(path: Path) -> str:
 
 
 def digest(value: Any) -> str:
-    """Hash anything that JSON can hold."""
+    """Return the hash of a value of JSON's types."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
 def locked(folder: Path, busy: str | None = None) -> Iterator[None]:
-    """Let one process at a time work on a folder; others wait, or fail with the message `busy`."""
+    """Lock a folder against other processes. They wait, or fail with the message `busy`."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:

@@ -1,4 +1,4 @@
-"""What long work found out so far, so that it can be stopped and goes on where it was."""
+"""Journals keep the results of long work, so that it can be stopped and resumed."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from zk.files import digest, read_json, write_whole
 
 
 class Journal:
-    """Answers that were found once, in a file; one that is about something else starts anew."""
+    """Answers to questions, in a file. A file about something else is ignored and replaced."""
 
     def __init__(self, path: Path, about: Any) -> None:
         self._path, self._about = path, digest(about)
@@ -17,7 +17,7 @@ class Journal:
         self._known = content["known"] if content.get("about") == self._about else {}
 
     def once(self, question: list[Any], answer: Callable[[], Any]) -> Any:
-        """The answer that is known, or else found now and kept; it must be of JSON's types."""
+        """Return the known answer, or find and keep it. Answers are of JSON's types."""
         key = json.dumps(question)
         if key not in self._known:
             self._known[key] = answer()
@@ -29,5 +29,5 @@ class Journal:
         return json.dumps(question) in self._known
 
     def forget(self, question: list[Any]) -> None:
-        """For answers about files that are no longer there."""
+        """Drop an answer that no longer holds, such as one about a file that is gone."""
         self._known.pop(json.dumps(question), None)

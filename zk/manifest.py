@@ -1,27 +1,30 @@
-"""The manifest: the one record of a build, and what decides whether a build can be reused."""
+"""The manifest, which is the one record of a build, and the rule for reusing a build."""
 
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from zk.binding import KeyLayout
 from zk.errors import CircuitError
 from zk.ezkl import VERSION
-from zk.files import digest, read_json, sha256, write_json, write_whole
+from zk.files import digest, read_json, sha256, whole, write_json, write_whole
 
-FORMAT = 2  # of the steps in a manifest; those of another format are done again
+FORMAT = 2  # of the steps in a manifest; steps of another format are repeated
+
+Facts = dict[str, Any]
 
 
 class Record:
-    """The steps of a build: what went into each, what came out of it, and where that is now.
+    """The steps of a build: their inputs, the hashes of their files, and where the files are now.
 
-    A step is done again unless the same things went in and every file that came out is still what
-    it was. New files wait in a staging folder, so a build that fails or is killed leaves the last
-    finished one as it was, and the next run goes on where this one stopped.
+    A step is repeated unless its inputs are the same and all its files are intact. New files stay
+    in a staging folder until the build is complete, so a failed or killed build leaves the last
+    complete one as it was, and the next run continues after the last finished step.
     """
 
     def __init__(self, folder: Path, files: dict[str, Path]) -> None:
@@ -33,7 +36,7 @@ class Record:
         self._settle()
         self._finished = read_json(self._path).get("steps", {})
         self._staged = read_json(self._progress).get("steps", {})
-        self._steps: dict[str, dict[str, Any]] = {}
+        self._steps: dict[str, Any] = {}
         self._new: dict[str, Path] = {}
 
     def step(
@@ -41,36 +44,36 @@ class Record:
         name: str,
         inputs: dict[str, Any],
         labels: list[str],
-        make: Callable[..., dict[str, Any] | None],
-    ) -> dict[str, Any]:
-        """Calls `make` with a path to fill for each label, unless the step is up to date.
+        make: Callable[..., Facts | None],
+    ) -> Facts:
+        """Call `make` with a path to fill for each label, unless the step is up to date.
 
-        Gives the facts that `make` returned, now or back then.
+        Return the facts that `make` returned, in this build or in the one that is reused.
         """
         key = digest([FORMAT, name, VERSION, inputs])
         final = {label: self.files[label] for label in labels}
         staged = {label: self._staging / path.name for label, path in final.items()}
         if _intact(self._finished.get(name), key, final):
             self._steps[name] = self._finished[name]
-            return self._steps[name]["facts"]
-
-        self.redone.append(name)
-        if not _intact(self._staged.get(name), key, staged):
-            self._staged[name] = self._make(key, staged, make)
-            write_whole(self._progress, json.dumps({"steps": self._staged}))
-        self._steps[name] = self._staged[name]
-        self._new.update(staged)
-        return self._steps[name]["facts"]
+        else:
+            self.redone.append(name)
+            if not _intact(self._staged.get(name), key, staged):
+                self._staged[name] = self._make(key, staged, make)
+                write_whole(self._progress, json.dumps({"steps": self._staged}))
+            self._steps[name] = self._staged[name]
+            self._new.update(staged)
+        facts: Facts = self._steps[name]["facts"]
+        return facts
 
     def path(self, label: str) -> Path:
-        """Where a file is while the build goes on."""
+        """The current path of a file, which is in the staging folder while it is new."""
         return self._new.get(label, self.files[label])
 
     def hash(self, label: str) -> str:
-        return self._entry(label)["sha256"]
+        return str(self._entry(label)["sha256"])
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Puts new files in their places and the manifest beside them, if anything changed."""
+        """Move new files into their places and write the manifest, if anything changed."""
         entries = {
             label: {"path": os.path.relpath(path, self._path.parent), **self._entry(label)}
             for label, path in self.files.items()
@@ -81,7 +84,7 @@ class Record:
             self._settle()
 
     def _settle(self) -> None:
-        """Moves a complete build out of staging; what a kill interrupts, the next run finishes."""
+        """Move a complete build out of the staging folder, perhaps one that a kill interrupted."""
         manifest = self._staging / self._path.name
         for entry in read_json(manifest).get("files", {}).values():
             final = self._path.parent / entry["path"]
@@ -93,14 +96,15 @@ class Record:
             manifest.replace(self._path)
             shutil.rmtree(self._staging)
 
-    def _make(self, key: str, staged: dict[str, Path], make: Callable) -> dict[str, Any]:
+    def _make(
+        self, key: str, staged: dict[str, Path], make: Callable[..., Facts | None]
+    ) -> dict[str, Any]:
         self._staging.mkdir(parents=True, exist_ok=True)
-        partials = {label: path.with_name(f"{path.name}.partial") for label, path in staged.items()}
-        started = time.perf_counter()
-        facts = make(**partials) or {}
-        seconds = time.perf_counter() - started
-        for label, partial in partials.items():
-            partial.replace(staged[label])
+        with ExitStack() as stack:
+            partials = {label: stack.enter_context(whole(path)) for label, path in staged.items()}
+            started = time.perf_counter()
+            facts = make(**partials) or {}
+            seconds = time.perf_counter() - started
         return {
             "key": key,
             "seconds": seconds,
@@ -112,11 +116,12 @@ class Record:
         }
 
     def _entry(self, label: str) -> dict[str, Any]:
-        return next(s["files"][label] for s in self._steps.values() if label in s["files"])
+        files = [step["files"] for step in self._steps.values()]
+        return next(dict(made[label]) for made in files if label in made)
 
 
 def _intact(step: dict[str, Any] | None, key: str, files: dict[str, Path]) -> bool:
-    """Whether a step was done with this key, and its files are still what they were."""
+    """Return whether a step has this key and its files still have their hashes."""
     return (
         step is not None
         and step["key"] == key
@@ -128,22 +133,22 @@ def _intact(step: dict[str, Any] | None, key: str, files: dict[str, Path]) -> bo
 
 
 class Manifest:
-    """A finished build, as deploying, proving and verifying need it."""
+    """A complete build, for deploying, proving and verifying."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         path = folder / "manifest.json"
-        self.again = f"build {folder.name} again with `ape run build`"
+        self._again = f"build {folder.name} again with `ape run build`"
         if not path.is_file():
-            raise CircuitError(f"The circuit {folder.name} has not been built: {self.again}.")
+            raise CircuitError(f"The circuit {folder.name} has not been built: {self._again}.")
         self.content = read_json(path)
         if self.content.get("circuit") != folder.name or "versions" not in self.content:
-            raise CircuitError(f"{path} is damaged, or not that of {folder.name}: {self.again}.")
-        built, installed = self.content["versions"]["ezkl"], VERSION
-        if built != installed:
+            raise CircuitError(f"{path} is damaged or of another circuit: {self._again}.")
+        built = self.content["versions"]["ezkl"]
+        if built != VERSION:
             raise CircuitError(
-                f"The circuit {folder.name} was built with ezkl {built}, but {installed} is "
-                f"installed: {self.again}."
+                f"The circuit {folder.name} was built with ezkl {built}, but {VERSION} is "
+                f"installed: {self._again}."
             )
 
     def __getitem__(self, name: str) -> Any:
@@ -155,27 +160,27 @@ class Manifest:
 
     @property
     def application(self) -> str:
-        """The name of the contract that believes the proofs."""
+        """The name of the application that accepts the proofs; raise if there is none."""
         name = self["circuit"]
         if "application" not in self.content:
             raise CircuitError(
-                f"The manifest of {name} comes from an older version and names no application: "
-                f"{self.again}, which takes seconds."
+                f"The circuit {name} was built by an older version of Verdict: run "
+                f"`ape run build --circuit {name}` again; it takes seconds."
             )
-        if self.content["application"] is None:
+        if self["application"] is None:
             raise CircuitError(
-                f"{name} was built without an application: build it again with `ape run build "
-                "--onnx … --app NAME`, which takes seconds."
+                f"The circuit {name} was built without an application: build it again with "
+                "`ape run build … --app NAME`."
             )
-        return str(self.content["application"])
+        return str(self["application"])
 
     def file(self, label: str) -> Path:
-        """A file of the build, or its SRS, after its hash was compared with the one on record."""
+        """Return the path of a file of the build, or of its `srs`; raise if its hash differs."""
         entry = self["srs"] if label == "srs" else self["files"][label]
-        path = self.folder / entry["path"]
+        path: Path = self.folder / entry["path"]
         found = sha256(path) if path.is_file() else "no file"
         if found != entry["sha256"]:
             raise CircuitError(
-                f"{path} should have the SHA-256 {entry['sha256']}, but has {found}: {self.again}."
+                f"{path} should have the SHA-256 {entry['sha256']}, but has {found}: {self._again}."
             )
         return path

@@ -1,4 +1,4 @@
-"""A folder for what nobody else may see: a private input, and the witness that contains it."""
+"""Temporary folders for private files: inputs, and the witnesses that contain them."""
 
 import os
 import re
@@ -13,14 +13,14 @@ PREFIX = "verdict-"
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A temporary folder for this user alone, whose files are so, too.
+    """Yield a temporary folder that only this user can read, like every file made in it.
 
-    What a process that was killed left behind is removed by the next one.
+    Also remove the folders that killed processes left behind.
     """
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = re.fullmatch(rf"{PREFIX}(\d+)-\w+", left.name)
-        with suppress(FileNotFoundError):  # its own process may remove it now
-            if owner and left.stat().st_uid == os.getuid() and not _runs(int(owner[1])):
+        process = re.fullmatch(rf"{PREFIX}(\d+)-\w+", left.name)
+        with suppress(FileNotFoundError):  # another process may be removing it
+            if process and left.stat().st_uid == os.getuid() and not _runs(int(process[1])):
                 shutil.rmtree(left, ignore_errors=True)
     mask = os.umask(0o077)
     try:

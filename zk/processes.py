@@ -1,4 +1,4 @@
-"""Work for all cores. ezkl holds Python's lock, so threads of one process would take turns."""
+"""Work on all cores, in processes: ezkl holds Python's lock, so threads would take turns."""
 
 import multiprocessing
 import os
@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from typing import TypeVar
 
@@ -16,21 +15,22 @@ from tqdm import tqdm
 
 from zk.errors import CircuitError
 from zk.ezkl import sentences
+from zk.files import ROOT
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 CORES = os.cpu_count() or 1
-ROOT = str(Path(__file__).parents[1])
 
 
 def answer_all(
     task: Callable[[Item], Answer], items: Sequence[Item], doing: str, processes: int
 ) -> list[Answer]:
-    """What `task` answers to each item, with a progress bar where there is more than one.
+    """Return the answer of `task` to each item; show a progress bar if there are several.
 
-    Not more processes than cores, and none beside this one where that is enough; they share the
-    cores. `task` is a function of a module, or a `partial` of one.
+    At most `processes` share the cores, and with fewer than two the work stays in this process.
+    `task` must be a function of a module, or a `partial` of one. `doing` completes the sentence
+    "ezkl could not …" on failure.
     """
     attempt = partial(_attempt, task, doing)
     bar = partial(
@@ -46,17 +46,17 @@ def answer_all(
         except BrokenProcessPool as error:
             raise CircuitError(
                 f"ezkl could not {doing}: one of {processes} processes was killed, perhaps because "
-                "the memory was used up."
+                "memory ran out: free some, then run the command again."
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def process_pool(processes: int) -> ProcessPoolExecutor:
-    """Processes that share the cores, and end with this one, however it ends."""
-    if ROOT not in sys.path:  # Ape takes it away again, and the processes import from there
-        sys.path.append(ROOT)
-    # Never a fork: ezkl's threads would be missing in it.
+    """Return a pool of processes that share the cores and end when this process ends."""
+    if str(ROOT) not in sys.path:  # Ape removes it, and the processes import modules from there
+        sys.path.append(str(ROOT))
+    # A forked process would lack ezkl's threads.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
         processes, context, initializer=_begin, initargs=(CORES // processes,)
@@ -69,14 +69,14 @@ def _attempt(task: Callable[[Item], Answer], doing: str, item: Item) -> Answer:
 
 
 def _begin(threads: int) -> None:
-    """Leaves an interrupt to the parent process, and the other cores to its other children."""
+    """Start a process of the pool. Its parent handles interrupts and gives it some of the cores."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["RAYON_NUM_THREADS"] = str(threads)
     Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """A pool's process would wait for work of a parent that was killed for ever."""
+    """Exit with the parent. Otherwise a process whose parent was killed waits for work forever."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)

@@ -1,4 +1,4 @@
-"""Proving and verifying: a private input in, a proof that anybody can check out."""
+"""Proofs: made from a private input, and verified under the verification key of a circuit."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from zk.processes import answer_all
 from zk.samples import Array
 from zk.witness import FIELD, signed, witness
 
-FEW = 2  # claims for which it does not pay to start another process
+FEW = 2  # the fewest claims that are worth a process
 LARGE_KEY = 1e8  # bytes; proving takes up to five times as much memory
 
 
@@ -37,11 +37,11 @@ class Proof:
         return layout.join(self.instances[: layout.limbs])
 
     def outputs(self, layout: KeyLayout) -> list[int]:
-        """The outputs as whole numbers; divide by 2**output_scale for the model's."""
+        """Return the outputs as whole numbers: those of the model times 2**output_scale."""
         return [signed(instance) for instance in self.instances[layout.limbs :]]
 
     def content(self) -> dict[str, Any]:
-        """What a proof's file holds."""
+        """Return the proof as its file holds it, in JSON's types."""
         return {
             "circuit": self.circuit,
             "proof": "0x" + self.proof.hex(),
@@ -56,19 +56,21 @@ class Proof:
         try:
             return cls.of(json.loads(path.read_text()), str(path))
         except FileNotFoundError:
-            raise CircuitError(f"There is no proof at {path}: run `ape run prove`.") from None
+            raise CircuitError(
+                f"No proof found at {path}: make one with `ape run prove`."
+            ) from None
         except ValueError as error:
             raise CircuitError(f"{path} is not a proof file ({error!r}).") from error
 
     @classmethod
     def of(cls, content: Any, source: str) -> "Proof":
-        """The proof that a file, or a hub, holds."""
+        """Read `content`; `source` names it in errors."""
         try:
             if not re.fullmatch(r"[a-z0-9-]+", content["circuit"]):
-                raise ValueError("its circuit has no proper name")
+                raise ValueError("the name of its circuit is invalid")
             instances = [int(instance, 16) for instance in content["instances"]]
             if not all(0 <= instance < 2**256 for instance in instances):
-                raise ValueError("an instance is no number of 256 bits")
+                raise ValueError("an instance is not a number of 256 bits")
             return cls(
                 circuit=content["circuit"],
                 proof=bytes.fromhex(content["proof"].removeprefix("0x")),
@@ -79,7 +81,7 @@ class Proof:
 
 
 def answer(manifest: Manifest, x: Array) -> Array:
-    """What the quantised model answers to `x`, as whole numbers, without a proof."""
+    """Return the quantised model's outputs for `x` as whole numbers, without a proof."""
     name = manifest["circuit"]
     _check(name, x)
     with ezkl.sentences(f"run the input through {name}"):
@@ -88,7 +90,7 @@ def answer(manifest: Manifest, x: Array) -> Array:
 
 
 def prove(manifest: Manifest, key: int, x: Array) -> Proof:
-    """Proves what the circuit makes of `x`, for the account and domain in `key`."""
+    """Prove the circuit's outputs for `x`, under `key`."""
     return prove_all(manifest, [(key, x)])[0]
 
 
@@ -97,10 +99,10 @@ def prove_all(
     claims: Sequence[tuple[int, Array]],
     witnesses: Sequence[Path] | None = None,
 ) -> list[Proof]:
-    """Proves claims, each a key and an input; the artifacts are checked once for all of them.
+    """Prove claims, each a key and an input. The hashes of the artifacts are checked once.
 
-    Several are proved at once, unless the circuit is so large that one fills cores and memory.
-    Their private witnesses are removed, unless a path says where to keep each.
+    Claims of a small circuit are proved in parallel. A large circuit takes all cores and memory.
+    The private witnesses are removed, or kept at one path for each claim in `witnesses`.
     """
     name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
     for _, x in claims:
@@ -114,24 +116,21 @@ def prove_all(
     return answer_all(partial(_prove, name, files), inputs, f"prove {name}", processes)
 
 
-def _prove(
-    name: str, files: dict[str, Path], claim: tuple[list[int], Array, Path | None]
-) -> Proof:
+def _prove(name: str, files: dict[str, Path], claim: tuple[list[int], Array, Path | None]) -> Proof:
     limbs, x, kept = claim
     with private_folder() as folder:
         run, out = folder / "witness.json", folder / "proof.json"
         witness(files["compiled"], limbs, x, run)
         if kept:
-            with whole(kept) as partial:
-                shutil.copy(run, partial)  # with its permissions: for this user alone
+            with whole(kept, mode=0o600) as beside:
+                shutil.copyfile(run, beside)
         ezkl.prove(run, files["compiled"], files["pk"], files["srs"], out)
-        # `prove` does not check the constraints, `verify` does.
-        _verify(out, files, name)
+        _verify(out, files, name)  # ezkl.prove also writes invalid proofs
         return Proof(name, *ezkl.read_proof(out))
 
 
 def prove_with(name: str, files: dict[str, str], limbs: list[int], x: Array) -> Proof:
-    """Proves with files whose hashes were compared already, wherever they lie."""
+    """Prove with the files at these paths, whose hashes the caller has checked."""
     with ezkl.sentences(f"prove {name}"):
         paths = {label: Path(file) for label, file in files.items()}
         return _prove(name, paths, (limbs, x, None))
@@ -139,32 +138,35 @@ def prove_with(name: str, files: dict[str, str], limbs: list[int], x: Array) -> 
 
 def _check(name: str, x: Array) -> None:
     if not np.issubdtype(x.dtype, np.number) or not np.isfinite(x).all():
-        raise CircuitError(f"The input of {name} holds more than finite numbers.")
+        raise CircuitError(f"The input of {name} contains values that are not finite numbers.")
 
 
 def verify(manifest: Manifest, proof: Proof) -> None:
-    """Raises a `CircuitError` unless the proof is valid under the circuit's own key."""
+    """Raise a `CircuitError` unless the proof is valid under the circuit's verification key."""
     name, files = manifest["circuit"], _files(manifest, "vk", "settings", "srs")
     expected = manifest.layout.limbs + manifest["outputs"]
     if len(proof.instances) != expected:
         raise CircuitError(
-            f"A proof of {name} has {expected} instances, this one {len(proof.instances)}."
+            f"The proof has {len(proof.instances)} instances, but {name} has {expected}: make it "
+            "with `ape run prove`."
         )
     for index, instance in enumerate(proof.instances):
         if not 0 <= instance < FIELD:
             raise CircuitError(
-                f"Instance {index} is {instance}, not a number below the field's order."
+                f"Instance {index} is {instance}, but a field element is below {FIELD}."
             )
     with private_folder() as folder:
         path = folder / "proof.json"
         ezkl.write_proof(path, proof.proof, proof.instances)
-        with ezkl.sentences(f"accept the proof under the key of {name}", InvalidProofError):
+        with ezkl.sentences(
+            f"accept the proof under the verification key of {name}", InvalidProofError
+        ):
             _verify(path, files, name)
 
 
 def _verify(path: Path, files: dict[str, Path], name: str) -> None:
     if not ezkl.verify(path, files["settings"], files["vk"], files["srs"]):
-        raise InvalidProofError(f"The proof is not valid under the key of {name}.")
+        raise InvalidProofError(f"The proof is not valid under the verification key of {name}.")
 
 
 def _files(manifest: Manifest, *labels: str) -> dict[str, Path]:

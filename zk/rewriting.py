@@ -1,28 +1,30 @@
-"""The same model in operators that cost a circuit less.
+"""Rewriting of operators, so that a model with the same outputs makes a cheaper circuit.
 
-Convolutions become matrix products, which are checked by Freivalds' method: its cost grows with the
-sizes of the matrices and not with the number of multiplications. It takes columns of its own, so it
-pays where convolutions are most of a circuit.
+Convolutions become matrix products, which Freivalds' method checks: its cost grows with the sizes
+of the matrices, not with the number of multiplications. It needs extra columns, so it pays if
+convolutions are the largest part of a circuit.
 
-Averages become sums, because a division costs fifty times an addition. The weights that follow are
-divided instead, once and for all, and so need a finer scale.
+Averages become sums, because a division costs as much as fifty additions. The weights that follow
+are divided instead, before the circuit is built, and therefore need a finer scale.
 """
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zk.samples import Array
+
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
-# What passes numbers on as they are, so that a factor can be moved past it.
+# Operators that do not change numbers, so that a factor can move past them.
 PASSING = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 
 def unfold_convolutions(model: "ModelProto") -> int:
-    """Turns every plain convolution of a graph into a matrix product; gives how many there were.
+    """Turn each plain convolution of a graph into a matrix product; return their number.
 
-    Left as they are: convolutions in groups, with automatic padding, or of computed weights.
+    Convolutions in groups, with automatic padding or with computed weights stay as they are.
     """
     shapes, weights = _known(model)
     plain = [
@@ -40,14 +42,14 @@ def unfold_convolutions(model: "ModelProto") -> int:
 
 
 def sum_averages(model: "ModelProto") -> int:
-    """Turns the averages of a graph whose division weights can take over into sums; gives how many.
+    """Turn averages into sums if the weights that follow can be divided; return their number.
 
-    Left as they are: averages over automatic padding, over fewer numbers at the edges, or followed
-    by anything but a convolution or a product with weights; all, before opset 13.
+    Averages stay as they are if they have automatic padding or fewer numbers at the edges, or if
+    anything but a convolution or a product with weights follows, and in models before opset 13.
     """
     shapes, weights = _known(model)
     opset = min(used.version for used in model.opset_import if used.domain in ("", "ai.onnx"))
-    if opset < 13:  # ReduceSum took its axes otherwise
+    if opset < 13:  # ReduceSum took its axes as an attribute
         return 0
     found = []
     for node in model.graph.node:
@@ -62,8 +64,8 @@ def sum_averages(model: "ModelProto") -> int:
     return len(found)
 
 
-def _known(model: "ModelProto") -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
-    """The shapes of a graph's tensors, and its weights."""
+def _known(model: "ModelProto") -> tuple[dict[str, list[int]], dict[str, Array]]:
+    """Return the shapes of a graph's tensors, and its weights."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(model).graph
@@ -82,20 +84,20 @@ def _remove_unused_weights(graph: "GraphProto") -> None:
 
 
 def _is_plain(node: "NodeProto", shapes: dict[str, list[int]]) -> bool:
-    """Whether a window slides over one image of a known size, with padding that is spelled out."""
+    """Return whether a window slides over one image of known size with explicit padding."""
     shape = shapes.get(node.input[0], [0])
     padding = _attributes(node).get("auto_pad", b"NOTSET")
     return padding == b"NOTSET" and 0 not in shape and shape[0] == 1
 
 
-def _attributes(node: "NodeProto") -> dict:
+def _attributes(node: "NodeProto") -> dict[str, Any]:
     from onnx import helper
 
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 class _Replacement:
-    """The nodes that stand in the place of one whose window slides over an image."""
+    """The nodes that replace a node whose window slides over an image."""
 
     def __init__(self, node: "NodeProto", graph: "GraphProto", shape: list[int]) -> None:
         self.node, self.graph, self.nodes = node, graph, list["NodeProto"]()
@@ -111,7 +113,7 @@ class _Replacement:
             ]
 
     def add(self, op: str, inputs: list[str], what: str, **attributes: Any) -> str:
-        """Adds a node; the one for "" gives what the node did whose place it takes."""
+        """Add a node and return its output; `what` is "" for the output of the replaced node."""
         from onnx import helper
 
         output = ".".join([self.node.output[0], *([what] if what else [])])
@@ -119,15 +121,15 @@ class _Replacement:
         self.nodes.append(node)
         return output
 
-    def constant(self, what: str, values: np.ndarray) -> str:
+    def constant(self, what: str, values: Array) -> str:
         from onnx import numpy_helper
 
         name = f"{self.node.output[0]}.{what}"
         self.graph.initializer.append(numpy_helper.from_array(values, name))
         return name
 
-    def patches(self, channels: int, window: list[int]) -> tuple[np.ndarray, list[int]]:
-        """As `_patches` of an image of so many channels."""
+    def patches(self, channels: int, window: list[int]) -> tuple[Array, list[int]]:
+        """Return `_patches` of the padded image with this number of channels."""
         given, ones = _attributes(self.node), [1] * len(window)
         strides, dilations = given.get("strides", ones), given.get("dilations", ones)
         return _patches([channels, *self.size], window, strides, dilations)
@@ -139,8 +141,8 @@ class _Replacement:
             self.graph.node.insert(position + offset, node)
 
 
-def _unfold(conv: "NodeProto", graph: "GraphProto", shape: list[int], kernel: np.ndarray) -> None:
-    """Puts a gather of all patches and a matrix product in the place of a convolution."""
+def _unfold(conv: "NodeProto", graph: "GraphProto", shape: list[int], kernel: Array) -> None:
+    """Replace a convolution by a gather of all patches and a matrix product."""
     filters, channels, *window = kernel.shape
     new = _Replacement(conv, graph, shape)
     patches, places = new.patches(channels, window)
@@ -156,7 +158,7 @@ def _unfold(conv: "NodeProto", graph: "GraphProto", shape: list[int], kernel: np
 
 
 def _sum(pool: "NodeProto", graph: "GraphProto", shape: list[int]) -> None:
-    """Puts a gather of all windows and a sum of each in the place of an average."""
+    """Replace an average by a gather of all windows and a sum of each."""
     new, channels = _Replacement(pool, graph, shape), shape[1]
     patches, places = new.patches(1, _attributes(pool)["kernel_shape"])
     flat = new.add(
@@ -170,16 +172,16 @@ def _sum(pool: "NodeProto", graph: "GraphProto", shape: list[int]) -> None:
 
 
 def _is_whole(pool: "NodeProto") -> bool:
-    """Whether every window averages the same number of values."""
+    """Return whether every window averages the same number of values."""
     given = _attributes(pool)
     padded = any(given.get("pads", [])) and not given.get("count_include_pad", 0)
     return not padded and not given.get("ceil_mode", 0)
 
 
 def _linear_after(
-    tensor: str, graph: "GraphProto", weights: dict[str, np.ndarray]
+    tensor: str, graph: "GraphProto", weights: dict[str, Array]
 ) -> "NodeProto | None":
-    """The product with weights that a tensor goes into, and nowhere else."""
+    """Return the product with weights that is the only user of a tensor, or None."""
     users = [node for node in graph.node if tensor in node.input]
     if len(users) != 1 or tensor in [output.name for output in graph.output]:
         return None
@@ -193,7 +195,7 @@ def _linear_after(
 
 
 def _divide(linear: "NodeProto", graph: "GraphProto", divisor: int) -> None:
-    """Divides the weights of a product by a number."""
+    """Divide the weights of a product."""
     from onnx import numpy_helper
 
     weights = {tensor.name: tensor for tensor in graph.initializer}
@@ -205,8 +207,8 @@ def _divide(linear: "NodeProto", graph: "GraphProto", divisor: int) -> None:
 
 def _patches(
     shape: list[int], window: list[int], strides: list[int], dilations: list[int]
-) -> tuple[np.ndarray, list[int]]:
-    """Which elements of a flattened image each patch covers, and the patches along each side."""
+) -> tuple[Array, list[int]]:
+    """Return the elements of a flattened image in each patch, and the patches along each side."""
     places = [
         (size - (width - 1) * gap - 1) // stride + 1
         for size, width, stride, gap in zip(shape[1:], window, strides, dilations, strict=True)

@@ -1,12 +1,12 @@
-"""Real inputs: some calibrate a circuit, others measure its accuracy."""
+"""Real inputs of a model, to calibrate its circuit and to measure accuracy."""
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zk.binding import Model
 from zk.errors import CircuitError
 
 Array = np.ndarray[Any, Any]
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Samples:
-    """Inputs for calibration, and unseen ones to measure accuracy on."""
+    """Inputs for calibration, and others to measure accuracy on."""
 
     calibration: Array
     test: Array
@@ -22,14 +22,14 @@ class Samples:
     source: str = "test samples"  # describes the test samples in reports
 
 
-def check_samples(circuit: str, samples: Samples, model: Model) -> None:
-    """Refuse samples that do not fit the model's input or are not finite."""
+def check_samples(circuit: str, samples: Samples, model: Path, shape: tuple[int, ...]) -> None:
+    """Raise unless the samples are finite and fit the model's input, of this shape."""
     for kind, array in (("calibration", samples.calibration), ("test", samples.test)):
-        fits = len(array) > 0 and array[0].size == np.prod(model.input_shape)
+        fits = len(array) > 0 and array[0].size == np.prod(shape)
         if not fits or not np.isfinite(array).all():
             raise CircuitError(
-                f"The {kind} samples of {circuit} have shape {array.shape}: {model.path} takes one "
-                f"or more samples of shape {model.input_shape}, all numbers finite."
+                f"The {kind} samples of {circuit} have shape {array.shape}: {model} takes one or "
+                f"more samples of shape {shape}, all of them finite numbers."
             )
     labels = samples.labels
     if labels is not None and labels.shape != samples.test.shape[:1]:
@@ -40,7 +40,7 @@ def check_samples(circuit: str, samples: Samples, model: Model) -> None:
 
 
 def digest_of(*arrays: Array | None) -> str:
-    """Hash samples: shape, type and every number."""
+    """Return the hash of the shapes, types and numbers of arrays."""
     found = hashlib.sha256()
     for array in arrays:
         if array is not None:

@@ -1,4 +1,4 @@
-"""The structured reference string (SRS): which setup a circuit's keys stand on."""
+"""The structured reference string (SRS) from which a circuit's keys are made."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +10,13 @@ from zk.errors import CircuitError
 from zk.ezkl import make_srs
 from zk.files import locked, sha256, whole
 
-# ceremony:      the public perpetual powers of tau; nobody knows its secret.
-# insecure-dev:  made on this machine in seconds; whoever made it can forge any proof.
+# ceremony:      the public perpetual powers of tau, whose secret nobody knows.
+# insecure-dev:  made on this machine in seconds; its maker can forge any proof.
 Kind = Literal["ceremony", "insecure-dev"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 CEREMONY_URL = "https://kzg.ezkl.xyz"
-# The hash of the ceremony's SRS for each size, 2 to the power of 1 to 26 rows.
+# The hashes of the ceremony's SRS, by logrows.
 CEREMONY_SHA256 = dict(
     enumerate(
         (
@@ -51,11 +51,11 @@ CEREMONY_SHA256 = dict(
     )
 )
 CHUNK = 2**16  # bytes
-PATIENCE = 30  # seconds without an answer
+PATIENCE = 30  # seconds without a byte from the server
 
 
 def srs_path(folder: Path, kind: Kind, logrows: int) -> Path:
-    """Where an SRS lives: each kind in a folder of its own, so that none overwrites the other."""
+    """Return the path of an SRS. Each kind has its folder, so none replaces the other."""
     return folder / kind / f"k{logrows}.srs"
 
 
@@ -66,9 +66,9 @@ def ensure_srs(
     report: Callable[[str], None] = lambda step: None,
     mirror: str = CEREMONY_URL,
 ) -> Path:
-    """The SRS of exactly that size, made, or fetched from a mirror, if it is not there yet."""
+    """Return the path of an SRS; make it or download it from `mirror` if it is missing."""
     path = srs_path(folder, kind, logrows)
-    with locked(folder):  # two builds at once have one SRS
+    with locked(folder):  # builds in parallel share one SRS
         if not path.is_file():
             report("srs")
             path.parent.mkdir(exist_ok=True)
@@ -83,19 +83,22 @@ def ensure_srs(
 
 
 def _fetch(path: Path, logrows: int, mirror: str) -> None:
-    """Downloads the ceremony's SRS; a download that was cut off goes on where it was."""
+    """Download the ceremony's SRS, or the rest of it after an interrupted download."""
     import requests
 
     if logrows not in CEREMONY_SHA256:
         sizes = f"{min(CEREMONY_SHA256)} to {max(CEREMONY_SHA256)}"
-        raise CircuitError(f"The ceremony has SRS of 2**{sizes} rows, none of 2**{logrows}.")
+        raise CircuitError(
+            f"The ceremony has no SRS for 2**{logrows} rows: its exponents are {sizes}, so choose "
+            "knobs that make a circuit of such a size."
+        )
     url, partial = f"{mirror}/kzg{logrows}.srs", path.with_suffix(".download")
     try:
         _download(url, partial)
     except (requests.RequestException, OSError) as error:
         raise CircuitError(
-            f"{url} could not be downloaded ({type(error).__name__}): run the same again to go on, "
-            "or name another server with `ape run srs --mirror`."
+            f"{url} could not be downloaded ({type(error).__name__}): run the command again to "
+            "resume, or choose another server with `ape run srs --mirror`."
         ) from error
     _require_hash(partial, path, logrows)
     partial.replace(path)
@@ -104,35 +107,36 @@ def _fetch(path: Path, logrows: int, mirror: str) -> None:
 def _download(url: str, partial: Path) -> None:
     import requests
 
-    there = partial.stat().st_size if partial.is_file() else 0
-    headers = {"Range": f"bytes={there}-"} if there else {}
+    present = partial.stat().st_size if partial.is_file() else 0
+    headers = {"Range": f"bytes={present}-"} if present else {}
     with requests.get(url, headers=headers, stream=True, timeout=PATIENCE) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # all of it is there
+            return  # it was complete
         answer.raise_for_status()
-        goes_on = answer.status_code == requests.codes.partial_content
-        size = int(answer.headers.get("Content-Length", 0)) + there * goes_on
+        resumes = answer.status_code == requests.codes.partial_content
+        kept = present if resumes else 0
+        size = kept + int(answer.headers.get("Content-Length", 0))
         bar = tqdm(
             desc=partial.stem,
             total=size or None,
-            initial=there * goes_on,
+            initial=kept,
             unit="B",
             unit_scale=True,
             leave=False,
             disable=None,
         )
-        with partial.open("ab" if goes_on else "wb") as file, bar:
+        with partial.open("ab" if resumes else "wb") as file, bar:
             for chunk in answer.iter_content(CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
 
 
 def _require_hash(found: Path, path: Path, logrows: int) -> None:
-    """Removes what is not the ceremony's, so that it can be fetched again."""
+    """Remove the file `found` and raise unless it is the ceremony's SRS. `path` is its place."""
     digest = sha256(found)
     if digest != CEREMONY_SHA256.get(logrows):
         found.unlink()
         raise CircuitError(
-            f"{path} should be the ceremony's SRS with the SHA-256 {CEREMONY_SHA256[logrows]}, but "
-            f"had {digest}, and was removed: fetch it with `ape run srs --fetch {logrows}`."
+            f"{path} should have the SHA-256 {CEREMONY_SHA256[logrows]} of the ceremony's SRS, but "
+            f"had {digest} and was removed: run `ape run srs --fetch {logrows}`."
         )

@@ -1,4 +1,4 @@
-"""Running a circuit without proving: what the quantised model answers, and how well."""
+"""The quantised model, run without proving, and its accuracy."""
 
 from functools import partial
 from pathlib import Path
@@ -11,21 +11,21 @@ from zk.errors import CircuitError
 from zk.processes import answer_all
 from zk.samples import Array, Samples
 
-# The order of BN254's scalar field: instances are whole numbers below it.
+# The order of BN254's scalar field. Instances are below it.
 FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-# A negative output v stands in the field as FIELD - |v|; nothing in between is a number.
+# Outputs are below this bound; the field element of a negative output v is FIELD - |v|.
 LARGEST = 2**127
 
-FEW = 50  # inputs for which it does not pay to start another process
+FEW = 50  # the fewest inputs that are worth a process
 
 
 def signed(instance: int) -> int:
-    """The whole number that an output instance stands for."""
+    """Return the output, as a whole number, of an instance."""
     if instance < LARGEST:
         return instance
     if FIELD - LARGEST < instance < FIELD:
         return instance - FIELD
-    raise ValueError(f"The instance {instance} is no number: it lies between the signed ranges.")
+    raise ValueError(f"The instance {instance} is not an output: its absolute value is too large.")
 
 
 def witness(
@@ -33,8 +33,8 @@ def witness(
 ) -> tuple[Array, tuple[int, int]]:
     """Return the quantised model's outputs as whole numbers, and the smallest and largest lookup.
 
-    The witness itself, which contains the private input, goes to `output` if given. A circuit
-    without a key has no limbs.
+    The witness, which contains the private input, is written to `output`. `limbs` is empty for a
+    circuit without a key.
     """
     values = np.asarray(x, np.float64).reshape(-1).tolist()
     run = ezkl.run_witness(compiled, [limbs, values] if limbs else [values], output)
@@ -44,7 +44,10 @@ def witness(
 def answers(
     compiled: Path, limbs: list[int], inputs: Array, doing: str = "run the test samples"
 ) -> tuple[Array, tuple[int, int]]:
-    """The quantised model's outputs for each input, and the smallest and largest lookup."""
+    """Return the quantised model's outputs for each input, and the smallest and largest lookup.
+
+    `doing` completes the sentence "ezkl could not …" on failure.
+    """
     runs = answer_all(partial(witness, compiled, limbs), list(inputs), doing, len(inputs) // FEW)
     quantised, lookups = zip(*runs, strict=True)
     smallest, largest = zip(*lookups, strict=True)
@@ -52,7 +55,7 @@ def answers(
 
 
 def float_answers(model: Path, inputs: Array) -> Array:
-    """What the model answers before it becomes a circuit."""
+    """Return the outputs of the float model for each input."""
     import onnxruntime
 
     try:
@@ -65,14 +68,14 @@ def float_answers(model: Path, inputs: Array) -> Array:
                 for x in inputs
             ]
         )
-    except Exception as error:  # onnxruntime's errors have no other base
+    except Exception as error:  # the only base class of onnxruntime's errors
         raise CircuitError(f"onnxruntime cannot run {model}: {error}") from error
 
 
 def accuracy(
     model: Path, compiled: Path, samples: Samples, output_scale: int, limbs: list[int]
 ) -> dict[str, Any]:
-    """Compares the float model with the circuit's witnesses on every test sample."""
+    """Compare the float model with the quantised one on every test sample, for the manifest."""
     quantised, _ = answers(compiled, limbs, samples.test)
     return {
         "samples": len(samples.test),
@@ -84,34 +87,32 @@ def accuracy(
 
 
 def compare(floats: Array, quantised: Array, labels: Array | None) -> dict[str, Any]:
-    """How well the quantised model follows the float one, and both the labels.
+    """Compare the outputs of the two models with each other and with the labels.
 
-    `max_error` is the largest difference of an output.
+    `max_error` is the largest difference between their outputs. A classifier also has `agreement`,
+    the share of equal choices, and with labels the share of right ones as `float` and `quantised`.
+    A model with one output has, with labels, its `correlation` and its mean squared `error`; an
+    error of 1 is that of always answering the mean.
     """
     largest = float(np.abs(floats - quantised).max())
     return {"max_error": largest, **_comparison(floats, quantised, labels)}
 
 
 def loss(measured: dict[str, Any]) -> float:
-    """How much worse than the float model the quantised one is, by what `compare` found.
+    """Return by how much quantising worsens a model, from the result of `compare`.
 
-    Without labels, how often they choose differently, or by how much their outputs differ.
+    Without labels, this is the share of different choices, or the largest difference of an output.
     """
     if "error" in measured:
-        return measured["error"]["quantised"] - measured["error"]["float"]
+        return float(measured["error"]["quantised"] - measured["error"]["float"])
     if "quantised" in measured:
-        return measured["float"] - measured["quantised"]
+        return float(measured["float"] - measured["quantised"])
     if "agreement" in measured:
-        return 1 - measured["agreement"]
-    return measured["max_error"]
+        return 1 - float(measured["agreement"])
+    return float(measured["max_error"])
 
 
-def _comparison(floats: Array, quantised: Array, labels: Array | None) -> dict:
-    """How often a classifier chooses right, or how well a single number follows its labels.
-
-    The error of a single number is the mean squared one, as a share of what always answering the
-    labels' mean would have.
-    """
+def _comparison(floats: Array, quantised: Array, labels: Array | None) -> dict[str, Any]:
     models = {"float": floats, "quantised": quantised}
     if floats.shape[1] > 1:
         facts = {"agreement": float(np.mean(floats.argmax(1) == quantised.argmax(1)))}

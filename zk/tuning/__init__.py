@@ -1,1 +1,1 @@
-"""The search for the cheapest circuit of a model, and the cost model that guides it."""
+"""The search for the cheapest circuit of a model, guided by a model of costs."""

@@ -1,11 +1,10 @@
-"""Every combination of a circuit's knobs, and what each will cost, from ezkl's settings alone."""
+"""Candidates: combinations of knobs, with costs predicted from ezkl's settings alone."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -14,26 +13,25 @@ from zk import ezkl
 from zk.binding import KeyLayout, Model, bind
 from zk.build import LOOKUP_MARGIN
 from zk.circuit import RunArgs, Shape
+from zk.journal import Journal
+from zk.samples import Array
 from zk.tuning.costs import Cost, CostModel
 from zk.witness import answers
 
-# Where ezkl rescales depends on the ratio of input and parameter scale alone, so a layout at the
-# reference scale holds for all parameter scales.
-INPUT_SHARES = (0, 0.5, 1)  # of the parameter scale; at 0, whole numbers enter as they are
+# The ratio of input scale to parameter scale alone decides where ezkl rescales. A layout at the
+# reference scale therefore holds for all parameter scales.
+INPUT_SHARES = (0, 0.5, 1)  # of the parameter scale; 0 takes whole numbers unscaled
 PARAM_SCALES = range(12, 2, -1)
 REFERENCE_SCALE = 8
 MULTIPLIERS = (1, 2, 3, 10)
 COLUMNS = (1, 2, 3, 4)
 LEGS = (1, 2, 3)
-LARGEST_BASE = 2**14  # of more than one leg
-
-# Keeps the answer to a question, so that a search that is stopped goes on where it was.
-Once = Callable[[list[Any], Callable[[], Any]], Any]
+LARGEST_BASE = 2**14  # with more than one leg
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A combination of knobs, and what it is predicted to cost."""
+    """A combination of knobs and its predicted cost."""
 
     run_args: RunArgs
     shape: Shape
@@ -42,23 +40,26 @@ class Candidate:
 
     @property
     def numbers(self) -> list[int]:
-        """The knobs that a circuit's answers depend on."""
+        """The knobs that change a circuit's outputs."""
         args = self.run_args
         return [args.input_scale, args.param_scale, args.scale_rebase_multiplier]
 
 
-def candidates(model: Model, inputs: np.ndarray, folder: Path, once: Once) -> Iterator[Candidate]:
-    """All combinations; `inputs` are a few real ones, to see what is looked up in tables."""
+def candidates(model: Model, inputs: Array, folder: Path, journal: Journal) -> Iterator[Candidate]:
+    """Yield all combinations. A few real `inputs` show which numbers are looked up in tables."""
     costs = CostModel.load()
 
     def layout(args: RunArgs) -> tuple[int, int, list[float]]:
-        return once(["layout", asdict(args)], partial(_layout, model, args, folder))
+        question = ["layout", asdict(args)]
+        rows, products, tables = journal.once(question, partial(_layout, model, args, folder))
+        return rows, products, tables
 
     grid = _grid(model, inputs)
     layouts = [(args, *layout(args)) for args in tqdm(grid, "layouts", leave=False, disable=None)]
     largest = 0.0
     if any(tables for *_, tables in layouts):
-        largest = once(["largest lookup"], partial(_largest_lookup, model, inputs, folder))
+        find = partial(_largest_lookup, model, inputs, folder)
+        largest = journal.once(["largest lookup"], find)
     for reference, rows, products, tables in layouts:
         fewest = (rows + ezkl.RESERVED_ROWS - 1).bit_length()
         for logrows in (fewest, fewest + 1):
@@ -66,7 +67,7 @@ def candidates(model: Model, inputs: np.ndarray, folder: Path, once: Once) -> It
             base = usable if reference.decomp_legs == 1 else min(LARGEST_BASE, usable)
             args = replace(reference, decomp_base=base)
             if _limbs(args) != _limbs(reference):
-                rows, *_ = layout(args)  # a key of more limbs takes more rows
+                rows, *_ = layout(args)  # more limbs take more rows
             if rows > usable:
                 continue
             if ezkl.fewest_logrows(rows, args) != logrows:
@@ -90,7 +91,7 @@ def _limbs(args: RunArgs) -> int:
 
 
 def bound(model: Model, args: RunArgs, folder: Path) -> Path:
-    """The model with a key, as these knobs have it."""
+    """Return the path of the model with a key, bound as these knobs require."""
     layout = KeyLayout.within(args.value_range)
     kind = [name for name, chosen in args.rewriting.items() if chosen]
     path = folder / f"{'-'.join(['bound', model.digest[:16], str(layout.limbs), *kind])}.onnx"
@@ -99,7 +100,7 @@ def bound(model: Model, args: RunArgs, folder: Path) -> Path:
     return path
 
 
-def _grid(model: Model, inputs: np.ndarray) -> list[RunArgs]:
+def _grid(model: Model, inputs: Array) -> list[RunArgs]:
     whole = np.array_equal(inputs, np.rint(inputs))
     return [
         RunArgs(
@@ -122,15 +123,15 @@ def _grid(model: Model, inputs: np.ndarray) -> list[RunArgs]:
 
 
 def _layout(model: Model, args: RunArgs, folder: Path) -> tuple[int, int, list[float]]:
-    """Its rows, the cells for products of matrices, and the scale of each lookup table."""
+    """Return the rows, the cells for matrix products and the scale of each lookup table."""
     settings = ezkl.write_settings(
         bound(model, args, folder), folder / "settings.json", args, model.translating
     )
     return settings.rows, settings.product_cells, settings.lookup_scales
 
 
-def _largest_lookup(model: Model, inputs: np.ndarray, folder: Path) -> float:
-    """The largest number that is looked up in a table, at scale 0."""
+def _largest_lookup(model: Model, inputs: Array, folder: Path) -> float:
+    """Return the largest absolute value that is looked up in a table, at scale 0."""
     args = RunArgs(input_scale=REFERENCE_SCALE, param_scale=REFERENCE_SCALE)
     grafted, draft = bound(model, args, folder), folder / "draft.compiled"
     _, _, tables = _layout(model, args, folder)

@@ -1,7 +1,7 @@
-"""What a circuit will cost, before it is built: a model fitted to measurements.
+"""The cost of a circuit, predicted from its shape by a model that is fitted to measurements.
 
-Everything but the seconds is a matter of how many polynomials a circuit commits to, and so of its
-shape; a key holds so many of them for each row. Seconds follow the size of the key.
+The shape decides the number of polynomials that a circuit commits to, which decides the size of its
+keys, proofs and verifier, and the gas. The seconds are linear in the size of the proving key.
 """
 
 import json
@@ -13,6 +13,7 @@ import numpy as np
 
 from zk.circuit import Shape
 from zk.files import write_whole
+from zk.samples import Array
 
 MEASUREMENTS = Path(__file__).with_name("measurements.json")
 FIELD_BYTES = 32
@@ -20,29 +21,29 @@ FIELD_BYTES = 32
 
 @dataclass(frozen=True)
 class Cost:
-    """What a circuit costs: bytes of its proving key, proof and verifier, gas, seconds to prove."""
+    """The cost of a circuit, measured or predicted."""
 
-    proving_key: float
-    proof: float
-    code: float
-    gas: float
-    seconds: float
+    proving_key: float  # bytes
+    proof: float  # bytes
+    code: float  # bytes of the verifier
+    gas: float  # for verifying a proof
+    seconds: float  # for proving
 
 
 class CostModel:
-    """Predicts costs from those that were measured, also on another machine."""
+    """A model of costs, fitted to measured ones, perhaps of another machine."""
 
     def __init__(self, measured: Iterable[tuple[Shape, Cost]]) -> None:
         shapes, costs = zip(*measured, strict=True)
         features = np.array([_features(shape) for shape in shapes])
-        polynomials = [cost.proving_key / _row(shape) for shape, cost in zip(shapes, costs, strict=True)]
-        self._polynomials = _fitted(features, np.array(polynomials))
+        keys = np.array([cost.proving_key for cost in costs])
+        self._polynomials = _fitted(features, keys / [_row(shape) for shape in shapes])
         self._figures = {
             name: _fitted(features, np.array([getattr(cost, name) for cost in costs]))
             for name in ("proof", "code", "gas")
         }
-        keys = np.array([[1, cost.proving_key] for cost in costs])
-        self._seconds = _fitted(keys, np.array([cost.seconds for cost in costs]))
+        linear = np.column_stack([np.ones(len(keys)), keys])
+        self._seconds = _fitted(linear, np.array([cost.seconds for cost in costs]))
 
     @classmethod
     def load(cls, path: Path = MEASUREMENTS) -> "CostModel":
@@ -62,17 +63,18 @@ def save(measured: Iterable[tuple[Shape, Cost]], path: Path = MEASUREMENTS) -> N
 
 
 def _row(shape: Shape) -> int:
-    """The bytes that a key holds of one polynomial."""
-    return FIELD_BYTES * _values(shape) * 2**shape.logrows
+    """Return the bytes of one polynomial in a proving key."""
+    return FIELD_BYTES * _values(shape) * (1 << shape.logrows)
 
 
-def _fitted(features: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Coefficients with the least squared error relative to each value."""
-    return np.linalg.lstsq(features / values[:, None], np.ones(len(values)), rcond=None)[0]
+def _fitted(features: Array, values: Array) -> Array:
+    """Return the coefficients with the least squared error relative to each value."""
+    fitted: Array = np.linalg.lstsq(features / values[:, None], np.ones(len(values)), rcond=None)[0]
+    return fitted
 
 
 def _features(shape: Shape) -> list[float]:
-    """The terms that the number of a circuit's polynomials is made of."""
+    """Return the terms of the sum that is the number of a circuit's polynomials."""
     return [
         1,
         shape.columns,
@@ -84,9 +86,9 @@ def _features(shape: Shape) -> list[float]:
 
 
 def _values(shape: Shape) -> int:
-    """The values that a proving key holds of a polynomial for each row.
+    """Return the number of values per row of a polynomial in a proving key.
 
-    They are its coefficients, its values at the rows, and those on a domain four times as large;
-    eight times if a constraint multiplies as many columns or tables.
+    These are its coefficients, its values at the rows, and its values on a domain four times as
+    large, or eight times if a constraint multiplies many columns or tables.
     """
     return 10 if shape.columns > 3 or shape.tables > 5 or shape.matrices > 1 else 6

@@ -1,4 +1,4 @@
-"""What proving takes, measured in a process of its own: seconds, and the most memory at once."""
+"""Measurements of proving, each in a separate process: seconds and peak memory."""
 
 import json
 import os
@@ -18,32 +18,35 @@ from zk import ezkl
 from zk.build import build
 from zk.circuit import Circuit
 from zk.errors import CircuitError, InvalidProofError
+from zk.files import ROOT
 from zk.private import private_folder
 from zk.proof import Proof
 from zk.tuning.costs import Cost
 from zk.witness import loss
 
-PATIENCE = 4.0  # seconds; a proof that takes longer is not repeated to be measured warm
+PATIENCE = 4.0  # seconds; a longer proof is not repeated on the warm machine
+
+Inputs = list[list[float]]  # the numbers of each input: those of the key, if any, then `x`
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A proof, the seconds that its steps took, and the most bytes of memory."""
+    """A proof, the seconds of its steps and its peak memory."""
 
     witness: float
     prove: float
     verify: float
-    memory: int
+    memory: int  # bytes
     proof: Proof
 
     @property
     def seconds(self) -> float:
-        """From the input to a proof that was checked."""
+        """The seconds from the input to a verified proof."""
         return self.witness + self.prove + self.verify
 
 
-def measure(name: str, files: dict[str, Path], data: list[list]) -> Measured:
-    """Proves the input `data`; where that is quick, once more, now that the machine is warm.
+def measure(name: str, files: dict[str, Path], data: Inputs) -> Measured:
+    """Prove `data`. A quick proof is repeated, and the one on the warm machine is measured.
 
     `files` are a circuit's `compiled`, `pk`, `vk`, `settings` and `srs`.
     """
@@ -52,7 +55,7 @@ def measure(name: str, files: dict[str, Path], data: list[list]) -> Measured:
 
 
 def typical(proofs: list[Measured]) -> Measured:
-    """The median of each step's seconds, and the most memory of all."""
+    """Return the median of each step's seconds and the largest peak of memory."""
     witness, prove, verify = (
         statistics.median(getattr(proof, step) for proof in proofs)
         for step in ("witness", "prove", "verify")
@@ -62,8 +65,8 @@ def typical(proofs: list[Measured]) -> Measured:
 
 
 def measure_setup(name: str, files: dict[str, Path]) -> float:
-    """Makes the keys `vk` and `pk` of a `compiled` circuit with its `srs`; gives the seconds."""
-    return _in_child(name, _setup, files)
+    """Make the keys `vk` and `pk` of a `compiled` circuit with its `srs`; return the seconds."""
+    return float(_in_child(name, _setup, files))
 
 
 def figures_of(
@@ -73,9 +76,9 @@ def figures_of(
     verifiers: Path,
     gas: Callable[[str, Path, Proof], int],
 ) -> dict[str, Any]:
-    """Builds a circuit for its figures alone, and removes it.
+    """Build a circuit, measure it and remove it; return its figures.
 
-    `gas` is what a chain takes for checking a proof with a verifier of that name and source.
+    `gas` returns the gas that a verifier, given by name and source, takes for a proof.
     """
     manifest, _ = build(circuit, artifacts=artifacts, verifiers=verifiers)
     labels = ("compiled", "pk", "vk", "settings", "srs")
@@ -103,18 +106,18 @@ def figures_of(
     return figures
 
 
-def _in_child(name: str, task: Callable, files: dict[str, Path], **more: Any) -> Any:
+def _in_child(name: str, task: Callable[..., Any], files: dict[str, Path], **more: Any) -> Any:
     paths = {label: os.fspath(path) for label, path in files.items()}
     child = subprocess.run(
         [sys.executable, "-m", "zk.tuning.measure", task.__name__],
         input=json.dumps({"name": name, "files": paths, **more}),
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     if child.returncode:
         reason = child.stderr.strip().split("\n")[-1] or f"exit code {child.returncode}"
-        raise CircuitError(f"{name} could not be measured: {reason}")
+        raise CircuitError(f"{name} could not be measured: {reason.removesuffix('.')}.")
     return json.loads(child.stdout)
 
 
@@ -124,7 +127,7 @@ def _setup(name: str, files: dict[str, str]) -> float:
     return time.perf_counter() - started
 
 
-def _prove(name: str, files: dict[str, str], data: list[list]) -> dict[str, Any]:
+def _prove(name: str, files: dict[str, str], data: Inputs) -> dict[str, Any]:
     with private_folder() as folder, ezkl.sentences(f"prove {name}"):
         proof = folder / "proof.json"
         seconds = _steps(name, files, data, proof)
@@ -138,8 +141,8 @@ def _prove(name: str, files: dict[str, str], data: list[list]) -> dict[str, Any]
     }
 
 
-def _steps(name: str, files: dict[str, str], data: list[list], proof: Path) -> list[float]:
-    """The seconds of the witness, the proof and its verification."""
+def _steps(name: str, files: dict[str, str], data: Inputs, proof: Path) -> list[float]:
+    """Make a proof; return the seconds of the witness, the proof and its verification."""
     path = {label: Path(file) for label, file in files.items()}
     witness = proof.with_name("witness.json")
     moments = [time.perf_counter()]
@@ -154,7 +157,7 @@ def _steps(name: str, files: dict[str, str], data: list[list], proof: Path) -> l
 
 
 def _most_memory() -> int:
-    """Bytes. On Linux `ru_maxrss` would count what the parent process held, too."""
+    """Return the peak memory in bytes. Linux includes the parent's memory in `ru_maxrss`."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

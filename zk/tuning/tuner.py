@@ -1,15 +1,14 @@
-"""The search for the cheapest circuit of a model that answers as well as the model does.
+"""The search for the cheapest circuit that keeps a model's accuracy.
 
-Cheap steps first: all combinations of knobs are ordered by what they are predicted to cost. Down
-that order, real samples are run through circuits of half the range, and the first few that keep the
-model's accuracy are built, proved and verified. Samples that the search never saw decide whether a
-circuit is accepted.
+All combinations of knobs are sorted by predicted cost. The search runs real samples through them in
+this order, in circuits with half the range, and builds, proves and verifies the first few that keep
+the accuracy. Samples that the search never saw decide whether a circuit is accepted.
 """
 
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,7 +21,7 @@ from zk.errors import CircuitError, RangeError
 from zk.files import digest, locked
 from zk.journal import Journal
 from zk.proof import Proof
-from zk.samples import Samples, check_samples, digest_of
+from zk.samples import Array, Samples, check_samples, digest_of
 from zk.tuning.candidates import Candidate, bound, candidates
 from zk.tuning.costs import Cost
 from zk.tuning.measure import figures_of
@@ -32,23 +31,23 @@ from zk.witness import answers, compare, float_answers, loss
 Goal = Literal["prove", "gas", "balanced"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
 
-FIRST_SAMPLES = 8  # a circuit whose range does not hold these is not tried on the others
-RANGE_MARGIN = 2.0  # the range is larger by this than the one that holds the search's samples
-SAME = 1.05  # values that differ by less are equal, and the smaller key wins
+FIRST_SAMPLES = 8  # a circuit whose range is too small for these skips the others
+RANGE_MARGIN = 2.0  # a circuit's range, relative to the range in which its samples are tried
+SAME = 1.05  # among values that differ by a smaller factor, the smallest proving key wins
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a circuit must keep to."""
+    """The limits on a circuit."""
 
-    tolerance: float = 0.002  # of accuracy lost by quantising, or of error gained
+    tolerance: float = 0.002  # accuracy that quantising may lose, or error that it may add
     proving_key: float = 1e9  # bytes
     code: int = LARGEST_CODE  # bytes
 
 
 @dataclass(frozen=True)
 class Finalist:
-    """A candidate that was built, proved and verified, on samples that the search never saw."""
+    """A candidate that was built, proved and verified; `loss` is on samples it never saw."""
 
     candidate: Candidate
     cost: Cost
@@ -58,13 +57,15 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Outcome:
+    """The result of a search."""
+
     candidates: list[Candidate]  # all, the cheapest first
     finalists: list[Finalist]
     winner: Finalist
 
     @property
     def pace(self) -> float:
-        """How many times longer proving takes here than where the cost model was measured."""
+        """The proving time here, relative to the machine on which the cost model was measured."""
         return float(np.median([f.cost.seconds / f.candidate.cost.seconds for f in self.finalists]))
 
 
@@ -79,29 +80,30 @@ def tune(
     gas: Callable[[str, Path, Proof], int],
     report: Callable[[str], None] = lambda step: None,
 ) -> Outcome:
-    """Measures that many acceptable circuits of different shapes, and gives the best.
+    """Measure `finalists` acceptable circuits of different shapes; return the best.
 
-    `samples.test` is for the search; the circuit's own samples decide. For `gas` see `figures_of`.
+    The search uses `samples.test`, and the circuit's own samples decide. For `gas` see
+    `figures_of`. A stopped search resumes when it is called again.
     """
     folder = artifacts / "tune" / circuit.name
-    busy = f"Another search for {circuit.name} is under way: wait for it, then tune again."
+    busy = f"Another search for {circuit.name} is running: wait for it, then tune again."
     with locked(folder, busy):
-        for old in folder.glob("bound-*.onnx"):  # perhaps by other rewritings
+        for old in folder.glob("bound-*.onnx"):  # perhaps of other versions of the rewritings
             old.unlink()
         return _Search(circuit, samples, limits, folder, gas, report).run(goal, finalists)
 
 
 @dataclass
 class _Part:
-    """Some samples, and what came of running them through circuits."""
+    """Some samples, and the results of running them through circuits."""
 
     name: str
-    samples: np.ndarray
-    labels: np.ndarray | None
-    floats: np.ndarray
-    margin: float  # by which the range that holds them is smaller than the circuit's
-    far: float  # how far off a circuit is whose range does not hold them
-    # By a candidate's numbers: the largest range that failed, the smallest that held, the loss.
+    samples: Array
+    labels: Array | None
+    floats: Array  # the float model's outputs
+    margin: float  # the circuit's range, relative to the range in which they are tried
+    far: float  # by what factor a circuit misses the limits if its range is too small for them
+    # By a candidate's numbers: the largest range that is too small, the smallest that is enough.
     too_small: dict[str, int] = field(default_factory=dict)
     enough: dict[str, int] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
@@ -122,34 +124,30 @@ class _Search:
         self.model = read_model(circuit.model)
         self.unseen = circuit.samples()
         for given in (samples, self.unseen):
-            check_samples(circuit.name, given, self.model)
+            check_samples(circuit.name, given, self.model.path, self.model.input_shape)
         self.parts = [
-            _Part(
-                name, some.test, some.labels, float_answers(circuit.model, some.test), margin, far
-            )
-            for name, some, margin, far in (
-                ("samples of the search", samples, RANGE_MARGIN, math.inf),
-                ("samples that the search never saw", self.unseen, 1.0, 1e12),
-            )
+            self._part("samples of the search", samples, RANGE_MARGIN, math.inf),
+            self._part("samples that the search never saw", self.unseen, 1.0, 1e12),
         ]
-        calibration, test, labels = (
-            self.unseen.calibration,
-            self.unseen.test,
-            self.unseen.labels,
-        )
+        unseen = (self.unseen.calibration, self.unseen.test, self.unseen.labels)
         self.journal = Journal(
             folder / "journal.json",
             {
                 "model": self.model.digest,
                 "search": digest_of(samples.test, samples.labels),
-                "unseen": digest_of(calibration, test, labels),
+                "unseen": digest_of(*unseen),
                 "ezkl": ezkl.VERSION,
+                "costs": [figure.name for figure in fields(Cost)],
             },
         )
 
+    def _part(self, name: str, samples: Samples, margin: float, far: float) -> _Part:
+        floats = float_answers(self.circuit.model, samples.test)
+        return _Part(name, samples.test, samples.labels, floats, margin, far)
+
     def run(self, goal: Goal, finalists: int) -> Outcome:
         few = self.parts[0].samples[:FIRST_SAMPLES]
-        found = list(candidates(self.model, few, self.folder, self.journal.once))
+        found = list(candidates(self.model, few, self.folder, self.journal))
         found.sort(key=lambda c: (_value(c.cost, goal), c.rows, -c.run_args.param_scale))
         self.report(f"{len(found):,} circuits laid out")
         measured: list[Finalist] = []
@@ -172,13 +170,14 @@ class _Search:
                 break
         if not measured:
             raise CircuitError(
-                f"None of {len(found):,} circuits of {self.circuit.name} meets the limits: the "
-                f"nearest {min(refusals)[1]}."
+                f"None of {len(found):,} circuits of {self.circuit.name} meets the limits, and the "
+                f"nearest {min(refusals)[1]}: raise --tolerance or --max-key, or train a smaller "
+                "model."
             )
         return Outcome(found, measured, _best(measured, goal))
 
     def _excess(self, cost: Cost, loss: float = 0.0) -> tuple[float, str] | None:
-        """By what factor a circuit misses its limits, and the worst of them in words."""
+        """Return the limit that a circuit misses most: by what factor, and in words."""
         limits = self.limits
         excess, words = max(
             (
@@ -198,7 +197,7 @@ class _Search:
         return (excess, words) if excess > 1 else None
 
     def _rehearse(self, candidate: Candidate, part: _Part) -> tuple[float, str] | None:
-        """Runs samples through a circuit that is not built; gives why it is refused."""
+        """Run samples through a circuit that is not built; return why it is refused, or None."""
         args, numbers = candidate.run_args, json.dumps(candidate.numbers)
         span = args.value_range
         if part.too_small.get(numbers, 0) < span < part.enough.get(numbers, span + 1):
@@ -208,7 +207,7 @@ class _Search:
                 part.too_small[numbers] = span
             else:
                 part.enough[numbers] = span
-                part.losses[numbers] = lost  # the range changes no answer
+                part.losses[numbers] = lost  # the same for every range that is enough
         if span <= part.too_small.get(numbers, 0):
             return part.far, f"has too small a range for {part.name}: {knobs(args)}"
         if refusal := self._excess(candidate.cost, part.losses[numbers]):
@@ -216,7 +215,7 @@ class _Search:
         return None
 
     def _run(self, part: _Part, args: RunArgs) -> float | None:
-        """What quantising loses on these samples; None if the range does not hold them."""
+        """Return the loss on these samples, or None if the range is too small for them."""
         base = int(args.decomp_base / part.margin ** (1 / args.decomp_legs))
         less = replace(args, decomp_base=base, logrows=None)
         grafted, settings = bound(self.model, less, self.folder), self.folder / "settings.json"
@@ -241,12 +240,12 @@ class _Search:
         self.report(f"building and proving: {knobs(args)}")
         name = f"tune-{digest(asdict(args))[:12]}"
         chosen = replace(self.circuit, name=name, samples=lambda: self.unseen, run_args=args)
-        artifacts = self.folder.parents[1]  # where the SRS are, too
+        artifacts = self.folder.parents[1]  # which also has the SRS
         return figures_of(chosen, artifacts=artifacts, verifiers=self.folder, gas=self.gas)
 
 
 def knobs(args: RunArgs) -> str:
-    """The knobs of a circuit in a few words."""
+    """Describe the knobs of a circuit in a few words."""
     return ", ".join(
         [
             f"scales {args.input_scale} and {args.param_scale}",
@@ -260,7 +259,7 @@ def knobs(args: RunArgs) -> str:
 
 
 def _value(cost: Cost, goal: Goal) -> float:
-    """What a search for this goal makes small."""
+    """Return the value that a search for this goal minimises."""
     return {
         "prove": cost.seconds,
         "gas": cost.gas,
@@ -269,7 +268,7 @@ def _value(cost: Cost, goal: Goal) -> float:
 
 
 def _best(measured: list[Finalist], goal: Goal) -> Finalist:
-    """The smallest value; among those as good, give or take noise, the smallest key."""
+    """Return the finalist of the smallest value, or of the smallest key among almost equal ones."""
     least = min(_value(finalist.cost, goal) for finalist in measured)
     equal = [f for f in measured if _value(f.cost, goal) <= SAME * least]
     return min(equal, key=lambda f: (f.cost.proving_key, _value(f.cost, goal)))
