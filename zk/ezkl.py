@@ -128,9 +128,7 @@ def write_settings(
 def _ordered(content: dict[str, Any]) -> dict[str, Any]:
     checks = ("required_range_checks", "required_lookups")
     # Reversed is the order in the first builds of clan and voice, whose keys stay the same.
-    return content | {
-        name: sorted(content[name], key=json.dumps, reverse=True) for name in checks
-    }
+    return content | {name: sorted(content[name], key=json.dumps, reverse=True) for name in checks}
 
 
 def _run_args(run_args: RunArgs, **more: Any) -> Any:
