@@ -47,7 +47,7 @@ class LowPriority(WorkerPlugin):
 
 
 class Dispatcher:
-    """The tasks in the hub's event loop that get jobs proved; `order` makes a worker's order."""
+    """Sends open jobs to workers, in the hub's event loop; `order` makes the order of a job."""
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class Job(Base):
     id: Mapped[str] = mapped_column(unique=True)
     # The name of the token that ordered it; "" on loopback. The column keeps its old name.
     token: Mapped[str] = mapped_column("owner", index=True)
-    digest: Mapped[str | None] = mapped_column(unique=True)  # of token, circuit, key and input
+    digest: Mapped[str | None] = mapped_column(unique=True)  # of token, build, key and input
     circuit: Mapped[str]
     vk: Mapped[str]  # the hash of the circuit's verification key
     account: Mapped[str]

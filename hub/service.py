@@ -75,7 +75,7 @@ class Hub:
         mine, total = waiting.get(job.token, 0), sum(waiting.values())
         if total < self.limits.queue and mine < self.limits.share:
             return
-        full = f"Your token has {mine}" if mine >= self.limits.share else f"This hub has {total}"
+        full = f"This hub has {total}" if total >= self.limits.queue else f"Your token has {mine}"
         typical = self.jobs.typical_seconds(job.circuit) or GUESS
         seconds = round(typical / max(self.dispatcher.workers, 1)) + 1
         raise RequestError(
