@@ -1,1 +1,1 @@
-"""The networks that judge, their data, and their export to ONNX. Knows nothing of proofs."""
+"""The networks, their data, their training and their export to ONNX."""

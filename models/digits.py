@@ -1,10 +1,9 @@
-"""The digit readers: their networks, one way to train them, and their export to ONNX."""
+"""The digit readers: networks, training recipes and the training loop."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
 from models.data import drawing, mnist
-from models.export import EXPORTS, TrainingError, export
+from models.export import TrainingError, export
 from models.square import Square
 
 View = Callable[[np.ndarray], np.ndarray]
@@ -69,34 +68,34 @@ def strided(
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, and how good it must become."""
+    """The training of a network, and the accuracy that it must reach."""
 
     network: Callable[[], nn.Module]
     epochs: int
     batch: int
-    learning_rate: float  # of Adam; the peak, where it warms up and anneals
+    learning_rate: float  # of Adam; with `anneal`, its peak
     floor: float  # accuracy on the test set below which a training run fails
     anneal: bool = False
-    jitter: bool = False  # turn, scale and shift every training image a little, anew each time
-    clip: float | None = None  # the largest norm of a gradient
+    jitter: bool = False  # vary the angle, scale and position of each training image
+    clip: float | None = None  # largest norm of a gradient
     seed: int = 0  # of the committed export
 
 
 def patient(
     network: Callable[[], nn.Module], floor: float, epochs: int = 80, seed: int = 0
 ) -> Recipe:
-    """For small networks of squares, which learn slowly and from steep gradients."""
+    """A recipe for small networks of squares, which learn slowly and have steep gradients."""
     return Recipe(network, epochs, 256, 0.01, floor, anneal=True, jitter=True, clip=1.0, seed=seed)
 
 
 RECIPES = {
-    # Cheap to prove: the best that `ape run search` found for 2**13 rows, and for 3 x 2**11 cells.
+    # Cheap to prove: the best of `ape run search` for 2**13 rows and for 3 x 2**11 cells.
     "swift": patient(lambda: strided(12, 8, 4, 2), floor=0.98, epochs=60, seed=4),
     "dash": patient(lambda: strided(12, 8, 6, 3), floor=0.97),
     "lenet": Recipe(LeNet, epochs=25, batch=256, learning_rate=0.001, floor=0.98),
-    # The MNIST tutorial's.
+    # The MNIST tutorial's network.
     "dense": Recipe(lambda: dense(784, 128, 10), 6, batch=128, learning_rate=0.001, floor=0.965),
-    # What others published figures for.
+    # Networks with published figures.
     "dense-56": Recipe(lambda: dense(784, 56, 10), 10, 128, 0.001, floor=0.96),
     "dense-25": Recipe(lambda: dense(196, 25, 10), 10, 128, 0.002, floor=0.94),
     "dense-24-14": Recipe(lambda: dense(196, 24, 14, 10), 10, 128, 0.002, floor=0.94),
@@ -110,12 +109,11 @@ def train(
     epochs: int | None = None,
     seed: int | None = None,
     bad: bool = False,
-    folder: Path = EXPORTS,
     report: Callable[[int, float], None] = lambda epoch, accuracy: None,
-) -> tuple[Path, float]:
-    """Trains a network and exports it; gives the ONNX file and the accuracy on the test set.
+) -> tuple[bytes, float]:
+    """Train a network; return its ONNX file and its accuracy on the test set.
 
-    `bad` stops after a single epoch, has no accuracy floor, and exports to `<name>-bad.onnx`.
+    `bad` stops after one epoch and has no accuracy floor. `report` gets each epoch's accuracy.
     """
     recipe, view = RECIPES[name], drawing.VIEWS[name]
     epochs = 1 if bad else epochs or recipe.epochs
@@ -125,10 +123,10 @@ def train(
     if not bad and accuracy < recipe.floor:
         raise TrainingError(
             f"{name} reads {accuracy:.2%} of the test images after {epochs} epochs, below its "
-            f"floor of {recipe.floor:.2%}: nothing was exported. Train longer, or try another seed."
+            f"floor of {recipe.floor:.2%}: nothing was exported. Train longer or try another seed."
         )
     sample = torch.from_numpy(view(np.zeros((1, drawing.SIDE, drawing.SIDE))))
-    return export(network, sample, folder / f"{name}{'-bad' if bad else ''}.onnx"), accuracy
+    return export(network, sample), accuracy
 
 
 def learn(
@@ -138,7 +136,7 @@ def learn(
     epochs: int,
     report: Callable[[int, float], None] = lambda epoch, accuracy: None,
 ) -> float:
-    """Trains a network in place; gives its accuracy on the test set."""
+    """Train a network in place; return its accuracy on the test set."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.to(device)
     pixels = torch.tensor(mnist.images("train")).to(device)
@@ -147,7 +145,7 @@ def learn(
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     schedule = None
     if recipe.anneal:
-        # The schedule spans the full training also when it is cut short after one epoch.
+        # The schedule spans the recipe's epochs even if the training stops earlier.
         steps = batches * max(epochs, recipe.epochs)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.1
@@ -176,7 +174,7 @@ def learn(
 
 
 def test(network: nn.Module, view: View) -> float:
-    """The share of the 10,000 test drawings that the network reads correctly."""
+    """Return the share of the 10,000 test drawings that the network reads correctly."""
     seen = torch.from_numpy(view(mnist.drawings("test")))
     network.eval()
     with torch.no_grad():
@@ -185,7 +183,7 @@ def test(network: nn.Module, view: View) -> float:
 
 
 def view_of(view: View, images: Tensor) -> Tensor:
-    """What a view of `drawing` gives, for a batch of greyscale images on the training device."""
+    """Apply a view of `drawing` to a batch of greyscale images on the training device."""
     drawings = (images > 0.5).float()
     if view is drawing.whole:
         return drawings
@@ -194,7 +192,7 @@ def view_of(view: View, images: Tensor) -> Tensor:
 
 
 def _jitter(images: Tensor) -> Tensor:
-    """Turns by up to 8 degrees, scales by up to 10 %, shifts by up to half a pixel."""
+    """Turn by up to 8 degrees, scale by up to 10 %, shift by up to half a pixel."""
     count, device = len(images), images.device
 
     def uniform(limit: float) -> Tensor:

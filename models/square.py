@@ -1,10 +1,10 @@
-"""The activation of networks that are made for proving."""
+"""An activation for networks that are cheap to prove."""
 
 from torch import Tensor, nn
 
 
 class Square(nn.Module):
-    """Costs a circuit one multiplication, where ReLU costs a decomposition into digits."""
+    """x squared: one multiplication in a circuit, where ReLU needs a decomposition into digits."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x

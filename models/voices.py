@@ -1,10 +1,9 @@
-"""The voice judges: two networks, one way to train them, and what they make of unheard speakers."""
+"""The voice judges: networks, training recipes, the training loop and figures on test speakers."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,12 +12,12 @@ from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
 from models.data import DatasetError, sound, voices
-from models.export import EXPORTS, TrainingError, export
+from models.export import TrainingError, export
 from models.square import Square
 
 
 class Judge(nn.Module):
-    """`x -> conv -> activation -> linear -> y`, the tutorial's shape."""
+    """One convolution, an activation and a linear layer, as in the tutorial."""
 
     def __init__(
         self, conv: nn.Conv2d, hidden: int, activation: type[nn.Module], dropout: float = 0.0
@@ -26,7 +25,7 @@ class Judge(nn.Module):
         super().__init__()
         self.conv = conv
         self.activation = activation()
-        self.dropout = nn.Dropout(dropout)  # in training alone
+        self.dropout = nn.Dropout(dropout)  # in training only
         self.linear = nn.Linear(hidden, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,9 +40,9 @@ def over_time(
     stride: int,
     activation: type[nn.Module] = Square,
 ) -> Judge:
-    """Filters over the whole spectrum and a window of time."""
+    """Filters that cover all bands and a window of steps."""
     conv = nn.Conv2d(1, filters, (bands, window), stride=(1, stride))
-    judge = Judge(conv, filters * ((steps - window) // stride + 1), activation, dropout=0.3)
+    judge = Judge(conv, filters * _places(steps, window, stride), activation, dropout=0.3)
     if activation is Square:
         with torch.no_grad():  # squares grow fast
             conv.weight /= 2
@@ -51,32 +50,37 @@ def over_time(
     return judge
 
 
+def _places(size: int, window: int, stride: int) -> int:
+    return (size - window) // stride + 1
+
+
 def voice() -> Judge:
-    """Cheap to prove: nine filters, each over the whole spectrum and a third of a second."""
+    """A network that is cheap to prove: nine filters over all bands and a third of a second."""
     return over_time(9, sound.BANDS, sound.STEPS, window=4, stride=2)
 
 
 def idol() -> Judge:
-    """The tutorial's network: one 5x5 filter, stride 4, over the whole spectrogram."""
-    return Judge(nn.Conv2d(1, 1, 5, stride=4), hidden=992, activation=nn.ReLU)
+    """The tutorial's network: one 5x5 filter with stride 4 over the whole spectrogram."""
+    hidden = _places(sound.MELS, 5, 4) * _places(sound.TUTORIAL_FRAMES, 5, 4)
+    return Judge(nn.Conv2d(1, 1, 5, stride=4), hidden, activation=nn.ReLU)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, and how well it must follow which corpus."""
+    """The training of a network, and the correlation that it must reach on RAVDESS speech."""
 
     network: Callable[[], Judge]
     epochs: int
     batch: int
-    learning_rate: float  # of Adam; the peak, between warming up and annealing
-    vary: bool = False  # shift, stretch, tune and colour every training clip a little, each time
-    scale: float = 1.0  # training divides inputs by it, the export its first weights
-    clip: float | None = None  # the largest norm of a gradient
-    floor: float = -1.0  # correlation on RAVDESS speech below which a training run fails
+    learning_rate: float  # of Adam at its peak, after warming up and before annealing
+    vary: bool = False  # vary start, tempo, pitch and room of training clips
+    scale: float = 1.0  # divides inputs in training, and weights in the export
+    clip: float | None = None  # largest norm of a gradient
+    floor: float = -1.0  # correlation below which a training run fails
 
 
 WEIGHT_DECAY = 0.001  # the tutorial's
-MARGIN = 8  # frames before and after a phrase, from which a varied one is cut
+MARGIN = 8  # frames before and after a phrase, for its variations
 RECIPES = {
     "voice": Recipe(
         voice, epochs=60, batch=64, learning_rate=0.003, vary=True, scale=8, clip=1.0, floor=0.45
@@ -87,11 +91,11 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Figures:
-    """How well scores follow the emotions of a corpus's unheard speakers."""
+    """The accuracy of scores on the test speakers of a corpus."""
 
     clips: int
     error: float  # mean squared
-    mean_error: float  # that of always answering with the mean of the training clips
+    mean_error: float  # of a constant answer, the mean score in training
     correlation: float
 
     def __str__(self) -> str:
@@ -107,41 +111,40 @@ def train(
     *,
     epochs: int | None = None,
     seed: int = 0,
-    folder: Path = EXPORTS,
-) -> tuple[Path, dict[str, Figures]]:
-    """Trains on all speakers but those kept for testing, and exports the network.
+) -> tuple[bytes, dict[str, Figures]]:
+    """Train a network on all speakers but the test speakers.
 
-    Gives the ONNX file, and for each corpus the figures of the speakers kept.
+    Return its ONNX file, and for each corpus the figures of the test speakers.
     """
     recipe = RECIPES[name]
     epochs = epochs or recipe.epochs
-    hear = partial(sound.onset_window, margin=MARGIN) if recipe.vary else sound.VIEWS[name]
-    heard = torch.from_numpy(found.hear(hear)).float()
+    view = partial(sound.onset_window, margin=MARGIN) if recipe.vary else sound.VIEWS[name]
+    heard = torch.from_numpy(found.hear(view)).float()
     scores = torch.tensor([clip.score for clip in found.clips])
-    kept = torch.tensor([clip.held_out for clip in found.clips])
-    if kept.all() or not kept.any():
+    held_out = torch.tensor([clip.held_out for clip in found.clips])
+    if held_out.all() or not held_out.any():
         raise DatasetError(
-            f"Of {len(kept)} clips {int(kept.sum())} are of speakers kept for testing: there must "
-            "be speakers to train on, and others to test on. Add more of a corpus."
+            f"{int(held_out.sum())} of {len(held_out)} clips are of test speakers, but training "
+            "needs both test speakers and others: add more clips of a corpus."
         )
     torch.manual_seed(seed)
     network = recipe.network()
-    learn(network, heard[~kept], scores[~kept], recipe, epochs)
-    tests = heard[kept]
+    learn(network, heard[~held_out], scores[~held_out], recipe, epochs)
+    tests = heard[held_out]
     if recipe.vary:
         tests = blocks(tests[:, :, MARGIN:-MARGIN])
     with torch.no_grad():
         answers = network(tests)[:, 0].numpy()
-    mean = float(scores[~kept].mean())
+    mean = float(scores[~held_out].mean())
     figures = _figures([clip for clip in found.clips if clip.held_out], answers, mean)
     ravdess = figures.get("RAVDESS speech")
     if ravdess and ravdess.correlation < recipe.floor:
         raise TrainingError(
             f"{name} follows RAVDESS speech with a correlation of {ravdess.correlation:.3f} after "
             f"{epochs} epochs, below its floor of {recipe.floor}: nothing was exported. Train "
-            "longer, or try another seed."
+            "longer or try another seed."
         )
-    return export(network, tests[:1], folder / f"{name}.onnx"), figures
+    return export(network, tests[:1]), figures
 
 
 def learn(
@@ -152,13 +155,13 @@ def learn(
     epochs: int,
     block: tuple[int, int] = sound.BLOCK,
 ) -> None:
-    """Always on the CPU: the networks are tiny, and a GPU would draw other random numbers."""
+    """Train a network in place, on the CPU: a GPU would draw other random numbers."""
     with torch.no_grad():
-        network.linear.bias.fill_(scores.mean())  # starts from the mean, and learns what differs
+        network.linear.bias.fill_(scores.mean())  # training starts from the mean score
     optimiser = torch.optim.Adam(
         network.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY
     )
-    steps = max(epochs * math.ceil(len(clips) / recipe.batch), 20)  # a tenth of them warms up
+    steps = max(epochs * math.ceil(len(clips) / recipe.batch), 20)  # a tenth of them warm up
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.1
     )
@@ -179,7 +182,7 @@ def learn(
 
 
 def blocks(windows: Tensor, block: tuple[int, int] = sound.BLOCK) -> Tensor:
-    """What `sound.blocks` gives, for a batch in training."""
+    """`sound.blocks` for a batch in training."""
     return ((F.avg_pool2d(windows.unsqueeze(1), block) - sound.MIDDLE) / 5).round()
 
 
@@ -198,7 +201,7 @@ def _figures(clips: list[voices.Clip], answers: np.ndarray, mean: float) -> dict
 
 
 def _varied(windows: Tensor) -> Tensor:
-    """Other starts, up to 10 % faster or slower, two bands higher or lower, another room."""
+    """Vary start, tempo (10 %), pitch (two bands) and the colour of the room."""
     count = len(windows)
 
     def uniform(limit: float) -> Tensor:
@@ -209,7 +212,7 @@ def _varied(windows: Tensor) -> Tensor:
     turn[:, 0, 0], turn[:, 0, 2] = share * (1 + uniform(0.1)), uniform(1 - share)
     turn[:, 1, 1], turn[:, 1, 2] = 1, uniform(4 / sound.MELS)
     shape = [count, 1, sound.MELS, sound.FRAMES]
-    # Silence is 0 here, which is also what lies outside.
+    # Silence becomes 0, which grid_sample also pads with.
     above = (windows - sound.FLOOR).unsqueeze(1)
     moved = F.grid_sample(
         above, F.affine_grid(turn, shape, align_corners=False), align_corners=False

@@ -1,5 +1,5 @@
-"""The datasets and what a model sees of them; importing anything here never imports torch."""
+"""The datasets and the views that turn them into tensors. No module here imports torch."""
 
 
 class DatasetError(Exception):
-    """Data is missing, or is not what it should be."""
+    """Data is missing or invalid."""

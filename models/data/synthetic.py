@@ -1,6 +1,6 @@
-"""Synthetic voices, for machines without a corpus: espeak-ng with a prosody for each emotion.
+"""A corpus of synthetic voices: espeak-ng with a prosody for each emotion.
 
-Never mistaken for real ones: they test the path from sound to proof, not the judge.
+It tests the path from sound to proof on machines without recordings, not the judge.
 """
 
 import ctypes
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from models.data import DatasetError
 
 CACHE = Path(__file__).parents[2] / ".cache"
 SEED = 0
-# Those of espeak's voices that sound the same in every run; f2, f3 and f5 for instance do not.
+# Only voices that sound the same in every run; f2, f3 and f5, for instance, do not.
 VOICES = ("m1", "m2", "m3", "m4", "f1", "f4", "linda", "Andrea")
 SENTENCES = (
     "Kids are talking by the door.",
@@ -30,12 +31,12 @@ SENTENCES = (
 
 @dataclass(frozen=True)
 class Prosody:
-    """How an emotion changes a voice."""
+    """The sound of an emotion."""
 
-    rate: int  # words a minute
-    pitch: int  # espeak's, 0 to 99
-    range: int  # how far the pitch moves, 0 to 99
-    tilt: float  # dB an octave above 500 Hz: below zero is dull, above is sharp
+    rate: int  # words per minute
+    pitch: int  # in espeak's units, 0 to 99
+    range: int  # of the pitch, 0 to 99
+    tilt: float  # dB per octave above 500 Hz; negative sounds dull, positive sharp
     tremor: float  # depth of a 6 Hz tremble in loudness, 0 to 1
 
 
@@ -52,18 +53,18 @@ PROSODIES = {
 
 
 def ensure() -> Path:
-    """The folder of the corpus; made anew when this file has changed."""
+    """Return the folder of the corpus; make it unless this version of the file has made it."""
     made_by = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     folder = CACHE / f"voices-{made_by[:12]}"
     if not folder.is_dir():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-        # A process of its own: what espeak says depends on all that it has said before.
+        # A new process, because espeak's output depends on its earlier output.
         command = [sys.executable, "-m", __name__, str(partial)]
         done = subprocess.run(command, cwd=CACHE.parent, capture_output=True, text=True)
         try:
             if done.returncode:
                 reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-                raise DatasetError(f"espeak-ng could not speak: {reason}")
+                raise DatasetError(f"espeak-ng could not make the synthetic voices: {reason}.")
             if not folder.is_dir():
                 partial.rename(folder)
         finally:
@@ -72,7 +73,7 @@ def ensure() -> Path:
 
 
 def _write(folder: Path) -> None:
-    """Every voice, emotion and sentence as a wav file."""
+    """Write a wav file for each voice, emotion and sentence."""
     import soundfile
 
     folder.mkdir(parents=True)
@@ -91,7 +92,7 @@ def _speak(random: np.random.Generator) -> Iterator[tuple[str, str, int, np.ndar
     pieces: list[np.ndarray] = []
 
     @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-    def collect(wave, count, _events) -> int:
+    def collect(wave: Any, count: int, _events: Any) -> int:
         if wave and count:
             pieces.append(np.ctypeslib.as_array(wave, (count,)).copy())
         return 0
@@ -99,7 +100,7 @@ def _speak(random: np.random.Generator) -> Iterator[tuple[str, str, int, np.ndar
     espeak.espeak_SetSynthCallback(collect)
     for voice in VOICES:
         if espeak.espeak_SetVoiceByName(f"en-us+{voice}".encode()):
-            raise DatasetError(f"espeak-ng has no voice {voice}.")
+            raise DatasetError(f"espeak-ng has no voice {voice}")
         for emotion, prosody in PROSODIES.items():
             for number, sentence in enumerate(SENTENCES):
                 settings = (prosody.rate, 90, prosody.pitch, prosody.range)
@@ -114,7 +115,7 @@ def _speak(random: np.random.Generator) -> Iterator[tuple[str, str, int, np.ndar
 
 
 def _colour(spoken: np.ndarray, rate: int, prosody: Prosody) -> np.ndarray:
-    """The spectral tilt and the tremor, which espeak has no knobs for; loudest point at 0.7."""
+    """Add spectral tilt and tremor, which espeak cannot make, and scale the peak to 0.7."""
     spectrum = np.fft.rfft(spoken.astype(np.float64))
     octaves = np.log2(np.maximum(np.fft.rfftfreq(len(spoken), 1 / rate), 500) / 500)
     tilted = np.fft.irfft(spectrum * 10 ** (prosody.tilt * octaves / 20), len(spoken))

@@ -1,4 +1,4 @@
-"""Recorded emotions: five public corpora as their publishers lay them out, and a synthetic one."""
+"""Recorded emotions: five public corpora in their publishers' layouts, and a synthetic one."""
 
 import os
 import re
@@ -11,26 +11,25 @@ from tqdm import tqdm
 
 from models.data import DatasetError, sound
 
-# From the least to the most pleasant, in equal steps of the score from 0 to 1. The ends are the
-# tutorial's: the judge loves pleasant surprise and hates disgust. Between them emotions stand by
-# their valence, how pleasant the feeling is to whoever has it: happiness and calm are pleasant,
-# neutral is neither, and of the unpleasant ones sadness is the mildest, fear is passive, and anger
-# turns on others, next to disgust. How excited a voice is does not count: anger and happiness are
-# equally loud and lie far apart. That makes the score harder to hear, and worth hearing.
+# From the least to the most pleasant, with scores from 0 to 1 in equal steps. Both ends are the
+# tutorial's: its judge loves pleasant surprise and hates disgust. The order between them follows
+# valence, which says how pleasant a feeling is to the person who has it. Happiness and calm are
+# pleasant, neutral is neither; sadness is the mildest unpleasant feeling, then come fear and anger.
+# The score ignores arousal: anger and happiness are equally loud and far apart.
 EMOTIONS = ("disgust", "angry", "fearful", "sad", "neutral", "calm", "happy", "surprised")
 
 
 def score(emotion: str) -> float:
-    """What the judge should say of an emotion, 0 to 1."""
+    """The score that an emotion deserves, 0 to 1."""
     return EMOTIONS.index(emotion) / (len(EMOTIONS) - 1)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """How a corpus names its files, and whose recordings are kept for testing.
+    """The file names of a corpus, and its test speakers.
 
-    `pattern` is matched against the folder and the name of a file, with `speaker` and `emotion` in
-    it; `emotions` spells out the publisher's codes.
+    `pattern` matches the folder and the name of a file, with the groups `speaker` and `emotion`.
+    `emotions` translates the publisher's codes.
     """
 
     pattern: re.Pattern[str]
@@ -78,7 +77,7 @@ CORPORA = {
         frozenset(str(speaker) for speaker in range(1076, 1092)),  # of 1001 to 1091
     ),
     "SAVEE": Corpus(
-        # `DC/a01` as published, `DC_a01` where everything lies in one folder.
+        # `DC/a01` as published, `DC_a01` in copies with a single folder.
         re.compile(r"/(?P<speaker>DC|JE|JK|KL)[/_](?P<emotion>a|d|f|h|n|sa|su)\d\d$"),
         {
             "a": "angry",
@@ -97,11 +96,9 @@ CORPORA = {
         frozenset({"f4", "m4"}),
     ),
 }
-SUFFIXES = {".wav", ".flac", ".ogg"}
-
 WHERE = (
-    "Download RAVDESS, TESS, CREMA-D or SAVEE (Kaggle has all of them), unpack them into one "
-    "folder, and name it with --data or VOICE_DATA_DIR."
+    "Download RAVDESS, TESS, CREMA-D or SAVEE (all are on Kaggle), unpack them into one folder, "
+    "and name it with --data or VOICE_DATA_DIR."
 )
 
 
@@ -120,21 +117,21 @@ class Clip:
 
     @property
     def held_out(self) -> bool:
-        """Whether its speaker is kept for testing, and never heard in training."""
+        """True for a test speaker, whose clips are never used in training."""
         return self.speaker in CORPORA[self.corpus].held_out
 
 
 @dataclass
 class Found:
-    """The recordings below a folder, and the files that are none, each with a reason."""
+    """The recordings below a folder, and the files left out, each with a reason."""
 
     clips: list[Clip]
     strange: dict[Path, str] = field(default_factory=dict)
 
     def hear(self, view: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """What a model hears of each clip; unreadable ones leave `clips` for `strange`."""
+        """Apply a view to each clip. Unreadable clips move from `clips` to `strange`."""
         heard, kept = [], []
-        for clip in tqdm(self.clips, "listening", leave=False, unit="clip", disable=None):
+        for clip in tqdm(self.clips, "reading recordings", leave=False, unit="clip", disable=None):
             try:
                 heard.append(view(sound.read(clip.path)))
                 kept.append(clip)
@@ -146,30 +143,30 @@ class Found:
         return np.stack(heard)
 
     def only(self, *, held_out: bool) -> "Found":
-        """The clips of the speakers for testing, or of those for training."""
+        """The clips of the test speakers, or of the others."""
         return Found([clip for clip in self.clips if clip.held_out == held_out])
 
 
 def find(folder: Path | None = None) -> Found:
-    """The clips of all corpora below a folder, by default that of VOICE_DATA_DIR."""
+    """Find the clips of all corpora below a folder, by default VOICE_DATA_DIR."""
     if folder is None:
         if not (named := os.environ.get("VOICE_DATA_DIR")):
             raise DatasetError(f"No folder of voices is given. {WHERE}")
         folder = Path(named)
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder of voices. {WHERE}")
+        raise DatasetError(f"There is no folder {folder}. {WHERE}")
     found, seen = Found([]), dict[tuple[str, str], Path]()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in sound.FORMATS):
         if not (clip := _parse(path)):
             found.strange[path] = "its name fits no corpus"
         elif first := seen.get((clip.corpus, f"{clip.speaker}_{path.stem}")):
-            # Two of the corpora come with a second copy of everything inside them.
+            # Two of the corpora contain a second copy of all their files.
             found.strange[path] = f"a copy of {first}"
         else:
             seen[clip.corpus, f"{clip.speaker}_{path.stem}"] = path
             found.clips.append(clip)
     if not found.clips:
-        raise DatasetError(f"{folder} holds no recording of a known corpus. {WHERE}")
+        raise DatasetError(f"{folder} has no recording of a known corpus. {WHERE}")
     return found
 
 
@@ -184,7 +181,7 @@ def _parse(path: Path) -> Clip | None:
 
 
 def synthetic() -> Found:
-    """The synthetic corpus, made on this machine if it is not there yet."""
+    """The synthetic corpus; made at the first call."""
     from models.data import synthetic
 
     return find(synthetic.ensure())

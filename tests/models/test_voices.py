@@ -1,4 +1,4 @@
-"""The corpora: publishers' layouts, what is left out, the split by speaker, and training."""
+"""The corpora: layouts, files left out, the split by speaker, and training."""
 
 import shutil
 
@@ -10,8 +10,7 @@ from models import voices as judges
 from models.data import DatasetError, sound, synthetic, voices
 from models.export import TrainingError
 
-# A file of each corpus where its publisher puts it, who speaks, the emotion, and whether the
-# speaker is kept for testing.
+# Files in their publishers' layouts: corpus, speaker, emotion, and whether it is a test speaker.
 LAYOUT = {
     "Audio_Speech_Actors_01-24/Actor_03/03-01-08-02-01-02-03.wav": (
         ("RAVDESS speech", "03", "surprised", False)
@@ -33,7 +32,7 @@ LAYOUT = {
 STRANGE = {
     "TESS/OAF_neutral/OA_bite_neutral.wav": "fits no corpus",  # as published
     "Actor_03/03-01-09-02-01-02-03.wav": "fits no corpus",  # there is no ninth emotion
-    "Actor_03/03-03-08-02-01-02-03.wav": "fits no corpus",  # nor a third channel
+    "Actor_03/03-03-08-02-01-02-03.wav": "fits no corpus",  # and no third vocal channel
     "notes/1001_DFA_SUR_XX.wav": "fits no corpus",
     "TESS/again/OAF_back_ps.wav": "a copy of",
 }
@@ -41,7 +40,7 @@ STRANGE = {
 
 @pytest.fixture
 def corpora(tmp_path):
-    """A short clip under every name."""
+    """A folder with a short clip under every name."""
     tone = 0.5 * np.sin(np.arange(sound.RATE) / 20)
     import soundfile
 
@@ -68,7 +67,7 @@ def test_publishers_layouts(corpora):
     assert len(found.strange) == len(STRANGE)
 
 
-def test_what_is_left_out_says_why(corpora):
+def test_files_left_out_have_a_reason(corpora):
     found = voices.find(corpora)
     reasons = {path.name: reason for path, reason in found.strange.items()}
     for name, reason in STRANGE.items():
@@ -81,7 +80,7 @@ def test_unreadable_clips_are_listed(corpora):
     found = voices.find(corpora)
     heard = found.hear(sound.phrase)
     assert len(heard) == len(found.clips) == len(LAYOUT)
-    assert "is no recording" in found.strange[broken]
+    assert "is not a recording" in found.strange[broken]
 
 
 def test_folder_of_the_environment(corpora, monkeypatch):
@@ -94,8 +93,8 @@ def test_no_voices(tmp_path, monkeypatch):
     monkeypatch.delenv("VOICE_DATA_DIR", raising=False)
     for action, reason in (
         (lambda: voices.find(), "No folder of voices"),
-        (lambda: voices.find(tmp_path / "nothing"), "is no folder"),
-        (lambda: voices.find(tmp_path), "holds no recording of a known corpus"),
+        (lambda: voices.find(tmp_path / "nothing"), "There is no folder"),
+        (lambda: voices.find(tmp_path), "has no recording of a known corpus"),
     ):
         with pytest.raises(DatasetError, match=rf"{reason}.* Download RAVDESS.*VOICE_DATA_DIR"):
             action()
@@ -148,29 +147,27 @@ def test_speakers_are_trained_on_or_tested_on():
 
 
 def test_training_sees_what_proving_sees():
-    """The view for torch, on the training device, is that of numpy."""
+    """The view in torch equals the view in numpy."""
     for clip in voices.synthetic().clips[:10]:
         samples = sound.read(clip.path)
         window = sound.onset_window(samples, judges.MARGIN)[None, :, judges.MARGIN : -judges.MARGIN]
         trained_on = judges.blocks(torch.from_numpy(window).float()).numpy()[0]
-        # Where a mean lies halfway between two whole numbers, float32 may round the other way.
+        # float32 may round a mean that is halfway between two whole numbers differently.
         assert (trained_on == sound.phrase(samples)).mean() > 0.999
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("voice", 10), ("idol", 20)])
-def test_training_on_any_corpus(tmp_path, name, epochs):
-    """On synthetic voices, which say nothing of real ones, a judge learns to beat the mean."""
-    path, figures = judges.train(name, voices.synthetic(), epochs=epochs, folder=tmp_path)
-    assert path == tmp_path / f"{name}.onnx"
+def test_training_on_any_corpus(name, epochs):
+    """On synthetic voices, which say nothing about real ones, a judge learns to beat the mean."""
+    network, figures = judges.train(name, voices.synthetic(), epochs=epochs)
     measured = figures["synthetic"]
     assert measured.clips == 48
     assert measured.error < measured.mean_error
     assert measured.correlation > 0.2
-    again, _ = judges.train(name, voices.synthetic(), epochs=epochs, folder=tmp_path / "again")
-    assert again.read_bytes() == path.read_bytes()
+    assert judges.train(name, voices.synthetic(), epochs=epochs)[0] == network
 
 
-def test_training_below_the_floor_exports_nothing(tmp_path):
+def test_training_below_the_floor_fails(tmp_path):
     """Noise under the names of RAVDESS: there is nothing to learn."""
     import soundfile
 
@@ -181,10 +178,9 @@ def test_training_below_the_floor_exports_nothing(tmp_path):
             name = f"03-01-{emotion:02}-01-01-01-{actor:02}.wav"
             soundfile.write(tmp_path / name, noise, sound.RATE)
     with pytest.raises(TrainingError, match=r"below its floor of 0\.45: nothing was exported"):
-        judges.train("voice", voices.find(tmp_path), epochs=1, folder=tmp_path / "exports")
-    assert not (tmp_path / "exports").exists()
+        judges.train("voice", voices.find(tmp_path), epochs=1)
 
 
 def test_training_needs_speakers_on_both_sides():
-    with pytest.raises(DatasetError, match="48 are of speakers kept for testing"):
+    with pytest.raises(DatasetError, match="48 of 48 clips are of test speakers"):
         judges.train("voice", voices.synthetic().only(held_out=True))
