@@ -7,7 +7,7 @@ which is itself a fork of the real network where FORK_RPC gives one.
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from chain.contracts import deploy, deploy_verifier
 from chain.network import NETWORKS, free_port
 from tests.builds import built
 from tests.inputs import DRAWINGS, SONGS
-from tests.nodes import start_anvil
+from tests.nodes import Node, own_node, start_anvil
 from tests.tiny import run_in, tiny_in, write_model
 from zk.circuit import Circuit
 from zk.manifest import Manifest
@@ -106,6 +106,13 @@ def proof_of(manifest, clan, views, accounts) -> Callable[[int], Proof]:
 def proof(proof_of) -> Proof:
     """The proof of the first test account, which drew a 7."""
     return proof_of(0)
+
+
+@pytest.fixture(scope="module")
+def node(manifest, voice_manifest) -> Iterator[Node]:
+    """A chain for commands, on which nothing is deployed yet."""
+    with own_node() as started:
+        yield started
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import requests
 from chain.network import free_port
 from hub.client import Hub
 from models.data import mnist
+from tests.nodes import Node
 from zk.files import ROOT
 
 BIN = Path(sys.executable).parent
@@ -117,32 +118,14 @@ def ended(hub: Running, job: dict[str, Any]) -> dict[str, Any]:
     return last
 
 
-def ape(node: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [BIN / "ape", "run", *words],
-        cwd=ROOT,
-        env={**os.environ, **node},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def open_round(node: dict[str, str], *words: str) -> int:
-    """Open a round without a threshold, unless the words give one."""
-    opened = ape(node, "open-round", "--threshold", "0", "--reward", "0.01", *words)
-    assert opened.returncode == 0, opened.stderr
-    return int(opened.stdout.split("round ")[1].split()[0])
-
-
 @contextmanager
-def running(folder: Path, node: dict[str, str], *words: str, **more: str) -> Iterator[Running]:
+def running(folder: Path, node: Node, *words: str, **more: str) -> Iterator[Running]:
     """Run a hub on the node's chain; its database is in the folder unless the words name one."""
     folder.mkdir(parents=True, exist_ok=True)
     database = (
         [] if "--database" in words else ["--database", f"sqlite:///{folder / 'jobs.sqlite'}"]
     )
-    hub = Running([*database, *words], {**node, **more}, folder / "hub.log")
+    hub = Running([*database, *words], {**node.environment, **more}, folder / "hub.log")
     hub.start()
     try:
         yield hub

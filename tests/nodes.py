@@ -1,52 +1,90 @@
 """Anvils that tests start."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+from web3 import HTTPProvider, Web3
 
 from chain.network import free_port
 from zk.files import ROOT
+
+PATIENCE = 30  # seconds for an anvil to answer
+# With a port appended, this is a chain id that no other node has.
+TEST_CHAINS = "1337"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A running anvil, and the chain that commands reach with its environment."""
+
+    port: int
+    chain_id: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"APE_FOUNDRY_HOST": self.url}
+
+    @property
+    def record(self) -> Path:
+        """The record of deployments on this chain."""
+        return ROOT / "deployments" / f"{self.chain_id}.json"
+
+    @property
+    def web3(self) -> Web3:
+        return Web3(HTTPProvider(self.url))
+
+    def rpc(self, method: str, *params: object) -> Any:
+        """Call a JSON-RPC method and return its result."""
+        question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return requests.post(self.url, json=question, timeout=PATIENCE).json()["result"]
+
+    def pass_time(self, seconds: int) -> None:
+        self.rpc("evm_increaseTime", seconds)
+        self.rpc("evm_mine")
 
 
 def start_anvil(port: int, *options: str) -> subprocess.Popen[bytes]:
     """Start an anvil and wait until it answers; fail with its own message if it ends."""
     anvil = shutil.which("anvil")
     assert anvil, "anvil is not on the PATH: run `make setup` and `source .venv/bin/activate`"
-    node = subprocess.Popen(
-        [anvil, "--silent", "--port", str(port), *options], stderr=subprocess.PIPE
-    )
-    for _ in range(300):
-        if node.poll() is not None:
-            pytest.exit(f"anvil on port {port} ended: {node.stderr.read().decode()}")  # type: ignore[union-attr]
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return node
-        except OSError:
-            time.sleep(0.1)
-    node.terminate()
-    return pytest.exit(f"anvil on port {port} did not answer within 30 s")
+    words = [anvil, "--silent", "--port", str(port), *options]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE)
+    for _ in range(10 * PATIENCE):
+        if process.poll() is not None:
+            assert process.stderr
+            pytest.exit(f"anvil on port {port} ended: {process.stderr.read().decode()}")
+        with suppress(requests.RequestException):
+            question = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+            requests.post(f"http://127.0.0.1:{port}", json=question, timeout=PATIENCE)
+            return process
+        time.sleep(0.1)
+    process.terminate()
+    return pytest.exit(f"anvil on port {port} did not answer within {PATIENCE} s")
 
 
 @contextmanager
-def own_node(chain: int) -> Iterator[dict[str, str]]:
-    """Run a node for commands, which reach it by the environment that this yields.
-
-    The record of deployments on its chain ends with it.
-    """
+def own_node(chain_id: int | None = None, *options: str) -> Iterator[Node]:
+    """Run a node; remove the record of deployments on its chain when it ends."""
     port = free_port()
-    process = start_anvil(port, "--chain-id", str(chain))
-    record = ROOT / "deployments" / f"{chain}.json"
-    before = record.read_bytes() if record.is_file() else None
-    record.unlink(missing_ok=True)
+    chain_id = chain_id or int(f"{TEST_CHAINS}{port}")
+    node = Node(port, chain_id, start_anvil(port, "--chain-id", str(chain_id), *options))
     try:
-        yield {"APE_FOUNDRY_HOST": f"http://127.0.0.1:{port}"}
+        yield node
     finally:
-        process.terminate()
-        record.unlink(missing_ok=True)
-        if before is not None:
-            record.write_bytes(before)
+        node.process.terminate()
+        node.process.wait()
+        if str(chain_id).startswith(TEST_CHAINS):
+            node.record.unlink(missing_ok=True)

@@ -17,7 +17,6 @@ import pytest
 import requests
 import soundfile
 from fastapi import FastAPI
-from web3 import HTTPProvider, Web3
 
 from apps.circuits import ARTIFACTS
 from apps.registry import Outputs, RefusedError
@@ -29,27 +28,17 @@ from hub.circuits import Served
 from hub.client import Hub
 from hub.jobs import Jobs, new_job
 from hub.server import url_of
-from tests.hubs import ADA, BEN, ape, bits, ended, open_round, post, postgres, running
+from tests.hubs import ADA, BEN, bits, ended, post, postgres, running
 from tests.inputs import REAL_VOICE
-from tests.nodes import own_node
+from tests.typed import ape, open_round
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
-CHAIN_ID = 1338
-
-
-@pytest.fixture(scope="module")
-def node(manifest, voice_manifest, bad_manifest):
-    """A chain with both applications and round 0. `clan-bad` is built but not deployed."""
-    with own_node(CHAIN_ID) as reached:
-        assert ape(reached, "deploy").returncode == 0
-        assert open_round(reached) == 0
-        yield reached
-
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def hub(request, node, tmp_path_factory):
+def hub(request, node, bad_manifest, tmp_path_factory):
+    """A hub that also has the build of `clan-bad`, which is not deployed."""
     folder = tmp_path_factory.mktemp("hub")
     if request.param == "sqlite":
         with running(folder, node) as started:
@@ -173,7 +162,7 @@ def test_inputs_are_removed_when_jobs_end(hub, views):
         assert x[100:300] not in Path(file).read_bytes()
 
 
-def test_circuits_and_their_files(hub, manifest):
+def test_circuits_and_their_files(hub, node, manifest):
     known = {circuit["name"]: circuit for circuit in hub.client.circuits()}
     assert known["clan"]["takes"] == ["drawing", "input"]
     assert known["voice"]["application"] == "VoiceJudge"
@@ -182,7 +171,7 @@ def test_circuits_and_their_files(hub, manifest):
         assert found.content == manifest.file(label).read_bytes()
         assert found.headers["ETag"] == f'"{known["clan"]["files"][label]}"'
     chain = requests.get(f"{hub.url}/v1/chain", timeout=9).json()
-    assert chain["chain_id"] == CHAIN_ID
+    assert chain["chain_id"] == node.chain_id
     assert chain["applications"]["clan"]["application"] == "Clan"
     assert chain["applications"]["clan"]["srs"] == "insecure-dev"
     assert not chain["tokens"]
@@ -403,9 +392,7 @@ def test_jobs_that_do_not_exist(hub):
 
 def test_round_that_is_over(hub, node):
     round_number = open_round(node, "--hours", "1")
-    web3 = Web3(HTTPProvider(node["APE_FOUNDRY_HOST"]))
-    web3.provider.make_request("evm_increaseTime", [7200])  # type: ignore[arg-type]
-    web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
+    node.pass_time(7200)
     body = {"input": [0] * 512, "account": ADA, "round": round_number}
     refused = post(hub, "/v1/circuits/voice/proofs", body)
     assert refused.status_code == 409

@@ -21,22 +21,15 @@ from distributed import Security
 from apps.circuits import ARTIFACTS
 from chain.network import free_port
 from hub.client import Hub
-from tests.hubs import ADA, BEN, BIN, Running, ape, postgres, running
+from tests.hubs import ADA, BEN, BIN, Running, postgres, running
 from tests.nodes import own_node
+from tests.typed import ape
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.proof import Proof, verify
 
-CHAIN_ID = 1336
 KILLS = 13  # on each database
 CLIENTS, EACH = 20, 3
-
-
-@pytest.fixture(scope="module")
-def node(manifest, voice_manifest):
-    with own_node(CHAIN_ID) as reached:
-        assert ape(reached, "deploy", "--only", "clan").returncode == 0
-        yield reached
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -283,7 +276,7 @@ def wait_for_workers(url: str, count: int) -> None:
 def test_chain_that_goes_away(manifest, tmp_path, views):
     """Orders are refused; predictions and verifications are answered."""
     drawn = {"input": views[0].ravel().tolist()}
-    with own_node(1332) as lonely:
+    with own_node() as lonely:
         assert ape(lonely, "deploy", "--only", "clan").returncode == 0
         with running(tmp_path, lonely) as hub:
             path = f"{hub.url}/v1/circuits/clan"
@@ -291,10 +284,8 @@ def test_chain_that_goes_away(manifest, tmp_path, views):
             accepted = requests.post(f"{path}/proofs", json=order, timeout=60)
             assert accepted.status_code == 202
             proof = settled(hub.client, accepted.json()["id"])["proof"]
-            port = lonely["APE_FOUNDRY_HOST"].rpartition(":")[2]
-            for process in psutil.process_iter(["cmdline"]):
-                if ["--port", port] == (process.info["cmdline"] or [])[2:4]:
-                    process.kill()
+            lonely.process.kill()
+            lonely.process.wait()
             order["account"] = BEN
             refused = requests.post(f"{path}/proofs", json=order, timeout=60)
             assert (refused.status_code, "node does not answer" in refused.text) == (503, True)

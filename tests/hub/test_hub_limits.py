@@ -15,20 +15,11 @@ from hub.chain import Chain
 from hub.client import Hub
 from hub.jobs import Jobs, new_job
 from hub.problems import RequestError
-from tests.hubs import ADA, BIN, ape, bits, ended, open_round, postgres, running
-from tests.nodes import own_node
+from tests.hubs import ADA, BIN, bits, ended, postgres, running
+from tests.typed import ape
 from zk.files import ROOT
 
-CHAIN_ID = 1339
 PAGE = "https://clan.example"
-
-
-@pytest.fixture(scope="module")
-def node(manifest, voice_manifest):
-    with own_node(CHAIN_ID) as reached:
-        assert ape(reached, "deploy").returncode == 0
-        assert open_round(reached) == 0
-        yield reached
 
 
 @pytest.fixture(scope="module")

@@ -8,28 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import soundfile
 from playwright.sync_api import Page, Route, expect, sync_playwright
-from web3 import HTTPProvider, Web3
 
-from tests.hubs import ADA, ape, running
+from tests.hubs import ADA, running
 from tests.inputs import REAL_VOICE
 from tests.nodes import own_node
+from tests.typed import ape, open_round
 from zk.files import ROOT
 
-CHAIN_ID = 1335
 SHOTS = ROOT / "out" / "screenshots"
 # A browser that looks for nothing on the internet.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 DESK = {"width": 1100, "height": 900}
 PHONE = {"width": 390, "height": 800}
-
-
-@pytest.fixture(scope="module")
-def node(manifest, voice_manifest):
-    with own_node(CHAIN_ID) as reached:
-        assert ape(reached, "deploy").returncode == 0
-        opened = ape(reached, "open-round", "--threshold", "0.2", "--reward", "0.01")
-        assert opened.returncode == 0, opened.stderr
-        yield reached
 
 
 @pytest.fixture(scope="module")
@@ -353,9 +343,7 @@ def test_nothing_is_connected(visit):
 
 def test_round_that_ran_out(visit, node, voice_manifest):
     """A proof that was made in time, and comes too late."""
-    opened = ape(node, "open-round", "--threshold", "0", "--reward", "1", "--hours", "1")
-    assert opened.returncode == 0, opened.stderr
-    web3 = Web3(HTTPProvider(node["APE_FOUNDRY_HOST"]))
+    open_round(node, "--reward", "1", "--hours", "1")
 
     def story(page: Page) -> None:
         page.goto(page.url + "#voice")
@@ -364,8 +352,7 @@ def test_round_that_ran_out(visit, node, voice_manifest):
         page.get_by_role("button", name="Prove this score").click(timeout=20_000)
         judge = page.get_by_role("button", name="Submit this score")
         expect(judge).to_be_visible(timeout=60_000)
-        web3.provider.make_request("evm_increaseTime", [7200])  # type: ignore[arg-type]
-        web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
+        node.pass_time(7200)
         judge.click()
         alert = page.get_by_role("alert")
         expect(alert).to_contain_text("VoiceJudge__RoundOver", timeout=30_000)
@@ -429,7 +416,7 @@ def test_hub_that_went_away(visit, node, tmp_path):
 
 def test_contract_that_is_missing(visit, tmp_path):
     """A chain on which nobody has deployed anything."""
-    with own_node(1334) as empty, running(tmp_path / "empty", empty) as hub:
+    with own_node() as empty, running(tmp_path / "empty", empty) as hub:
 
         def story(page: Page) -> None:
             expect(page.get_by_text("clan is not deployed on")).to_be_visible()

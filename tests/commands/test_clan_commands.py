@@ -1,0 +1,98 @@
+"""deploy, prove, join and clans, in the order of a user's evening."""
+
+import json
+
+import pytest
+
+from tests.typed import all_refused, ape, refused
+
+PROVE = ("prove", "--test-image", "0", "--account", "1")
+
+
+@pytest.fixture
+def deployed(node) -> dict:
+    """The entry of a fresh Clan."""
+    node.record.unlink(missing_ok=True)
+    result = ape(node, "deploy", "--only", "clan")
+    assert result.returncode == 0, result.stderr
+    return json.loads(node.record.read_text())["clan"]
+
+
+def test_nothing_deployed(node):
+    node.record.unlink(missing_ok=True)
+    deploy = "run `ape run deploy"
+    all_refused(node, [(deploy, "clans"), (deploy, "rounds"), (deploy, *PROVE)])
+
+
+def test_deploy(node, deployed, manifest):
+    assert deployed["srs"]["kind"] == "insecure-dev"
+    assert deployed["vk_sha256"] == manifest["files"]["vk"]["sha256"]
+
+    # A second deployment leaves the first as it is.
+    result = ape(node, "deploy", "--only", "clan", "--network", "ethereum:local")
+    there = f"clan is already deployed on chain {node.chain_id}: {deployed['contract']}"
+    assert there in result.stdout, result.stderr
+
+
+def test_deploy_prove_join_clans(node, deployed, tmp_path):
+    proof = tmp_path / "proof.json"
+    result = ape(node, *PROVE, "--out", str(proof))
+    assert "the model reads a 7" in result.stdout, result.stderr
+
+    result = ape(node, "join", str(proof), "--account", "2")
+    assert "joined clan 7, relayed by" in result.stdout, result.stderr
+    result = ape(node, "clans")
+    assert "clan 7       1  █" in result.stdout
+    assert "clan 7 leads with 1 member" in result.stdout
+
+    # A member can neither join again nor prove in vain.
+    proof.rename(first := tmp_path / "first.json")
+    refusal = "is already in clan 7 and cannot change clans"
+    all_refused(node, [(refusal, "join", str(first)), (refusal, *PROVE, "--out", str(proof))])
+    assert not proof.exists()
+
+
+def test_join_refuses_damaged_proofs(node, deployed, tmp_path):
+    proof = tmp_path / "proof.json"
+    assert ape(node, *PROVE, "--out", str(proof)).returncode == 0
+    content = json.loads(proof.read_text())
+    instances = content["instances"]
+    cases = []
+    for reason, damage in (
+        ("not a proof file", {"proof": "hello"}),
+        ("not a proof file", {"instances": "hello"}),
+        ("not a proof file", {"circuit": "../../elsewhere"}),
+        ("not a proof file", {"circuit": 5}),
+        ("not a proof file", {"instances": [*instances[:-1], "-0x1"]}),
+        ("not a proof file", {"instances": [*instances[:-1], "0x1" + "0" * 64]}),
+        ("refuses: BoundApplication__InvalidProof", {"proof": content["proof"][:-2] + "00"}),
+        ("refuses: BoundApplication__WrongInstanceCount", {"instances": instances[:-1]}),
+        ("nothing is not deployed according to", {"circuit": "nothing"}),
+    ):
+        spoilt = tmp_path / f"spoilt-{len(cases)}.json"
+        spoilt.write_text(json.dumps({**content, **damage}))
+        cases.append((reason, "join", str(spoilt)))
+    all_refused(node, cases)
+
+    # The proof is worth nothing for another contract.
+    node.record.unlink()
+    assert ape(node, "deploy", "--only", "clan").returncode == 0
+    elsewhere = "made for another chain, contract or round"
+    assert elsewhere in refused(ape(node, "join", str(proof)))
+
+
+def test_damaged_and_outdated_records(node, deployed):
+    node.record.write_text(json.dumps({"clan": {**deployed, "vk_sha256": "other"}}))
+    assert "was deployed from another build of clan" in refused(ape(node, *PROVE))
+    node.record.write_text("{")
+    assert "is damaged" in refused(ape(node, "clans"))
+
+
+def test_chain_without_the_contract(node):
+    """The record names addresses of another chain, as after a restart of anvil."""
+    entry = {"contract": "0x" + "11" * 20, "verifier": "0x" + "22" * 20, "vk_sha256": ""}
+    node.record.write_text(json.dumps({"clan": {**entry, "application": "Clan"}}))
+    missing = f"Contract {entry['contract']} not found on chain {node.chain_id}"
+    other = "clan is deployed as Clan, not as VoiceJudge"
+    all_refused(node, [(missing, "clans"), (other, "rounds", "--circuit", "clan")])
+    node.record.unlink()

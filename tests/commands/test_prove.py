@@ -1,0 +1,118 @@
+"""prove: batches, and inputs and accounts that it refuses."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.inputs import REAL_VOICE
+from tests.typed import FULL, READ_ONLY, all_refused, ape, ape_on, refused
+from zk.files import ROOT
+from zk.proof import Proof
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deployed(node) -> None:
+    result = ape(node, "deploy", "--only", "clan")
+    assert result.returncode == 0, result.stderr
+
+
+def test_prove_a_batch(node, tmp_path):
+    batch = tmp_path / "members.csv"
+    batch.write_text("account,test-image\n3,1\n4,2\n5,3\n6,4\n")
+    result = ape(node, "prove", "--batch", str(batch))
+    assert result.returncode == 0, result.stderr
+    proofs = [Path(path) for path in re.findall(r"proof for \w+: (.+)", result.stdout)]
+    try:
+        assert [proof.parent for proof in proofs] == [ROOT / "proofs"] * 4
+        for proof, clan in zip(proofs[::3], (2, 4), strict=True):
+            assert f"joined clan {clan}" in ape(node, "join", str(proof)).stdout
+    finally:
+        for proof in proofs:
+            proof.unlink()
+
+
+def test_prove_refuses_a_bad_batch(node, tmp_path):
+    cases = [
+        ("cannot be read as a .csv file", None),
+        ("has no line below its header", "account,test-image\n"),
+        ("Line 2 of", "account,test-image\n,0\n"),
+        ("Line 3 of", "account,test-image,image\n1,0,\n2,0,x.png\n"),
+        ("Line 2 of", "account,picture\n1,0\n"),
+        ("has test-image '10000'", "account,test-image\n1,10000\n"),
+        ("twice", "account,test-image\n1,0\n1,1\n"),
+        ("nothing.png", "account,image\n1,nothing.png\n"),
+        ("clan takes drawings, not recordings", "account,clip\n1,song.wav\n"),
+    ]
+    commands: list[tuple[str, ...]] = [
+        ("--batch excludes --account", "prove", "--batch", "x.csv", "--account", "1"),
+        ("Name the account of the proof with --account", "prove", "--test-image", "0"),
+    ]
+    for number, (reason, content) in enumerate(cases):
+        batch = tmp_path / f"{number}.csv"
+        if content is not None:
+            batch.write_text(content)
+        commands.append((reason, "prove", "--batch", str(batch)))
+    all_refused(node, commands)
+
+
+def test_prove_refuses_bad_recordings(node, tmp_path):
+    (tmp_path / "text.wav").write_text("la la la")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(22050), 22050)
+    sing = ("prove", "--circuit", "voice", "--account", "1")
+    draw = ("prove", "--circuit", "clan", "--account", "1")
+    assert ape(node, "deploy", "--only", "voice").returncode == 0
+    assert ape(node, "open-round", "--threshold", "0", "--reward", "1").returncode == 0
+    all_refused(
+        node,
+        [
+            ("wav, flac or ogg", *sing, "--clip", str(tmp_path / "text.wav")),
+            ("is silent", *sing, "--clip", str(tmp_path / "silent.wav")),
+            ("nothing.wav", *sing, "--clip", str(tmp_path / "nothing.wav")),
+            ("voice takes recordings, not drawings", *sing, "--test-image", "0"),
+            ("clan takes drawings, not recordings", *draw, "--clip", str(REAL_VOICE)),
+            ("Clan has no rounds", *draw, "--test-image", "0", "--round", "1"),
+        ],
+    )
+
+
+def test_prove_refuses_bad_drawings_and_accounts(node, tmp_path):
+    np.save(tmp_path / "empty.npy", np.zeros((28, 28)))
+    lower = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
+    cases = (
+        ("drawing is empty", "--image", str(tmp_path / "empty.npy"), "--account", "1"),
+        ("nothing.png", "--image", str(tmp_path / "nothing.png"), "--account", "1"),
+        ("Give one of", "--account", "1"),
+        ("is not in the range", "--test-image", "10000", "--account", "1"),
+        ("There is no test account 12", "--test-image", "1", "--account", "12"),
+        ("There is no account 'nobody'", "--test-image", "1", "--account", "nobody"),
+        ("valid checksum", "--test-image", "1", "--account", lower.replace("c5", "C5")),
+        ("valid checksum", "--test-image", "1", "--account", "0x1234"),
+        ("zero address", "--test-image", "1", "--account", "0x" + "0" * 40),
+        ("has not been built", "--test-image", "1", "--account", "1", "--circuit", "nothing"),
+    )
+    all_refused(node, [(reason, "prove", *words) for reason, *words in cases])
+
+
+def test_prove_without_room(node, tmp_path):
+    out = tmp_path / "proofs" / "proof.json"
+    out.parent.mkdir()
+    prove = ("prove", "--test-image", "0", "--account", "1", "--out", str(out))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    for folder, disk, reason in (
+        (out.parent, "size=4k", FULL),
+        (out.parent, "ro", READ_ONLY),
+        (temporary, "size=16k", FULL),
+    ):
+        assert reason in refused(ape_on(folder, disk, node, *prove, TMPDIR=str(temporary)))
+
+
+def test_proof_file_holds_nothing_private(proof: Proof, tmp_path):
+    proof.save(tmp_path / "proof.json")
+    content = json.loads((tmp_path / "proof.json").read_text())
+    assert set(content) == {"circuit", "proof", "instances"}
+    assert Proof.load(tmp_path / "proof.json") == proof

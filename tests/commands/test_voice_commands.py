@@ -1,0 +1,148 @@
+"""open-round, prove, judge, rounds and withdraw: account 0 sponsors, 1 sings and 2 relays."""
+
+import json
+import re
+from decimal import Decimal
+
+import pytest
+from eth_abi import encode
+from eth_utils import keccak
+
+from apps.voice import exactly, written
+from tests.inputs import REAL_VOICE
+from tests.typed import all_refused, ape, open_round, refused
+from zk.files import ROOT
+
+PROVE = ("prove", "--circuit", "voice", "--clip", str(REAL_VOICE), "--account", "1")
+
+
+@pytest.fixture
+def deployed(node) -> dict:
+    """The entry of a fresh VoiceJudge."""
+    node.record.unlink(missing_ok=True)
+    result = ape(node, "deploy", "--only", "voice")
+    assert result.returncode == 0, result.stderr
+    return json.loads(node.record.read_text())["voice"]
+
+
+def test_no_round_yet(node, deployed):
+    assert "no round has been opened yet" in ape(node, "rounds").stdout
+    assert "open one with `ape run open-round`" in refused(ape(node, *PROVE))
+
+
+def test_open_round_refuses(node, deployed):
+    offer = ("open-round", "--reward", "0.01", "--rewards", "2")
+    low = (*offer, "--threshold", "0.1")
+    all_refused(
+        node,
+        [
+            ("VoiceJudge__ThresholdTooHigh", *offer, "--threshold", "1.1"),
+            ("'high' is not a decimal number", *offer, "--threshold", "high"),
+            ("'1e999999' is not a decimal", *offer, "--threshold", "1e999999"),
+            ("'nan' is not a decimal", *offer, "--threshold", "nan"),
+            ("is not in the range", *low, "--hours", "0"),
+            ("VoiceJudge__BrokenRewards", *low, "--reward", "0"),
+            ("at most 18 decimals", *low, "--reward", "0.0000000000000000001"),
+            ("'-1' is not a decimal", *low, "--reward", "-1"),
+        ],
+    )
+
+
+def test_song_of_the_readme_earns_its_reward(scores):
+    walk = (ROOT / "README.md").read_text()
+    threshold = re.search(r"open-round --threshold (\S+)", walk)
+    assert threshold and scores[0] >= Decimal(threshold[1]) * 10**18
+
+
+def test_prove_refuses_what_would_not_be_rewarded(node, deployed, tmp_path, scores):
+    """Before proving: a low score, and a round that does not exist or is over."""
+    sing = (*PROVE, "--out", str(tmp_path / "proof.json"))
+    open_round(node, "--threshold", "0.9999")
+    result = ape(node, *sing)
+    assert f"the judge's score is {written(scores[0])}" in result.stdout
+    assert "round 0 pays 0.01 ether for a score of 0.9999 or more" in result.stdout
+    low = f"A score of {exactly(scores[0])} is too low: round 0 asks for 0.9999"
+    assert low in refused(result)
+    assert "There is no round 1" in refused(ape(node, *sing, "--round", "1"))
+    open_round(node, "--hours", "1")
+    node.pass_time(3700)
+    assert "Round 1 ended at its deadline" in refused(ape(node, *sing))
+    assert "(over)" in ape(node, "rounds").stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_private_files_are_kept_on_demand(node, deployed, tmp_path):
+    open_round(node)
+    sing = (*PROVE, "--out", str(tmp_path / "proof.json"))
+    assert ape(node, *sing).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["proof.json"]
+    result = ape(node, *sing, "--keep")
+    assert result.returncode == 0, result.stderr
+    for name in ("librivox.private.png", "proof.private.json"):
+        assert str(tmp_path / name) in result.stdout
+        assert (tmp_path / name).stat().st_size > 1000
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_judge_refuses_damaged_proofs(node, deployed, tmp_path):
+    open_round(node)
+    proof = tmp_path / "proof.json"
+    assert ape(node, *PROVE, "--out", str(proof)).returncode == 0
+    content = json.loads(proof.read_text())
+    instances = content["instances"]
+    cases = [("voice is deployed as VoiceJudge, not as Clan", "join", str(proof))]
+    for reason, damage in (
+        ("refuses: BoundApplication__InvalidProof", {"proof": content["proof"][:-2] + "00"}),
+        ("refuses: BoundApplication__WrongInstanceCount", {"instances": instances[:-1]}),
+        (
+            "made for another chain, contract or round",
+            {"instances": [*instances[:9], "0x00", instances[10]]},
+        ),
+    ):
+        spoilt = tmp_path / f"spoilt-{len(cases)}.json"
+        spoilt.write_text(json.dumps({**content, **damage}))
+        cases.append((reason, "judge", str(spoilt)))
+    all_refused(node, cases)
+
+
+def test_open_round_prove_judge_rounds_withdraw(node, deployed, tmp_path, scores):
+    proof, score = str(tmp_path / "proof.json"), written(scores[0])
+    offer = ("--threshold", exactly(scores[0]), "--reward", "0.01", "--rewards", "2")
+    result = ape(node, "open-round", *offer, "--hours", "1")
+    assert "round 0 is open until" in result.stdout, result.stderr
+    result = ape(node, *PROVE, "--out", proof)
+    assert result.returncode == 0, result.stderr
+
+    result = ape(node, "judge", proof, "--account", "2")
+    assert f"scored {score} in round 0 and has a credit of 0.01 ether" in result.stdout
+    assert "relayed by" in result.stdout
+    earned = "has already earned the reward of round 0"
+    all_refused(node, [(earned, "judge", proof), (earned, *PROVE, "--out", proof)])
+    result = ape(node, "rounds")
+    assert re.search(rf"0 +{score} +0\.01 +1 .* UTC +{score} 0x7099", result.stdout)
+
+    assert "has no credit at" in refused(ape(node, "withdraw", "--account", "2"))
+    assert "0.01 ether for 0x7099" in ape(node, "withdraw", "--account", "1").stdout
+    take_back = ("withdraw", "--round", "0")
+    all_refused(
+        node,
+        [
+            ("VoiceJudge__NotTheSponsor", *take_back, "--account", "1"),
+            ("VoiceJudge__RoundNotOver", *take_back),
+            ("VoiceJudge__NoSuchRound", "withdraw", "--round", "9"),
+        ],
+    )
+    node.pass_time(3700)
+    assert "0.01 ether for 0xf39F" in ape(node, *take_back).stdout
+
+
+def test_round_that_never_ends_is_shown(node, deployed, accounts):
+    """Anybody can open a round, with a deadline beyond every calendar."""
+    selector = keccak(text="openRound(uint256,uint256,uint64)")[:4]
+    data = selector + encode(["uint256", "uint256", "uint64"], [0, 1, 2**64 - 1])
+    sent = {"from": accounts[0].address, "to": deployed["contract"], "data": "0x" + data.hex()}
+    node.rpc("eth_sendTransaction", {**sent, "value": "0x1"})
+    result = ape(node, "rounds")
+    assert result.returncode == 0
+    assert "0.000000000000000001" in result.stdout
+    assert "after the year 9999" in result.stdout

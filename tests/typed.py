@@ -1,0 +1,64 @@
+"""The commands as people type them, each in a process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.nodes import Node
+from zk.files import ROOT
+
+APE = Path(sys.executable).with_name("ape")
+# The sentences of a command that finds no room, or a disk that it cannot write to.
+FULL, READ_ONLY = "the disk is full; free some space", "read-only disk; make that writable"
+
+Result = subprocess.CompletedProcess[str]
+
+
+def ape(node: Node | None, *words: str, **environment: str) -> Result:
+    """Run a command, on a node's chain if it needs one."""
+    return _run(node, (str(APE), "run", *words), environment)
+
+
+def ape_on(folder: Path, disk: str, node: Node | None, *words: str, **environment: str) -> Result:
+    """Run a command with another disk mounted at a folder, which only this command sees."""
+    mount = f'mount -t tmpfs -o {disk} none "$0" && exec "$@"'
+    alone = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, str(folder))
+    return _run(node, (*alone, str(APE), "run", *words), environment)
+
+
+def _run(node: Node | None, words: tuple[str, ...], environment: dict[str, str]) -> Result:
+    reached = node.environment if node else {}
+    return subprocess.run(
+        words,
+        cwd=ROOT,
+        env={**os.environ, **reached, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def refused(result: Result) -> str:
+    """The one sentence of a command that failed in a foreseeable way."""
+    assert result.returncode != 0, result.stdout
+    assert "Traceback" not in result.stderr + result.stdout
+    return result.stderr.strip().splitlines()[-1]
+
+
+def all_refused(node: Node | None, cases: Iterable[tuple[str, ...]]) -> None:
+    """Run commands that are refused. A case is a part of the sentence, then the words."""
+    cases = list(cases)
+    with ThreadPoolExecutor(2) as pool:
+        messages = pool.map(lambda case: refused(ape(node, *case[1:])), cases)
+        for case, message in zip(cases, messages, strict=True):
+            assert case[0] in message
+
+
+def open_round(node: Node, *words: str) -> int:
+    """Open a round without a threshold, unless the words name one; return its number."""
+    opened = ape(node, "open-round", "--threshold", "0", "--reward", "0.01", *words)
+    assert opened.returncode == 0, opened.stderr
+    return int(opened.stdout.split("round ")[1].split()[0])
