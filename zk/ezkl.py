@@ -201,6 +201,13 @@ def run_witness(
     }
 
 
+def satisfied(witness: Path, compiled: Path) -> bool:
+    """Check every constraint of a circuit, which `prove` does not do. Slow: for tests."""
+    import ezkl
+
+    return bool(ezkl.mock(str(witness), str(compiled)))
+
+
 def prove(witness: Path, compiled: Path, proving_key: Path, srs: Path, proof: Path) -> None:
     """Write a proof. It may be invalid, because ezkl checks the constraints only in `verify`."""
     import ezkl
@@ -241,16 +248,25 @@ def felt(value: str) -> int:
 
 
 def write_verifier(
-    verifier_name: str, verification_key: Path, settings: Path, srs: Path, path: Path
+    verifier_name: str,
+    verification_key: Path,
+    settings: Path,
+    srs: Path,
+    path: Path,
+    *,
+    reusable: bool = False,
 ) -> None:
-    """Write the Solidity verifier of a verification key. Its contract has the name ezkl gives."""
+    """Write the Solidity verifier of a verification key. Its contract has the name ezkl gives.
+
+    A `reusable` one lets its caller choose the key: the audit's tests show that it is refused.
+    """
     import ezkl
 
     abi = path.with_name(f".{verifier_name}.abi.partial")
 
     async def create() -> None:
         files = (verification_key, settings, path, abi, srs)
-        await ezkl.create_evm_verifier(*map(str, files))
+        await ezkl.create_evm_verifier(*map(str, files), reusable)
 
     path.unlink(missing_ok=True)
     try:
