@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from apps.registry import Digit, Outputs, Score
 from hub.jobs import State
+from models.data.sound import FORMATS_IN_WORDS
 
 LARGEST_CLIP = 12_000_000  # characters of base64: thirty seconds of studio quality
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -21,7 +22,7 @@ class Input(BaseModel):
         default=None, description="28x28 pixels, row by row; 1 is a stroke."
     )
     clip: Annotated[str, Field(max_length=LARGEST_CLIP)] | None = Field(
-        default=None, description="A recording (wav, flac or ogg) in base64."
+        default=None, description=f"A recording in base64: {FORMATS_IN_WORDS}."
     )
     input: Annotated[list[Number], Field(min_length=1, max_length=1_000_000)] | None = Field(
         default=None, description="The input tensor of the model, flattened."

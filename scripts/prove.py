@@ -12,7 +12,7 @@ from apps.circuits import ARTIFACTS, view_of
 from apps.registry import Application, application_of
 from chain.accounts import account_named
 from hub.client import Hub
-from models.data import DatasetError, arrays, drawing, mnist
+from models.data import DatasetError, arrays, drawing, mnist, sound
 from scripts._cli import ChainCommand
 from zk.errors import CircuitError
 from zk.files import ROOT, whole
@@ -37,7 +37,9 @@ class Claim:
 @click.option("--circuit", default="clan", show_default=True)
 @click.option("--image", type=click.Path(path_type=Path), help="28x28 picture or .npy file.")
 @click.option("--test-image", type=click.IntRange(0, 9999), help="Drawing of MNIST's test set.")
-@click.option("--clip", type=click.Path(path_type=Path), help="Recording: wav, flac or ogg.")
+@click.option(
+    "--clip", type=click.Path(path_type=Path), help=f"Recording: {sound.FORMATS_IN_WORDS}."
+)
 @click.option(
     "--input", "tensor", type=click.Path(path_type=Path), help=".npy, for a circuit of your own."
 )
@@ -164,7 +166,7 @@ def _read_input(circuit: str, given: dict[str, Any], folder: Path | None) -> np.
 
 
 def _hear(circuit: str, clip: Path, folder: Path | None) -> np.ndarray:
-    from models.data import picture, sound
+    from models.data import picture
 
     samples = sound.read(clip)
     if folder:
