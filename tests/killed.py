@@ -1,4 +1,4 @@
-"""What tests kill: builds a tiny circuit, or proves with it, over and over; or waits in processes.
+"""The program that tests kill. It builds or proves a tiny circuit forever, or waits in processes.
 
 Usage: killed.py build|prove|wait FOLDER
 """

@@ -1,4 +1,4 @@
-"""A circuit small enough to be built, proved and killed many times over."""
+"""A circuit that is small enough to be built, proved and killed many times."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from zk.circuit import Circuit, RunArgs
 from zk.manifest import Manifest
 from zk.samples import Samples
 
-# A table of 1,024 rows keeps these circuits, and their SRS, small.
+# A table of 1,024 rows keeps the circuits and their SRS small.
 TINY_ARGS = RunArgs(decomp_base=1024, decomp_legs=3)
 
 
@@ -21,7 +21,10 @@ def write_model(
     operator: str = "Relu",
     matrix: np.ndarray | None = None,
 ) -> Path:
-    """A linear layer, of 4 by 3 by default with that first weight, then one operator."""
+    """Write a model of a linear layer and an operator.
+
+    The matrix is 4 by 3 with this first weight, unless `matrix` replaces it.
+    """
     if matrix is None:
         matrix = np.linspace(-1, 1, 12).reshape(4, 3)
         matrix[0, 0] = weight

@@ -66,7 +66,7 @@ class Model:
     path: Path
     proto: "ModelProto"
     input_shape: tuple[int, ...]
-    outputs: int | None  # numbers in the output; None if the file does not say
+    outputs: int  # numbers in the output
 
     @property
     def digest(self) -> str:
@@ -158,12 +158,11 @@ def read_model(path: Path) -> Model:
             f"{missing} not found: give the path of an ONNX file, with its weights file beside it."
         ) from error
     except (DecodeError, onnx.checker.ValidationError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CircuitError(f"{path} is not a valid ONNX file: {reason}.") from error
-    taken, returned = _input_and_output(model, path)
-    output_shape = _fixed_shape(returned, path)
-    outputs = None if output_shape is None else math.prod(output_shape)
-    return Model(path, model, _fixed_shape(taken, path) or (), outputs)
+    tensors = _input_and_output(model, path)
+    input_shape, output_shape = (_fixed_shape(tensor, path) for tensor in tensors)
+    return Model(path, model, input_shape, outputs=math.prod(output_shape))
 
 
 def _input_and_output(model: "ModelProto", path: Path) -> "tuple[ValueInfoProto, ValueInfoProto]":
@@ -181,10 +180,8 @@ def _input_and_output(model: "ModelProto", path: Path) -> "tuple[ValueInfoProto,
     return inputs[0], outputs[0]
 
 
-def _fixed_shape(tensor: "ValueInfoProto", path: Path) -> tuple[int, ...] | None:
-    """Set an open batch dimension to 1; return the shape, or None if the file does not state it."""
-    if not tensor.type.tensor_type.HasField("shape"):
-        return None
+def _fixed_shape(tensor: "ValueInfoProto", path: Path) -> tuple[int, ...]:
+    """Return the shape of a tensor, after setting an open batch dimension to 1."""
     dimensions = tensor.type.tensor_type.shape.dim
     if dimensions and not dimensions[0].HasField("dim_value"):
         dimensions[0].dim_value = 1

@@ -1,4 +1,4 @@
-"""Builds: what is redone and what is not, what survives a kill, and what is refused."""
+"""Builds repeat what is out of date, survive kills, and refuse what they cannot build."""
 
 import json
 import signal
@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from models import voices as judges
 from models.data import voices
 from tests.tiny import TINY_ARGS, write_model
+from zk.binding import read_model
 from zk.errors import CircuitError
 from zk.files import ROOT, locked, sha256
 from zk.manifest import Manifest
@@ -66,9 +67,35 @@ def test_changed_test_samples_only_measure_again(tiny, run, samples):
 
 
 def test_changed_contract_name_only_writes_the_verifier(tiny, run):
-    manifest, redone = run(replace(tiny, contract="OtherVerifier"))
+    manifest, redone = run(replace(tiny, verifier_name="OtherVerifier"))
     assert redone == ["verifier"]
     assert "contract OtherVerifier" in manifest.file("verifier").read_text()
+
+
+def test_application_is_recorded_without_building_again(tiny, run):
+    manifest, _ = run(tiny)
+    with pytest.raises(CircuitError, match=r"tiny was built without an .*`ape run build … --app"):
+        _ = manifest.application
+    manifest, redone = run(replace(tiny, application="Clan"))
+    assert redone == []
+    assert manifest.application == "Clan"
+    assert run(tiny)[0]["application"] is None
+
+
+def test_old_manifest_has_no_application(tiny, run):
+    """It stays readable, and the next build completes it."""
+    path = run(tiny)[0].folder / "manifest.json"
+    content = json.loads(path.read_text())
+    del content["application"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(CircuitError, match=r"older version .*`ape run build --circuit tiny` again"):
+        _ = Manifest(path.parent).application
+    assert run(replace(tiny, application="Clan"))[1] == []
+    assert Manifest(path.parent).application == "Clan"
+
+
+def test_model_knows_its_outputs(tiny):
+    assert read_model(tiny.model).outputs == 3
 
 
 @pytest.mark.parametrize(
@@ -93,40 +120,41 @@ def test_damaged_file_is_refused_and_then_made_again(tiny, run, samples, label, 
 
 @pytest.mark.parametrize("step", EVERYTHING)
 def test_killed_build_leaves_the_finished_one_and_goes_on(tiny, run, samples, tmp_path, step):
-    """A real kill -9, as the step begins."""
+    """The process gets a SIGKILL as the step begins."""
     finished, _ = run(tiny)
     proof = prove(finished, 7, samples.test[0])
     np.savez(tmp_path / "samples.npz", calibration=samples.calibration, test=samples.test)
     write_model(tiny.model, weight=0.75)
     script = f"""
-import os, signal, sys
+import os, signal
 from pathlib import Path
 import numpy as np
-from tests.tiny import TINY_ARGS, Circuit, Samples, build
+from tests.tiny import tiny_in
+from zk.build import build
+from zk.samples import Samples
 here = Path({str(tmp_path)!r})
 with np.load(here / "samples.npz") as arrays:
     samples = Samples(arrays["calibration"], arrays["test"])
-tiny = Circuit("tiny", here / "tiny.onnx", "TinyVerifier", lambda: samples, TINY_ARGS)
 build(
-    tiny, artifacts=here / "artifacts", verifiers=here / "contracts/verifiers",
+    tiny_in(here, samples), artifacts=here / "artifacts", verifiers=here / "contracts/verifiers",
     report=lambda step: os.kill(os.getpid(), signal.SIGKILL) if step == {step!r} else None,
 )
 """
     killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
 
-    verify(Manifest(finished.folder), proof)  # the old build still serves
+    verify(Manifest(finished.folder), proof)  # with the old build
     manifest, redone = run(tiny)
     assert redone == EVERYTHING
     verify(manifest, prove(manifest, 7, samples.test[0]))
     with pytest.raises(CircuitError):
         verify(manifest, proof)
     assert run(tiny)[1] == []
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.partial.*"))
 
 
 def test_kill_while_files_move(tiny, run, samples, tmp_path):
-    """The manifest and one file are still in the staging folder, the others in their places."""
+    """The manifest and one file are in the staging folder, the other files in their places."""
     write_model(tiny.model, weight=0.75)
     manifest, _ = run(tiny)
     proof = prove(manifest, 7, samples.test[0])
@@ -144,14 +172,14 @@ def test_kill_while_files_move(tiny, run, samples, tmp_path):
 def test_two_builds_at_once(tiny, run):
     with (
         locked(Path(tiny.model).parent / "artifacts" / "tiny"),
-        pytest.raises(CircuitError, match="Another build of tiny is under way"),
+        pytest.raises(CircuitError, match="Another build of tiny is running"),
     ):
         run(tiny)
     assert run(tiny)[1] == []
 
 
 def test_model_with_external_weights(tiny, run, samples):
-    """What torch exports by default: the weights in a file beside the graph."""
+    """By default, torch exports the weights to a file beside the graph."""
     run(tiny)
     model = onnx.load(tiny.model)
     for raw in model.graph.initializer:
@@ -207,7 +235,7 @@ def test_model_that_cannot_be_bound(tiny, run, inputs, outputs, reason):
 
 
 def test_model_whose_tensors_are_called_key(tiny, run, samples):
-    """The graft finds names of its own."""
+    """Binding chooses other names for the key."""
     model = onnx.load(tiny.model)
     model.graph.node[0].output[0] = model.graph.node[1].input[0] = "key"
     onnx.save(model, tiny.model)
@@ -220,7 +248,7 @@ def test_file_that_is_no_model(tiny, run):
     with pytest.raises(CircuitError, match="is not a valid ONNX file"):
         run(tiny)
     tiny.model.unlink()
-    with pytest.raises(CircuitError, match="There is no ONNX file"):
+    with pytest.raises(CircuitError, match="not found: give the path of an ONNX file"):
         run(tiny)
 
 
@@ -238,7 +266,7 @@ def test_input_outside_the_range_is_a_sentence(tiny, run):
     manifest, _ = run(tiny)
     with pytest.raises(CircuitError, match="a value leaves the circuit's range"):
         prove(manifest, 7, np.full(4, 1e8))
-    with pytest.raises(CircuitError, match="more than finite numbers"):
+    with pytest.raises(CircuitError, match="not finite numbers"):
         prove(manifest, 7, np.full(4, np.nan))
 
 
@@ -253,7 +281,7 @@ def test_private_input_is_in_no_message(tiny, run):
 def test_key_that_is_no_key(tiny, run, samples):
     manifest, _ = run(tiny)
     for key in (-1, 2**224):
-        with pytest.raises(CircuitError, match=r"whole number below 2\*\*224"):
+        with pytest.raises(CircuitError, match=r"not a whole number from 0 to 2\*\*224"):
             prove(manifest, key, samples.test[0])
 
 
@@ -282,7 +310,7 @@ def test_other_version_of_ezkl(tiny, run):
 
 
 def test_panic_is_a_sentence(tmp_path, capfd):
-    """Asked for 2**40 rows, the Rust code panics; Python sees a BaseException."""
+    """The Rust code panics at 2**40 rows, and Python gets a BaseException."""
     with pytest.raises(CircuitError, match=r"could not make a dev SRS of 2\*\*40 rows"):
         ensure_srs(tmp_path, "insecure-dev", 40)
     assert "panicked" not in capfd.readouterr().err
@@ -290,7 +318,7 @@ def test_panic_is_a_sentence(tmp_path, capfd):
 
 
 def test_dev_srs_does_not_pass_for_the_ceremony(tmp_path):
-    """A file in the ceremony's folder is compared with the public hash, and not kept."""
+    """A file in the ceremony's folder is compared with the public hash, and removed."""
     forged = srs_path(tmp_path, "ceremony", 4)
     forged.parent.mkdir()
     ensure_srs(tmp_path, "insecure-dev", 4).replace(forged)
@@ -311,15 +339,14 @@ def test_new_srs_makes_new_keys(tiny, run, tmp_path):
 
 
 def test_clan_proves_within_its_figures(manifest):
-    assert manifest["accuracy"]["quantised"] >= 0.975  # of the first 1,000; the bench has them all
+    assert manifest["accuracy"]["quantised"] >= 0.975  # of the first 1,000 drawings
     assert manifest["files"]["pk"]["bytes"] <= 25_000_000
     assert manifest["verifier"]["runtime_bytes"] <= 20_000
     assert manifest["files"]["model"]["bytes"] < 100_000
 
 
-def test_voice_proves_within_its_figures(voice_manifest, tmp_path):
-    """Where VOICE_DATA_DIR has RAVDESS speech, also the figures of the committed export, which
-    training reproduces."""
+def test_voice_proves_within_its_figures(voice_manifest):
+    """With RAVDESS speech in VOICE_DATA_DIR, training also reproduces the committed export."""
     measured = voice_manifest["accuracy"]
     assert voice_manifest["files"]["pk"]["bytes"] <= 50_000_000
     assert voice_manifest["verifier"]["runtime_bytes"] <= 20_000
@@ -329,7 +356,7 @@ def test_voice_proves_within_its_figures(voice_manifest, tmp_path):
     if "(RAVDESS speech)" in measured["source"]:
         assert measured["correlation"]["quantised"] >= 0.45
         assert measured["error"]["quantised"] <= 0.85
-        _, again = judges.train("voice", voices.find(), folder=tmp_path)
+        _, again = judges.train("voice", voices.find())
         trained = again["RAVDESS speech"]
         assert trained.correlation == pytest.approx(measured["correlation"]["float"], rel=0.1)
         assert trained.error / trained.mean_error == pytest.approx(

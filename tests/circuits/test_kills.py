@@ -1,4 +1,4 @@
-"""Killed at any moment, builds and proofs leave everything as it was, or as it should be."""
+"""Builds and proofs that are killed leave the old files or complete new ones."""
 
 import os
 import random
@@ -16,13 +16,13 @@ from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.proof import Proof, prove, prove_all, verify
 
-KILLS = 20  # of each kind; those of deployments are in test_live.py
-LONGEST = 1.2  # seconds, a little more than a round takes
+KILLS = 20  # of each kind; test_live.py kills deployments
+LONGEST = 1.2  # seconds, a little more than one build or proof takes
 
 
 @pytest.fixture
 def folder(tiny, samples, tmp_path, monkeypatch):
-    """A folder with a finished build; temporary files lie in it, too."""
+    """A folder with a finished build and a folder for temporary files."""
     np.save(tmp_path / "samples.npy", np.concatenate([samples.calibration, samples.test]))
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
@@ -31,7 +31,7 @@ def folder(tiny, samples, tmp_path, monkeypatch):
 
 
 def kill(what: str, folder, moment: float) -> None:
-    """Lets it run for a moment, and kills it."""
+    """Start `tests.killed`, and kill it after `moment` seconds."""
     words = [sys.executable, "-m", "tests.killed", what, str(folder)]
     with subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline() == b"ready\n"
@@ -50,11 +50,11 @@ def test_killed_builds(folder, samples, tiny, run):
         kill("build", folder, moment)
         manifest = Manifest(folder / "artifacts" / "tiny")
         for label in (*manifest["files"], "srs"):
-            manifest.file(label)  # as the manifest says
+            manifest.file(label)  # raises unless the hash is right
     manifest, _ = run(tiny)
     verify(manifest, prove(manifest, 7, samples.test[0]))
     assert run(tiny)[1] == []
-    assert not list(folder.rglob("*.partial"))
+    assert not list(folder.rglob("*.partial.*"))
 
 
 def test_killed_proofs(folder, tiny, run):
@@ -85,7 +85,7 @@ def test_private_files_are_the_users_alone(folder, tiny, run, samples):
 
 
 def test_others_that_come_and_go_meanwhile(folder):
-    """Several processes prove at once, and remove their folders while others look."""
+    """Several processes prove in parallel and remove their folders while others list them."""
 
     def come_and_go(_: int) -> None:
         for _ in range(200):

@@ -1,4 +1,4 @@
-"""Work in several processes: the same answers as in one, and failures that are sentences."""
+"""Several processes return the same answers as one, and fail with one sentence."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The SRS: fetched whole from a server of the tests, and checked to be what it says."""
+"""The SRS: downloaded completely, checked against its hash and audited."""
 
 import hashlib
 import threading
@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 
-import ezkl
 import pytest
 
-from zk import srs
+from zk import ezkl, srs
 from zk.audit.srs import audit_srs
 from zk.errors import CircuitError
 from zk.files import sha256
@@ -24,20 +23,20 @@ POINT = 64  # bytes
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> bytes:
     path = tmp_path_factory.mktemp("srs") / "k6.srs"
-    ezkl.gen_srs(str(path), LOGROWS)
+    ezkl.make_srs(path, LOGROWS)
     return path.read_bytes()
 
 
 @pytest.fixture
 def ceremony(made, monkeypatch) -> bytes:
-    """What the tests' server has is the ceremony's, for once."""
+    """An SRS that passes for the ceremony's during the test."""
     monkeypatch.setitem(srs.CEREMONY_SHA256, LOGROWS, hashlib.sha256(made).hexdigest())
     return made
 
 
 @contextmanager
 def server(content: bytes, *, breaks_after: int | None = None, ranges: bool = True) -> Iterator:
-    """Serves one file, perhaps not to its end; gives its address and what it was asked for."""
+    """Serve one file, perhaps not to its end; yield the address and the ranges of the requests."""
     asked: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -79,7 +78,7 @@ def test_download_that_was_cut_off_goes_on(tmp_path, ceremony, monkeypatch, rang
     monkeypatch.setattr(srs, "CHUNK", 1000)
     with (
         server(ceremony, breaks_after=5000) as (mirror, _),
-        pytest.raises(CircuitError, match="run the same again to go on"),
+        pytest.raises(CircuitError, match="run the command again to resume"),
     ):
         fetched(tmp_path, mirror)
     assert not srs_path(tmp_path, "ceremony", LOGROWS).exists()
@@ -92,7 +91,7 @@ def test_what_is_not_the_ceremonys_is_not_kept(tmp_path, ceremony):
     other = ceremony[:-1] + b"\0"
     with (
         server(other) as (mirror, _),
-        pytest.raises(CircuitError, match="should be the ceremony's SRS with the SHA-256"),
+        pytest.raises(CircuitError, match=r"should have the SHA-256 .* of the ceremony's SRS"),
     ):
         fetched(tmp_path, mirror)
     assert list(srs_path(tmp_path, "ceremony", LOGROWS).parent.iterdir()) == []
@@ -111,7 +110,7 @@ def test_damaged_ceremony_is_refused(tmp_path, ceremony):
 def test_no_server_and_no_such_size(tmp_path):
     with pytest.raises(CircuitError, match="could not be downloaded"):
         ensure_srs(tmp_path, "ceremony", LOGROWS, mirror="http://127.0.0.1:9")
-    with pytest.raises(CircuitError, match=r"none of 2\*\*27"):
+    with pytest.raises(CircuitError, match=r"no SRS for 2\*\*27"):
         ensure_srs(tmp_path, "ceremony", 27)
 
 
@@ -125,7 +124,7 @@ def test_the_kinds_keep_apart(tmp_path, ceremony):
 
 
 def test_two_at_once_share_one(tmp_path):
-    """Two builds of circuits of one size: neither replaces what the other's keys stand on."""
+    """Neither of two builds replaces the SRS from which the other makes its keys."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         hashes = list(pool.map(made_in, [tmp_path] * 2))
     assert hashes == [sha256(srs_path(tmp_path, "insecure-dev", 13))] * 2
@@ -135,8 +134,8 @@ def made_in(folder) -> str:
     return sha256(ensure_srs(folder, "insecure-dev", 13))
 
 
-def moved(content: bytes, one: int, other: int, size: int = POINT) -> bytes:
-    """With two points exchanged."""
+def swapped(content: bytes, one: int, other: int, size: int = POINT) -> bytes:
+    """Exchange two points of an SRS."""
     a, b = content[one : one + size], content[other : other + size]
     changed = bytearray(content)
     changed[one : one + size], changed[other : other + size] = b, a
@@ -145,21 +144,21 @@ def moved(content: bytes, one: int, other: int, size: int = POINT) -> bytes:
 
 POWERS, LAGRANGE, SECOND = 4, 4 + 2**LOGROWS * POINT, 4 + 2 * 2**LOGROWS * POINT
 BROKEN = {
-    "srs-powers": lambda whole: moved(whole, POWERS + 5 * POINT, POWERS + 9 * POINT),
-    "srs-lagrange": lambda whole: moved(whole, LAGRANGE, LAGRANGE + POINT),
+    "srs-powers": lambda whole: swapped(whole, POWERS + 5 * POINT, POWERS + 9 * POINT),
+    "srs-lagrange": lambda whole: swapped(whole, LAGRANGE, LAGRANGE + POINT),
     "srs-points": lambda whole: whole[:200] + bytes([whole[200] ^ 1]) + whole[201:],
-    "srs-second-group": lambda whole: moved(whole, SECOND, SECOND + 2 * POINT, 2 * POINT),
+    "srs-second-group": lambda whole: swapped(whole, SECOND, SECOND + 2 * POINT, 2 * POINT),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_setup_is_found(tmp_path, made, name):
+def test_broken_srs_is_found(tmp_path, made, name):
     path = tmp_path / "k6.srs"
     path.write_bytes(BROKEN[name](made))
     assert audit_srs(path, "insecure-dev", LOGROWS).findings[0].name == name
 
 
-def test_setup_of_another_kind_or_size(tmp_path, made):
+def test_srs_of_another_kind_or_size(tmp_path, made):
     path = tmp_path / "k6.srs"
     path.write_bytes(made)
     assert audit_srs(path, "insecure-dev", LOGROWS).sound
@@ -167,5 +166,5 @@ def test_setup_of_another_kind_or_size(tmp_path, made):
     assert [f.name for f in found] == ["srs-hash", "srs-secret"]
     assert [f.name for f in audit_srs(path, "insecure-dev", 7).findings] == ["srs-size"]
     path.write_bytes(made[:-1])
-    with pytest.raises(CircuitError, match="is no SRS"):
+    with pytest.raises(CircuitError, match="is not an SRS"):
         audit_srs(path, "insecure-dev", LOGROWS)

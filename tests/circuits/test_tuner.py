@@ -1,4 +1,4 @@
-"""The tuner: what it finds, what it refuses, and that it goes on where it was stopped."""
+"""The tuner finds the cheapest circuit, keeps to its limits, and resumes a stopped search."""
 
 import json
 from dataclasses import replace
@@ -13,10 +13,12 @@ from torch import nn
 from chain.contracts import gas_of
 from models.export import export
 from tests.tiny import write_model
+from zk import ezkl
 from zk.binding import read_model
 from zk.build import build
 from zk.circuit import Circuit, RunArgs, Shape
 from zk.errors import CircuitError
+from zk.journal import Journal
 from zk.proof import prove, verify
 from zk.rewriting import sum_averages, unfold_convolutions
 from zk.samples import Samples
@@ -30,7 +32,7 @@ SEEN, UNSEEN = np.split(SAMPLES, 2)
 
 @pytest.fixture
 def search(tmp_path, monkeypatch):
-    """Tunes a linear layer with an activation, on a grid of few scales and multipliers."""
+    """A search for a linear layer with an activation, on a small grid of knobs."""
     monkeypatch.setattr(candidates, "PARAM_SCALES", (8, 4))
     monkeypatch.setattr(candidates, "MULTIPLIERS", (1, 10))
 
@@ -61,7 +63,7 @@ def test_winner_is_built_as_it_was_measured(search, tmp_path):
     )
     manifest, _ = build(circuit, artifacts=tmp_path / "artifacts", verifiers=tmp_path)
     assert Shape(**manifest["shape"]) == winner.candidate.shape
-    assert manifest["files"]["pk"]["bytes"] == winner.cost.key
+    assert manifest["files"]["pk"]["bytes"] == winner.cost.proving_key
     proof = prove(manifest, 5, UNSEEN[0])
     assert len(proof.proof) == winner.cost.proof
     verify(manifest, proof)
@@ -84,8 +86,7 @@ def test_search_goes_on_where_it_was_stopped(search, monkeypatch):
         pytest.fail("this was done before")
 
     with monkeypatch.context() as patch:
-        patch.setattr(candidates, "write_settings", unwanted)
-        patch.setattr(tuner, "write_settings", unwanted)
+        patch.setattr(ezkl, "write_settings", unwanted)
         outcome = search()
         patch.setattr(tuner, "figures_of", unwanted)
         assert search().winner == outcome.winner
@@ -96,13 +97,13 @@ def test_other_samples_start_the_search_anew(search):
 
 
 def test_another_model_starts_the_search_anew(search):
-    """Nothing that was made from the first model is taken for the second's."""
+    """No result of the first model is used for the second."""
     assert search(operator="Relu").candidates != search(operator="Sigmoid").candidates
 
 
 def test_limits_that_nothing_meets(search, monkeypatch):
     with pytest.raises(CircuitError, match=r"the nearest needs a proving key of [\d.]+ MB, more"):
-        search(limits=Limits(key=1000))
+        search(limits=Limits(proving_key=1000))
     with pytest.raises(CircuitError, match=r"the nearest has a verifier of [\d,]+ bytes, more"):
         search(limits=Limits(code=1000))
     monkeypatch.setattr(candidates, "PARAM_SCALES", (1,))
@@ -111,7 +112,7 @@ def test_limits_that_nothing_meets(search, monkeypatch):
 
 
 def test_samples_of_the_search_alone_do_not_decide(search):
-    """What holds on the search's samples, and not on the unseen ones, is refused."""
+    """A circuit that is good on the search's samples only is refused."""
     with pytest.raises(CircuitError, match="too small a range for samples that the search never"):
         search(unseen=UNSEEN * 1e9, limits=Limits(tolerance=1, code=10**6))
 
@@ -131,20 +132,22 @@ def test_unsupported_operator_is_named(search):
 
 
 def test_predictions_are_those_that_were_measured():
-    """The committed cost model, held against the measurements that it is fitted to."""
+    """The committed cost model fits the measurements."""
     content = json.loads(costs.MEASUREMENTS.read_text())
     model = CostModel.load()
     for row in content:
         shape, cost = Shape(**row["shape"]), Cost(**row["cost"])
         predicted = model.predict(shape)
-        for name, share in (("key", 0.1), ("proof", 0.1), ("gas", 0.1), ("code", 0.2)):
+        for name, share in (("proving_key", 0.1), ("proof", 0.1), ("gas", 0.1), ("code", 0.2)):
             assert getattr(predicted, name) == pytest.approx(getattr(cost, name), rel=share)
 
 
 def test_tables_that_are_wider_than_the_rows(tmp_path):
-    """ezkl folds them into several columns."""
+    """ezkl folds such tables into several columns."""
     path, few = write_model(tmp_path / "tiny.onnx", operator="Sigmoid"), SEEN[:8]
-    found = candidates.candidates(read_model(path), few, tmp_path, lambda _, answer: answer())
+    found = candidates.candidates(
+        read_model(path), few, tmp_path, Journal(tmp_path / "journal.json", "tiny")
+    )
     wide = next(c for c in found if c.shape.tables > 1 and c.run_args.decomp_legs == 3)
     circuit = Circuit("wide", path, "TinyVerifier", lambda: Samples(few, few), wide.run_args)
     manifest, _ = build(circuit, artifacts=tmp_path / "artifacts", verifiers=tmp_path)
@@ -163,10 +166,10 @@ CONVOLUTIONS = {
 
 
 @pytest.mark.parametrize("kind", CONVOLUTIONS)
-def test_convolution_as_a_matrix_product_answers_the_same(kind, tmp_path):
+def test_convolution_as_a_matrix_product_answers_the_same(kind):
     layer, shape = CONVOLUTIONS[kind]
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    model = onnx.load(export(layer, x, tmp_path / "layer.onnx"))
+    model = onnx.load_from_string(export(layer, x))
     expected = layer(x).detach().numpy()
     assert unfold_convolutions(model) == (0 if kind == "in groups" else 1)
     onnx.checker.check_model(model)
@@ -193,11 +196,11 @@ AVERAGES = {
 
 
 @pytest.mark.parametrize("kind", AVERAGES)
-def test_average_as_a_sum_answers_the_same(kind, tmp_path):
+def test_average_as_a_sum_answers_the_same(kind):
     network, summed = AVERAGES[kind]
     x = torch.randn((1, 2, 8, 8), generator=torch.Generator().manual_seed(0))
-    network(x)  # sets the size of the last layer
-    model = onnx.load(export(network, x, tmp_path / "network.onnx"))
+    network(x)  # determines the size of the last layer
+    model = onnx.load_from_string(export(network, x))
     assert sum_averages(model) == summed
     onnx.checker.check_model(model)
     assert [node.op_type for node in model.graph.node].count("AveragePool") == 1 - summed
@@ -207,8 +210,9 @@ def test_average_as_a_sum_answers_the_same(kind, tmp_path):
 
 
 def with_and_without(rewriting: str, network: nn.Module, inputs: np.ndarray, args, folder):
-    """The builds of a circuit whose operators are rewritten, and of one whose are not."""
-    model = export(network, torch.from_numpy(inputs[:1]), folder / "network.onnx")
+    """Build the circuit of a network twice, with its operators rewritten and as they are."""
+    model = folder / "network.onnx"
+    model.write_bytes(export(network, torch.from_numpy(inputs[:1])))
     for rewritten in (True, False):
         name = "rewritten" if rewritten else "plain"
         circuit = Circuit(
@@ -222,11 +226,11 @@ def with_and_without(rewriting: str, network: nn.Module, inputs: np.ndarray, arg
 
 
 def test_summed_averages_cost_less_and_answer_as_well(tmp_path):
-    """In the circuit, too: answers near the model's, from fewer cells."""
+    """The circuit has fewer cells, and its answers are near those of the model."""
     torch.manual_seed(0)
     network = pooled(nn.AvgPool2d(2), nn.Conv2d(2, 3, 3))
     inputs = np.random.default_rng(0).normal(size=(6, 2, 8, 8)).astype(np.float32)
-    network(torch.from_numpy(inputs))  # sets the size of the last layer
+    network(torch.from_numpy(inputs))  # determines the size of the last layer
     sums, averages = with_and_without("summed_averages", network, inputs, RunArgs(8, 8), tmp_path)
     assert sums["cells"] < 0.9 * averages["cells"]
     assert sums["accuracy"]["max_error"] < 0.05
@@ -234,7 +238,7 @@ def test_summed_averages_cost_less_and_answer_as_well(tmp_path):
 
 
 def test_matrix_convolutions_are_proved_with_the_same_answers(tmp_path):
-    """In the circuit, too: the same outputs, from fewer cells."""
+    """The circuit has fewer cells and the same outputs."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 2))
     inputs = np.random.default_rng(0).integers(0, 5, (6, 1, 8, 8)).astype(np.float32)
