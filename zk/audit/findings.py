@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Severity(IntEnum):
-    """How severe a finding is. A note informs; it is not a fault."""
+    """The severity of a finding. A note is information, not a fault."""
 
     NOTE = 0
     LOW = 1
