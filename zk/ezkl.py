@@ -256,7 +256,7 @@ def write_verifier(
     *,
     reusable: bool = False,
 ) -> None:
-    """Write the Solidity verifier of a verification key. Its contract has the name ezkl gives.
+    """Write the Solidity verifier of a verification key. ezkl names its contract Halo2Verifier.
 
     A `reusable` one lets its caller choose the key: the audit's tests show that it is refused.
     """
@@ -273,7 +273,7 @@ def write_verifier(
         with sentences(f"write the verifier {verifier_name}"):
             asyncio.run(create())
     except CircuitError:
-        # ezkl writes the source, then needs a solc on the PATH for an ABI that nobody reads here.
+        # ezkl writes the source, then needs a solc on the PATH for an ABI that is not used here.
         # A missing ABI is harmless, an incomplete source is not.
         if not path.is_file() or not path.read_text().rstrip().endswith("}"):
             raise

@@ -87,10 +87,9 @@ def _fetch(path: Path, logrows: int, mirror: str) -> None:
     import requests
 
     if logrows not in CEREMONY_SHA256:
-        sizes = f"{min(CEREMONY_SHA256)} to {max(CEREMONY_SHA256)}"
         raise CircuitError(
-            f"The ceremony has no SRS for 2**{logrows} rows: its exponents are {sizes}, so choose "
-            "knobs that make a circuit of such a size."
+            f"The ceremony has no SRS for 2**{logrows} rows: choose knobs of a circuit with "
+            f"2**{min(CEREMONY_SHA256)} to 2**{max(CEREMONY_SHA256)} rows."
         )
     url, partial = f"{mirror}/kzg{logrows}.srs", path.with_suffix(".download")
     try:
