@@ -1,7 +1,7 @@
-"""One build, one deployment and one set of real proofs, shared by all tests of a run.
+"""Fixtures of all tests: one build of each circuit, one deployment and one set of real proofs.
 
-The tests own their chain: a fresh anvil on a free port. On a fork, its upstream is a second anvil,
-which is itself a fork of the real network where FORK_RPC gives one.
+The tests run on a fresh anvil. A fork copies a second anvil, which itself forks the real network
+if FORK_RPC is the URL of a node.
 """
 
 import os
@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from apps.circuits import view_of
 from apps.voice import score_from
 from chain.contracts import deploy, deploy_verifier
-from chain.network import NETWORKS, free_port
+from chain.network import NETWORKS, UPSTREAM, free_port
 from tests.builds import built
 from tests.inputs import DRAWINGS, SONGS
 from tests.nodes import Node, own_node, start_anvil
@@ -28,7 +27,7 @@ from zk.proof import Proof, answer, prove
 from zk.samples import Samples
 
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
-UPSTREAM = pytest.StashKey[subprocess.Popen[bytes]]()
+upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,11 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
         (network,) = (one for one in NETWORKS if one.choice == forked)
         rpc = os.environ.get("FORK_RPC")
         origin = ["--fork-url", rpc] if rpc else ["--chain-id", str(network.chain_id)]
-        config.stash[UPSTREAM] = start_anvil(urlsplit(network.fork_upstream).port, *origin)
+        config.stash[upstream_of_fork] = start_anvil(int(UPSTREAM.rpartition(":")[2]), *origin)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if node := config.stash.get(UPSTREAM, None):
+    if node := config.stash.get(upstream_of_fork, None):
         node.terminate()
 
 
@@ -82,7 +81,7 @@ def bad_verifier(bad_manifest, deployer):
 
 @pytest.fixture(scope="session")
 def views():
-    """What the circuit sees of MNIST's test images."""
+    """MNIST's test images as the circuit takes them."""
     from models.data import mnist
 
     return view_of("clan", "drawing")(mnist.drawings("test"))
@@ -104,7 +103,7 @@ def proof_of(manifest, clan, views, accounts) -> Callable[[int], Proof]:
 
 @pytest.fixture(scope="session")
 def proof(proof_of) -> Proof:
-    """The proof of the first test account, which drew a 7."""
+    """The proof of the first test account, which draws a 7."""
     return proof_of(0)
 
 
@@ -138,7 +137,7 @@ def judge(voice_manifest, deployer):
 
 @pytest.fixture(scope="session")
 def heard() -> list[np.ndarray]:
-    """What the judge hears of each test account's song."""
+    """The song of each test account as the circuit takes it."""
     from models.data import sound, voices
 
     paths = [

@@ -19,21 +19,28 @@ Result = subprocess.CompletedProcess[str]
 
 def ape(node: Node | None, *words: str, **environment: str) -> Result:
     """Run a command, on a node's chain if it needs one."""
-    return _run(node, (str(APE), "run", *words), environment)
+    return _run(ROOT, node, (str(APE), "run", *words), environment)
+
+
+def ape_in(project: Path, node: Node | None, *words: str) -> Result:
+    """Run a command of a copy of the project."""
+    return _run(project, node, (str(APE), "run", *words), {})
 
 
 def ape_on(folder: Path, disk: str, node: Node | None, *words: str, **environment: str) -> Result:
     """Run a command with another disk mounted at a folder, which only this command sees."""
     mount = f'mount -t tmpfs -o {disk} none "$0" && exec "$@"'
     alone = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, str(folder))
-    return _run(node, (*alone, str(APE), "run", *words), environment)
+    return _run(ROOT, node, (*alone, str(APE), "run", *words), environment)
 
 
-def _run(node: Node | None, words: tuple[str, ...], environment: dict[str, str]) -> Result:
+def _run(
+    project: Path, node: Node | None, words: tuple[str, ...], environment: dict[str, str]
+) -> Result:
     reached = node.environment if node else {}
     return subprocess.run(
         words,
-        cwd=ROOT,
+        cwd=project,
         env={**os.environ, **reached, **environment},
         capture_output=True,
         text=True,
