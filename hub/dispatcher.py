@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -25,8 +24,7 @@ from hub import proving
 from hub.jobs import DONE, FAILED, Job, Jobs
 from hub.metrics import Metrics
 from zk.errors import CircuitError
-from zk.files import ROOT
-from zk.processes import CORES
+from zk.processes import CORES, add_project_to_path
 
 log = logging.getLogger("hub")
 # What Dask raises for no answer, a malformed address, and missing TLS certificates.
@@ -236,8 +234,7 @@ class Dispatcher:
 async def _local_cluster() -> Any:
     """Start workers on this machine, one for every two cores, which no other machine can reach."""
     workers = max(CORES // 2, 1)
-    if str(ROOT) not in sys.path:  # Ape removes it, and the workers import from there
-        sys.path.append(str(ROOT))
+    add_project_to_path()
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": ATTEMPTS,

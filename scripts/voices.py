@@ -57,6 +57,6 @@ def cli(data: Path | None, synthetic: bool, out: Path) -> None:
         if chosen := next((clip for clip in found.clips if clip.emotion == emotion), None):
             title = f"{emotion}: {chosen.score:.2f}, {chosen.corpus}, {chosen.path.name}"
             panels[title] = sound.decibels(sound.read(chosen.path))
-    with whole(out) as partial:
+    with whole(out, mode=0o600) as partial:
         picture.spectrograms(panels).save(partial, "PNG")
     click.echo(f"  one spectrogram per emotion: {out}")

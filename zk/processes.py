@@ -54,13 +54,18 @@ def answer_all(
 
 def process_pool(processes: int) -> ProcessPoolExecutor:
     """Return a pool of processes that share the cores and end when this process ends."""
-    if str(ROOT) not in sys.path:  # Ape removes it, and the processes import modules from there
-        sys.path.append(str(ROOT))
+    add_project_to_path()
     # A forked process would lack ezkl's threads.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
         processes, context, initializer=_begin, initargs=(CORES // processes,)
     )
+
+
+def add_project_to_path() -> None:
+    """Let spawned processes import this project. They copy `sys.path`, where Ape removes it."""
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
 
 
 def _attempt(task: Callable[[Item], Answer], doing: str, item: Item) -> Answer:
