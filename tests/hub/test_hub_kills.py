@@ -139,7 +139,7 @@ def test_stop(node, tmp_path, views, number):
 def test_stop_with_its_anvil(node, tmp_path):
     """A hub that started an anvil ends it, and another hub keeps running."""
     with running(tmp_path / "other", node) as other:
-        with running(tmp_path, {"APE_FOUNDRY_HOST": "auto"}) as hub:
+        with running(tmp_path, node, APE_FOUNDRY_HOST="auto") as hub:
             stopped(hub, signal.SIGINT)
         assert requests.get(f"{other.url}/healthz", timeout=9).ok
 
