@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ape
 
 from apps.registry import Application, RefusedError, Score, Source
+from chain.contracts import ask
 from chain.network import now
 from models.data import sound
 
@@ -33,16 +34,16 @@ class VoiceJudge(Application):
 
     def choose_round(self, contract: ContractInstance, round_number: int | None) -> int:
         """The chosen round, or else the newest."""
-        rounds = contract.rounds()
+        rounds = ask(contract, "rounds")
         if rounds == 0:
             raise RefusedError("No round is open: open one with `ape run open-round`.")
         if round_number is not None and round_number >= rounds:
             raise RefusedError(f"There is no round {round_number}: the newest is {rounds - 1}.")
-        return int(rounds) - 1 if round_number is None else round_number
+        return rounds - 1 if round_number is None else round_number
 
     def round_of(self, contract: ContractInstance, account: str, key: int) -> int:
         # A key holds a hash of its round, and the newest rounds are the likeliest.
-        for round_number in reversed(range(contract.rounds())):
+        for round_number in reversed(range(ask(contract, "rounds"))):
             if self.key(contract, account, round_number) == key:
                 return round_number
         raise self._elsewhere(contract)
@@ -59,13 +60,13 @@ class VoiceJudge(Application):
             raise RefusedError(
                 f"Round {round_number} ended at its deadline, {moment(offer.deadline)}."
             )
-        if contract.isRewarded(round_number, account):
+        if ask(contract, "isRewarded", round_number, account):
             raise RefusedError(f"{account} has already earned the reward of round {round_number}.")
         if offer.rewardsLeft == 0:
             raise RefusedError(f"Round {round_number} has no rewards left.")
         if answer is None:
             return
-        score = score_from(answer[0], contract.outputScale())
+        score = score_from(answer[0], ask(contract, "outputScale"))
         if score < offer.threshold:
             raise RefusedError(
                 f"A score of {exactly(score)} is too low: round {round_number} asks for "
