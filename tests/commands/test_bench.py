@@ -1,4 +1,4 @@
-"""What the benchmark says of itself: its prices, its notes, and the figures on record."""
+"""The benchmark: its prices, its order, its document and the figures on record."""
 
 import json
 
@@ -60,8 +60,8 @@ def test_typical_proof():
 def test_each_circuit_proves_in_turn(monkeypatch, quick, expected):
     turns = []
     subjects = {
-        name: side_by_side.Subject({}, [], "Verifier", {"key": key})
-        for name, key in {"large": 2e8, "small": 1e7, "larger": 9e8}.items()
+        name: side_by_side.Subject({}, [], "Verifier", {"proving_key": size})
+        for name, size in {"large": 2e8, "small": 1e7, "larger": 9e8}.items()
     }
 
     def prove(name, *given):
@@ -69,7 +69,7 @@ def test_each_circuit_proves_in_turn(monkeypatch, quick, expected):
         return measured(len(turns))
 
     monkeypatch.setattr(side_by_side, "measure", prove)
-    assert set(side_by_side._in_turns(subjects, quick)) == set(subjects)
+    assert set(side_by_side._in_turns(subjects, quick, lambda line: None)) == set(subjects)
     assert [turns.count(name) for name in subjects] == [expected, 5, expected]
     assert turns[-3:] == list(subjects) or quick
 
@@ -87,17 +87,17 @@ def test_exponent_of_growth():
     assert exponent(points) == pytest.approx(0.5)
 
 
-def test_note_replaces_what_was_measured_before(tmp_path, monkeypatch):
+def test_record_replaces_the_section(tmp_path, monkeypatch):
     path = tmp_path / "benchmarks.md"
     path.write_text("# Title\n\n<!-- measured: bench -->\nold\n<!-- end -->\n\nAfter.\n")
     monkeypatch.setattr(documents, "BENCHMARKS", path)
     for text in ("first", "second"):
-        documents.note("bench", text)
+        documents.record("bench", text)
     expected = "# Title\n\n<!-- measured: bench -->\n\nsecond\n\n<!-- end -->\n\nAfter.\n"
     assert path.read_text() == expected
 
 
-def test_journal_answers_once_and_about_one_thing(tmp_path):
+def test_journal_keeps_the_answers_about_one_subject(tmp_path):
     path, asked = tmp_path / "journal.json", []
 
     def answer() -> int:
