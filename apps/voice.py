@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ape
 
 from apps.registry import Application, RefusedError, Score, Source
-from chain.contracts import ask
+from chain.contracts import ask, round_with
 from chain.network import now
 from models.data import sound
 
@@ -42,11 +42,10 @@ class VoiceJudge(Application):
         return rounds - 1 if round_number is None else round_number
 
     def round_of(self, contract: ContractInstance, account: str, key: int) -> int:
-        # A key holds a hash of its round, and the newest rounds are the likeliest.
-        for round_number in reversed(range(ask(contract, "rounds"))):
-            if self.key(contract, account, round_number) == key:
-                return round_number
-        raise self._elsewhere(contract)
+        round_number = round_with(contract, key >> 160, ask(contract, "rounds"))
+        if round_number is None or self.key(contract, account, round_number) != key:
+            raise self._elsewhere(contract)
+        return round_number
 
     def require_open(
         self,

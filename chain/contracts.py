@@ -166,6 +166,22 @@ def accepts(address: str, data: bytes) -> bool:
     raise NodeError(f"The node did not answer a call of {address}: {error.get('message')}.")
 
 
+def round_with(contract: ContractInstance, domain: int, rounds: int) -> int | None:
+    """The newest of a contract's rounds whose keys have this domain.
+
+    Hashes as `BoundApplication` does on chain: confirm the round with `keyOf`. Anyone can open
+    rounds, so asking the node for the key of each could take minutes.
+    """
+    from eth_utils.crypto import keccak
+
+    where = (ape.networks.provider.chain_id, int(str(contract.address), 16))
+    fixed = b"".join(word.to_bytes(32) for word in where)
+    for round_number in reversed(range(rounds)):
+        if int.from_bytes(keccak(fixed + round_number.to_bytes(32))[-8:]) == domain:
+            return round_number
+    return None
+
+
 def key_of(contract: ContractInstance, proof: Proof) -> tuple[int, str]:
     """The key inside a proof, as the contract lays it out, and the account inside the key."""
     key = proof.key(KeyLayout(limbs=contract.limbs(), limb_bits=contract.limbBits()))
