@@ -1,4 +1,4 @@
-"""Whatever is changed behind a deployment's back turns its audit red, with the right finding."""
+"""The audit of a deployment names every change to it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The bad model's proof is a proof, but not of the good model."""
+"""A proof of the bad model is valid under the bad model's key only."""
 
 import ape
 import pytest
