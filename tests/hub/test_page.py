@@ -16,7 +16,7 @@ from tests.typed import ape, open_round
 from zk.files import ROOT
 
 SHOTS = ROOT / "out" / "screenshots"
-# A browser that looks for nothing on the internet.
+# A browser that connects to nothing on the internet.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 DESK = {"width": 1100, "height": 900}
 PHONE = {"width": 390, "height": 800}
@@ -32,7 +32,7 @@ def hub(node, tmp_path_factory):
 def browser(tmp_path_factory):
     """Debian's Chromium, whose microphone hears a real voice.
 
-    In a thread of its own: Playwright's loop would hinder Ape's.
+    It runs in a separate thread, because its event loop conflicts with Ape's.
     """
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if not path:
@@ -56,7 +56,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, hub, request):
-    """Runs a story on a page of its own; what the page complains of is a failure."""
+    """Run a story on a fresh page; fail if the page reports an error."""
 
     def visit(story, *, url: str = hub.url, init: str = "", expected: str = "", **options) -> None:
         def run(launched) -> None:
@@ -122,7 +122,7 @@ def test_draw_prove_join(visit, node):
         expect(page.get_by_text("You are in clan 7, number 1 of 10")).to_be_visible()
         expect(page.get_by_text("Clan 7 leads with 1 member.")).to_be_visible()
 
-        # A second proof of the same account is worth nothing, and the page says so at once.
+        # The account is a member now: the page refuses a second proof before it is made.
         page.get_by_role("button", name="Prove this digit").click()
         expect(page.get_by_role("alert")).to_contain_text(
             "is already in clan 7 and cannot change clans"
@@ -134,9 +134,9 @@ def test_draw_prove_join(visit, node):
 
 
 def test_draw_anywhere(visit):
-    """The model sees what was drawn in its middle, and nothing moves under the pen.
+    """The page centres a drawing for the model, without moving it under the pen.
 
-    Prints what the answers took of which a stroke's reading is made.
+    Prints the seconds of the predictions during a stroke.
     """
     asked = """performance.getEntriesByType("resource")
         .filter((entry) => entry.name.endsWith("/predictions")).map((entry) => entry.duration)"""
@@ -156,7 +156,7 @@ def test_draw_anywhere(visit):
             f"\n{len(took)} predictions took {took[len(took) // 2]:.0f} ms, at most {took[-1]:.0f}"
         )
 
-    # Answers of the chain that come a second after the page.
+    # The chain answers a second after the page has loaded.
     visit(
         story,
         init="""
@@ -191,7 +191,7 @@ def test_sing_prove_be_rewarded(visit, node):
 
 
 def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
-    """Somebody proves, somebody else opens the link and sends it; the prover joins."""
+    """One account proves, another opens the link and submits the proof; the first one joins."""
     link: list[str] = []
 
     def prover(page: Page) -> None:
@@ -298,7 +298,7 @@ SIX = "0x976EA74026E726554dB657fA54763abd0C3a0aa9"
     ids=["rejected", "wrong-chain", "joins"],
 )
 def test_wallet(visit, answers, sentence):
-    """A wallet that announces itself; it refuses, is elsewhere, or signs."""
+    """A wallet that announces itself refuses, is on another chain, or signs."""
     answers = {"eth_requestAccounts": [SIX], **answers}
 
     def story(page: Page) -> None:
@@ -324,7 +324,7 @@ def test_wallet_that_changes_its_account(visit):
 
 
 def test_nothing_is_connected(visit):
-    """It is said, and a prediction that comes late does not take it back."""
+    """The page reports it, and a late prediction does not hide the message."""
     asked: list[Route] = []
 
     def story(page: Page) -> None:
@@ -342,7 +342,7 @@ def test_nothing_is_connected(visit):
 
 
 def test_round_that_ran_out(visit, node, voice_manifest):
-    """A proof that was made in time, and comes too late."""
+    """A proof made in time is submitted after the deadline."""
     open_round(node, "--reward", "1", "--hours", "1")
 
     def story(page: Page) -> None:
@@ -381,7 +381,7 @@ def test_hub_that_asks_for_a_token(visit, node, tmp_path):
 
 
 def test_record(visit):
-    """A microphone that plays a real voice, again and again."""
+    """The microphone plays a real voice in a loop."""
 
     def story(page: Page) -> None:
         page.get_by_role("button", name="Record").click()
@@ -415,7 +415,7 @@ def test_hub_that_went_away(visit, node, tmp_path):
 
 
 def test_contract_that_is_missing(visit, tmp_path):
-    """A chain on which nobody has deployed anything."""
+    """A chain without deployments."""
     with own_node() as empty, running(tmp_path / "empty", empty) as hub:
 
         def story(page: Page) -> None:
@@ -430,11 +430,11 @@ def test_contract_that_is_missing(visit, tmp_path):
 
 
 def test_first_load_is_small(visit, hub):
-    """At most 300 kB travel, and none of it from elsewhere. Prints how many."""
+    """The page loads at most 300 kB, all from the hub. Prints the number."""
     seen: list[tuple[str, int]] = []
 
     def story(page: Page) -> None:
-        page.route("**", lambda route: route.continue_())  # goes past the browser's cache
+        page.route("**", lambda route: route.continue_())  # bypasses the browser's cache
         page.on("requestfinished", lambda r: seen.append((r.url, r.sizes()["responseBodySize"])))
         page.reload()
         expect(page.get_by_text("Draw a digit.", exact=True)).to_be_visible()
