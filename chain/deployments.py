@@ -118,7 +118,7 @@ def contract_of(
     entry = entry_of(circuit)
     if entry.get("application") != application:
         raise CircuitError(
-            f"{circuit} is deployed as {entry.get('application')}, not as {application}, "
+            f"{circuit} is deployed as {entry.get('application', 'another contract')}, not as {application}, "
             f"according to {path().name}: give the circuit of a {application}."
         )
     if not exists(entry):

@@ -164,8 +164,8 @@ class Manifest:
         name = self["circuit"]
         if "application" not in self.content:
             raise CircuitError(
-                f"The circuit {name} was built by an older version of Verdict: run "
-                f"`ape run build --circuit {name}` again; it takes seconds."
+                f"The circuit {name} was built by an older version of Verdict: run `ape run build` "
+                "again with the same options; it takes seconds."
             )
         if self["application"] is None:
             raise CircuitError(

@@ -55,7 +55,7 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser, hub, request):
+def visit(browser, hub):
     """Run a story on a fresh page; fail if the page reports an error."""
 
     def visit(story, *, url: str = hub.url, init: str = "", expected: str = "", **options) -> None:
@@ -75,7 +75,8 @@ def visit(browser, hub, request):
                 story(page)
             finally:
                 SHOTS.mkdir(parents=True, exist_ok=True)
-                page.screenshot(path=SHOTS / f"{request.node.name}.png", full_page=True)
+                shot = story.__qualname__.replace(".<locals>.", "-")
+                page.screenshot(path=SHOTS / f"{shot}.png", full_page=True)
                 context.close()
             assert [said for said in complaints if not expected or expected not in said] == []
 
