@@ -116,10 +116,11 @@ def contract_of(
 ) -> ContractInstance:
     """The contract of a circuit on the connected chain, deployed from this build if given."""
     entry = entry_of(circuit)
-    if entry.get("application") != application:
+    deployed_as = entry.get("application", "another contract")
+    if deployed_as != application:
         raise CircuitError(
-            f"{circuit} is deployed as {entry.get('application', 'another contract')}, not as {application}, "
-            f"according to {path().name}: give the circuit of a {application}."
+            f"{circuit} is deployed as {deployed_as}, not as {application}, according to "
+            f"{path().name}: give the circuit of a {application}."
         )
     if not exists(entry):
         raise _missing(circuit, entry)
