@@ -39,7 +39,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Digit:
-    """The answer of a digit reader: the digit of the largest logit, the lowest of equal ones."""
+    """The answer of a digit reader, and its logits."""
 
     digit: int
     logits: list[float]

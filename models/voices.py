@@ -61,7 +61,7 @@ def voice() -> Judge:
 
 def idol() -> Judge:
     """The tutorial's network: one 5x5 filter with stride 4 over the whole spectrogram."""
-    hidden = _places(sound.MELS, 5, 4) * _places(sound.TUTORIAL_FRAMES, 5, 4)
+    hidden = _places(sound.TUTORIAL_MELS, 5, 4) * _places(sound.TUTORIAL_FRAMES, 5, 4)
     return Judge(nn.Conv2d(1, 1, 5, stride=4), hidden, activation=nn.ReLU)
 
 

@@ -19,6 +19,7 @@ from zk.files import ROOT, whole
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove_all, verify
 
+COMMANDS = Path(__file__).parent
 SOURCES = ("image", "test-image", "clip", "input")
 
 
@@ -93,7 +94,9 @@ def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, k
         name = "-".join(map(str, [circuit, *([] if round_number is None else [round_number]), one]))
         key = application.key(contract, one, round_number)
         claims.append(Claim(one, key, round_number, x, out or folder / f"{name}.json"))
-    _prove(manifest, claims, keep, hub, f"ape run {application.action} PROOF")
+    _prove(manifest, claims, keep, hub)
+    if (COMMANDS / f"{application.action}.py").is_file():
+        click.echo(f"Next: `ape run {application.action} {claims[0].path}`.")
 
 
 def _items(
@@ -189,9 +192,7 @@ def _preview(
     application.require_open(contract, account, round_number, outputs)
 
 
-def _prove(
-    manifest: Manifest, claims: list[Claim], keep: bool, hub: str | None, command: str
-) -> None:
+def _prove(manifest: Manifest, claims: list[Claim], keep: bool, hub: str | None) -> None:
     witnesses = [claim.path.with_suffix(".private.json") for claim in claims] if keep else None
     if hub:
         proofs = [_prove_by_hub(hub, manifest, claim) for claim in claims]
@@ -202,7 +203,6 @@ def _prove(
         click.echo(f"proof for {claim.account}: {claim.path}")
     if witnesses:
         click.echo(f"kept, do not share: {', '.join(map(str, witnesses))}")
-    click.echo(f"Next: `{command}`.")
 
 
 def _prove_by_hub(url: str, manifest: Manifest, claim: Claim) -> Proof:

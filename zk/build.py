@@ -17,7 +17,7 @@ from zk.files import locked, sha256
 from zk.manifest import Manifest, Record
 from zk.samples import Samples, check_samples, digest_of
 from zk.srs import Kind, ensure_srs
-from zk.verifier import PROOF_OFFSET, SETTINGS, SOLC, write_verifier
+from zk.verifier import SETTINGS, SOLC, write_verifier
 from zk.witness import accuracy, answers
 
 # The width of a lookup table, relative to the range that the calibration samples need.
@@ -155,7 +155,7 @@ class _Build:
                 "srs": srs_facts,
                 "contract": name,
                 "solc": [SOLC, SETTINGS],
-                "proof_offset": PROOF_OFFSET,
+                "proof_offset": ezkl.PROOF_OFFSET,
             },
             ["verifier"],
             lambda verifier: write_verifier(
@@ -197,7 +197,7 @@ def _calibrate(
     )
     lookups = [min(-1, LOOKUP_MARGIN * smallest), max(1, LOOKUP_MARGIN * largest)]
     rows = generate(lookup_range=tuple(lookups)).rows
-    logrows = circuit.run_args.logrows or ezkl.fewest_logrows(rows, circuit.run_args)
+    logrows = circuit.run_args.logrows or ezkl.fewest_logrows(rows, circuit.run_args.decomp_base)
     found = generate(lookup_range=tuple(lookups), logrows=logrows)
     draft.unlink()
     return {

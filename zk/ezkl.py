@@ -28,6 +28,9 @@ RESERVED_ROWS = 16
 # The ways in which ezkl, and tract inside it, name an operator that they do not support.
 UNSUPPORTED = re.compile(r"(?:Unimplemented\(|Unknown op: |analyse for node #\d+ \"[^\"]*\" )(\w+)")
 SYSTEM = re.compile(r"\(os error (\d+)\)")
+LENGTH_CHECK = re.compile(r"( *)success := and\(success, eq\(0x[0-9a-f]+, proof\.length\)\)\n")
+# The position in calldata at which the bytes of the proof, the first of two arguments, begin.
+PROOF_OFFSET = "0x64"
 TOO_LARGE = re.compile(r"too large to be represented by (base \d+ and n \d+)")
 
 
@@ -106,9 +109,9 @@ def usable_rows(logrows: int) -> int:
     return (1 << logrows) - RESERVED_ROWS
 
 
-def fewest_logrows(rows: int, run_args: RunArgs) -> int:
-    """Return the smallest logrows with room for the rows and the table of `decomp_base`."""
-    return (max(rows, run_args.decomp_base) + RESERVED_ROWS - 1).bit_length()
+def fewest_logrows(rows: int, table: int = 0) -> int:
+    """Return the smallest logrows with room for the rows and a table, such as `decomp_base`'s."""
+    return (max(rows, table) + RESERVED_ROWS - 1).bit_length()
 
 
 def write_settings(
@@ -256,9 +259,14 @@ def write_verifier(
     *,
     reusable: bool = False,
 ) -> None:
-    """Write the Solidity verifier of a verification key. ezkl names its contract Halo2Verifier.
+    """Write the Solidity verifier of a verification key, closed against a forgery.
 
-    A `reusable` one lets its caller choose the key: the audit's tests show that it is refused.
+    ezkl's verifiers hash the proof at its ABI offset but read it from a fixed position. Crafted
+    calldata can therefore choose a proof after its challenges are known, and prove anything. The
+    check that is added here requires the offset to be that position.
+
+    A `reusable` one stays as ezkl writes it, and lets its caller choose the key: the audit's tests
+    show that it is refused.
     """
     import ezkl
 
@@ -279,6 +287,23 @@ def write_verifier(
             raise
     finally:
         abi.unlink(missing_ok=True)
+    if not reusable:
+        path.write_text(_renamed_and_checked(verifier_name, path.read_text()))
+
+
+def _renamed_and_checked(verifier_name: str, source: str) -> str:
+    source, renamed = re.subn(r"\bHalo2Verifier\b", verifier_name, source)
+    check = (
+        r"\g<0>\1// The code below reads the proof from its usual place: see that it is there\n"
+        rf"\1success := and(success, eq({PROOF_OFFSET}, proof.offset))\n"
+    )
+    source, checked = LENGTH_CHECK.subn(check, source)
+    if not renamed or checked != 1:
+        raise CircuitError(
+            f"ezkl {VERSION} generates another verifier for {verifier_name} than expected: "
+            "install the pinned version with `make setup`."
+        )
+    return source
 
 
 @contextmanager

@@ -22,7 +22,7 @@ CLIPPED = 0.01  # a recording with a larger share of samples at full scale is cl
 
 # The tutorial's spectrogram, with librosa's defaults.
 WINDOW, HOP, MELS = 2048, 512, 128
-TUTORIAL_FRAMES = 1 + 3 * RATE // HOP
+TUTORIAL_MELS, TUTORIAL_FRAMES = 128, 1 + 3 * RATE // HOP
 STEP, KNEE, GROWTH = 200 / 3, 15, float(np.log(6.4)) / 27  # Slaney's mel scale
 FLOOR = -80.0  # dB below a recording's loudest point: the level of silence and padding
 
@@ -78,20 +78,20 @@ def _check(path: Path, samples: np.ndarray, rate: int) -> None:
         )
 
 
-def decibels(samples: np.ndarray) -> np.ndarray:
-    """The mel spectrogram in dB below its maximum, [MELS, frames]. Equal to librosa's."""
+def decibels(samples: np.ndarray, mels: int = MELS) -> np.ndarray:
+    """The mel spectrogram in dB below its maximum, [mels, frames]. Equal to librosa's."""
     padded = np.pad(samples.astype(np.float64), WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
-    power = _mel_filters() @ (np.abs(np.fft.rfft(frames * hann)) ** 2).T
+    power = _mel_filters(mels) @ (np.abs(np.fft.rfft(frames * hann)) ** 2).T
     level = 10 * np.log10(np.maximum(power, 1e-10))
     return np.maximum(level - level.max(), FLOOR)
 
 
 @cache
-def _mel_filters() -> np.ndarray:
+def _mel_filters(bands: int) -> np.ndarray:
     """Triangles of equal area, evenly spaced in mel from 0 Hz to half the rate."""
-    mels = np.linspace(0, mel_of(RATE / 2), MELS + 2)
+    mels = np.linspace(0, mel_of(RATE / 2), bands + 2)
     edges = np.where(mels < KNEE, mels * STEP, KNEE * STEP * np.exp(GROWTH * (mels - KNEE)))
     low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     bins = np.fft.rfftfreq(WINDOW, 1 / RATE)
@@ -140,12 +140,12 @@ def blocks(window: np.ndarray) -> np.ndarray:
 
 
 def tutorial(samples: np.ndarray) -> np.ndarray:
-    """The notebook's three seconds after the first half, float32 [1, MELS, TUTORIAL_FRAMES].
+    """The notebook's three seconds after the first half, float32 [1, bands, frames].
 
     Unlike the notebook's, they are scaled, and padded with silence.
     """
     clip = samples[min(RATE // 2, len(samples) // 2) :][: 3 * RATE]
-    level = _padded(decibels(clip), TUTORIAL_FRAMES)
+    level = _padded(decibels(clip, TUTORIAL_MELS), TUTORIAL_FRAMES)
     return ((level - FLOOR / 2) / 20).astype(np.float32)[None]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from models.data import sound
 from tests.inputs import REAL_VOICE
 from tests.typed import FULL, READ_ONLY, all_refused, ape, ape_on, refused
 from zk.files import ROOT
@@ -69,7 +70,7 @@ def test_prove_refuses_bad_recordings(node, tmp_path):
     all_refused(
         node,
         [
-            ("wav, flac or ogg", *sing, "--clip", str(tmp_path / "text.wav")),
+            (sound.FORMATS_IN_WORDS, *sing, "--clip", str(tmp_path / "text.wav")),
             ("is silent", *sing, "--clip", str(tmp_path / "silent.wav")),
             ("nothing.wav", *sing, "--clip", str(tmp_path / "nothing.wav")),
             ("voice takes recordings, not drawings", *sing, "--test-image", "0"),

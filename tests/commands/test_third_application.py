@@ -71,7 +71,7 @@ def test_its_first_user(project, node: Node):
     prove = ("prove", "--circuit", "mine", "--input", str(project / "x.npy"), "--account", "1")
     result = ape_in(project, node, *prove, "--out", str(project / "proof.json"))
     assert "the gate reads 2." in result.stdout, result.stderr
-    assert "Next: `ape run enter PROOF`." in result.stdout
+    assert "Next:" not in result.stdout  # there is no command `enter`
     audit = ("audit", "--only", "mine", "--network", "ethereum:local")
     result = ape_in(project, node, *audit)
     assert result.returncode == 0, result.stdout + result.stderr

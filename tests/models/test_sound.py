@@ -25,7 +25,7 @@ def test_spectrogram_is_librosas(name):
     with np.load(ROOT / "tests" / "recorded" / "librosa.npz") as recorded:
         expected = recorded[name]
     noise = np.random.default_rng(3).normal(size=RATE // 2).astype(np.float32)
-    found = sound.decibels(chirp() if name == "chirp" else noise)
+    found = sound.decibels(chirp() if name == "chirp" else noise, 128)
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 1e-3
 
@@ -64,7 +64,7 @@ def test_unusable_recordings(tmp_path):
     cases = {
         "There is no recording": tmp_path / "nothing.wav",
         "There is no recording at .*folder": tmp_path / "folder.wav",
-        "is not a recording in wav, flac or ogg": tmp_path / "text.wav",
+        f"is not a recording in {sound.FORMATS_IN_WORDS}": tmp_path / "text.wav",
         "none.ogg is not a recording": tmp_path / "none.ogg",
         "is empty": write(tmp_path / "empty.wav", silence[:0]),
         "lasts 0.49 seconds: record at least 0.5": write(
@@ -103,7 +103,7 @@ def test_an_hour_is_not_read_to_its_end(tmp_path, monkeypatch):
 def test_shortest_and_longest(tmp_path, seconds):
     tone = 0.5 * np.sin(np.arange(int(seconds * 8000)) / 5)
     samples = sound.read(write(tmp_path / "tone.wav", tone, 8000))
-    assert sound.phrase(samples).shape == (1, 16, 32)
+    assert sound.phrase(samples).shape == (1, sound.BANDS, sound.STEPS)
 
 
 def test_phrase_starts_at_the_onset_of_the_voice():
@@ -116,7 +116,7 @@ def test_phrase_starts_at_the_onset_of_the_voice():
 
 def test_phrase_is_whole_numbers_and_padded_with_silence():
     view = sound.phrase(chirp()[: RATE // 2])
-    assert view.shape == (1, 16, 32)
+    assert view.shape == (1, sound.BANDS, sound.STEPS)
     assert (view == np.rint(view)).all()
     assert (view.min(), view.max() <= 11) == (-5, True)
     assert (view[:, :, -16:] == -5).all()

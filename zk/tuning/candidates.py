@@ -61,7 +61,7 @@ def candidates(model: Model, inputs: Array, folder: Path, journal: Journal) -> I
         find = partial(_largest_lookup, model, inputs, folder)
         largest = journal.once(["largest lookup"], find)
     for reference, rows, products, tables in layouts:
-        fewest = (rows + ezkl.RESERVED_ROWS - 1).bit_length()
+        fewest = ezkl.fewest_logrows(rows)
         for logrows in (fewest, fewest + 1):
             usable = ezkl.usable_rows(logrows)
             base = usable if reference.decomp_legs == 1 else min(LARGEST_BASE, usable)
@@ -70,7 +70,7 @@ def candidates(model: Model, inputs: Array, folder: Path, journal: Journal) -> I
                 rows, *_ = layout(args)  # more limbs take more rows
             if rows > usable:
                 continue
-            if ezkl.fewest_logrows(rows, args) != logrows:
+            if ezkl.fewest_logrows(rows, args.decomp_base) != logrows:
                 args = replace(args, logrows=logrows)
             for scale in PARAM_SCALES:
                 finest = max(tables, default=0) * scale / REFERENCE_SCALE

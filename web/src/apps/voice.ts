@@ -165,6 +165,5 @@ function recording(listen: (file: Blob) => Promise<void>): HTMLElement {
       live.hidden = true;
     }
   });
-  const label = "or drop a WAV, FLAC or Ogg file here ";
-  return make("div", {}, start, live, fileField("clip", label, ".wav,.flac,.ogg,audio/*", listen));
+  return make("div", {}, start, live, fileField("clip", "or drop a recording here ", "audio/*", listen));
 }
