@@ -88,7 +88,7 @@ def test_download_that_was_cut_off_goes_on(tmp_path, ceremony, monkeypatch, rang
 
 
 def test_what_is_not_the_ceremonys_is_not_kept(tmp_path, ceremony):
-    other = ceremony[:-1] + b"\0"
+    other = ceremony[:-1] + bytes([ceremony[-1] ^ 1])
     with (
         server(other) as (mirror, _),
         pytest.raises(CircuitError, match=r"should have the SHA-256 .* of the ceremony's SRS"),
@@ -101,7 +101,7 @@ def test_damaged_ceremony_is_refused(tmp_path, ceremony):
     with server(ceremony) as (mirror, _):
         fetched(tmp_path, mirror)
     path = srs_path(tmp_path, "ceremony", LOGROWS)
-    path.write_bytes(ceremony[:-1] + b"\0")
+    path.write_bytes(ceremony[:-1] + bytes([ceremony[-1] ^ 1]))
     with pytest.raises(CircuitError, match="and was removed"):
         ensure_srs(tmp_path, "ceremony", LOGROWS)
     assert not path.exists()
