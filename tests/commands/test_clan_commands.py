@@ -65,7 +65,10 @@ def test_join_refuses_damaged_proofs(node, deployed, tmp_path):
         ("not a proof file", {"circuit": 5}),
         ("not a proof file", {"instances": [*instances[:-1], "-0x1"]}),
         ("not a proof file", {"instances": [*instances[:-1], "0x1" + "0" * 64]}),
-        ("refuses: BoundApplication__InvalidProof", {"proof": content["proof"][:-2] + "00"}),
+        (
+            "refuses: BoundApplication__InvalidProof",
+            {"proof": content["proof"][:-1] + ("1" if content["proof"][-1] == "0" else "0")},
+        ),
         ("refuses: BoundApplication__WrongInstanceCount", {"instances": instances[:-1]}),
         ("nothing is not deployed according to", {"circuit": "nothing"}),
     ):

@@ -92,7 +92,10 @@ def test_judge_refuses_damaged_proofs(node, deployed, tmp_path):
     instances = content["instances"]
     cases = [("voice is deployed as VoiceJudge, not as Clan", "join", str(proof))]
     for reason, damage in (
-        ("refuses: BoundApplication__InvalidProof", {"proof": content["proof"][:-2] + "00"}),
+        (
+            "refuses: BoundApplication__InvalidProof",
+            {"proof": content["proof"][:-1] + ("1" if content["proof"][-1] == "0" else "0")},
+        ),
         ("refuses: BoundApplication__WrongInstanceCount", {"instances": instances[:-1]}),
         (
             "made for another chain, contract or round",
