@@ -27,7 +27,7 @@ def cli(name, onnx, data, own_name, app, srs) -> None:
     \b
     Example:
         ape run build
-        ape run build --onnx model.onnx --data samples.npz --name mine
+        ape run build --onnx model.onnx --data samples.npz --name mine --app APPLICATION
     """
     if name or onnx or data or own_name or app:
         circuits = [chosen_circuit(name, onnx, data, own_name, app)]

@@ -25,6 +25,7 @@ from zk.samples import Samples
 from zk.tuning import candidates, costs, tuner
 from zk.tuning.costs import Cost, CostModel
 from zk.tuning.tuner import Limits, tune
+from zk.verifier import LARGEST_CODE
 
 SAMPLES = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)
 SEEN, UNSEEN = np.split(SAMPLES, 2)
@@ -51,7 +52,7 @@ def test_winner_is_built_as_it_was_measured(search, tmp_path):
     winner = outcome.winner
     (other,) = (f for f in outcome.finalists if f is not winner)
     assert winner.loss <= 0.05
-    assert winner.cost.code <= 24_576
+    assert winner.cost.code <= LARGEST_CODE
     assert winner.cost.seconds < other.cost.seconds or winner.cost.gas < other.cost.gas
     assert len(outcome.candidates) > 100
     circuit = Circuit(
