@@ -144,8 +144,8 @@ class Application(ABC):
         """The contract of a circuit on the connected chain, deployed from this build if given."""
         return contract_of(circuit, self.name, manifest)
 
-    def prepare(self, contract: ContractInstance, sender: AccountAPI) -> None:
-        """Make a fresh contract on a dev chain accept proofs."""
+    def prepare(self, contract: ContractInstance, sender: AccountAPI, proofs: int = 10) -> None:
+        """Make a fresh contract on a dev chain accept this number of proofs, or more."""
         return
 
     def read(

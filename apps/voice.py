@@ -87,12 +87,12 @@ class VoiceJudge(Application):
             f"{exactly(offer.threshold)} or more"
         )
 
-    def prepare(self, contract: ContractInstance, sender: AccountAPI) -> None:
-        """Open a round, if there is none: 10 rewards of 0.01 ether from a score of 0.35."""
+    def prepare(self, contract: ContractInstance, sender: AccountAPI, proofs: int = 10) -> None:
+        """Open a round, if there is none: rewards of 0.01 ether for a score of 0.35 or more."""
         if contract.rounds() == 0:
             reward, week = ONE // 100, 7 * 86_400
             terms = (35 * ONE // 100, reward, now() + week)
-            contract.openRound(*terms, value=10 * reward, sender=sender)
+            contract.openRound(*terms, value=proofs * reward, sender=sender)
 
 
 application = VoiceJudge()

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import ape
+from ape.contracts import ContractInstance
 
 from apps.circuits import ARTIFACTS, VERIFIERS, circuit, digit_samples, sources
-from apps.registry import application_of
+from apps.registry import Application, RefusedError, application_of
 from bench.documents import record
 from bench.growth import series, survey
 from bench.prices import PRICES
@@ -19,7 +20,7 @@ from zk.build import build
 from zk.files import ROOT, sha256, write_json
 from zk.journal import Journal
 from zk.manifest import Manifest
-from zk.proof import LARGE_KEY, prove
+from zk.proof import LARGE_KEY, answer, prove
 from zk.samples import Array, Samples
 from zk.tuning.measure import Measured, measure, typical
 from zk.witness import accuracy
@@ -110,10 +111,10 @@ def _notebook(journal: Journal, recipe: Recipe, network: str) -> Subject:
 def _ours(journal: Journal, name: str, network: str) -> Subject:
     manifest, _ = build(circuit(name), artifacts=ARTIFACTS, verifiers=VERIFIERS)
     labels = ("compiled", "pk", "vk", "settings", "srs", "verifier")
-    x = circuit(name).samples().test[0]
+    samples = circuit(name).samples()
     return Subject(
         {label: manifest.file(label) for label in labels},
-        inputs(manifest.layout.widest, x[None]),
+        inputs(manifest.layout.widest, samples.test[:1]),
         manifest["verifier"]["contract"],
         {
             "network": network,
@@ -126,7 +127,7 @@ def _ours(journal: Journal, name: str, network: str) -> Subject:
             "setup": manifest["steps"]["setup"]["seconds"],
             "proving_key": manifest["files"]["pk"]["bytes"],
             "code": manifest["verifier"]["runtime_bytes"],
-            "call": _call(manifest, x) if name in ("clan", "clan-dash", "voice") else None,
+            "call": _call(manifest, samples) if name in ("clan", "clan-dash", "voice") else None,
         },
     )
 
@@ -177,12 +178,24 @@ def _row(subject: Subject, found: Measured) -> Row:
     )
 
 
-def _call(manifest: Manifest, x: Array) -> int:
+def _call(manifest: Manifest, samples: Samples) -> int:
     """The gas of the first transaction that has the application act on a proof."""
     sponsor, account = ape.accounts.test_accounts[:2]
     application, contract = application_of(manifest), deploy(manifest, sponsor)
-    application.prepare(contract, sponsor)
+    application.prepare(contract, sponsor, proofs=1)
     round_number = application.choose_round(contract, None)
-    proof = prove(manifest, application.key(contract, account.address, round_number), x)
-    receipt = application.submit(contract, account.address, round_number, proof, account)
+    claim = (contract, account.address, round_number)
+    x = next(x for x in samples.test if _accepted(application, claim, answer(manifest, x)))
+    proof = prove(manifest, application.key(*claim), x)
+    receipt = application.submit(*claim, proof, account)
     return int(receipt.gas_used)
+
+
+def _accepted(
+    application: Application, claim: tuple[ContractInstance, str, int | None], outputs: Array
+) -> bool:
+    try:
+        application.require_open(*claim, outputs.tolist())
+    except RefusedError:
+        return False
+    return True
