@@ -12,7 +12,7 @@ from models.data import sound
 from tests.inputs import REAL_VOICE
 from tests.typed import FULL, READ_ONLY, all_refused, ape, ape_on, refused
 from zk.files import ROOT
-from zk.proof import Proof
+from zk.proof import Proof, prove
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,7 +112,8 @@ def test_prove_without_room(node, tmp_path):
         assert reason in refused(ape_on(folder, disk, node, *prove, TMPDIR=str(temporary)))
 
 
-def test_proof_file_holds_nothing_private(proof: Proof, tmp_path):
+def test_proof_file_holds_nothing_private(manifest, views, tmp_path):
+    proof = prove(manifest, 5, views[0])
     proof.save(tmp_path / "proof.json")
     content = json.loads((tmp_path / "proof.json").read_text())
     assert set(content) == {"circuit", "proof", "instances"}
