@@ -480,7 +480,7 @@ def test_nothing_private_is_logged(hub):
 
 
 def test_clients_at_once(hub, manifest, views):
-    """Each client gets the proof of its own input."""
+    """Each client gets a proof of the input that it sent."""
     xs = list(views[30:36])
     with ThreadPoolExecutor(6) as pool:
         proofs = list(pool.map(lambda x: hub.client.prove("clan", ADA, x), xs))
