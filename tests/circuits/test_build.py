@@ -88,7 +88,7 @@ def test_old_manifest_has_no_application(tiny, run):
     content = json.loads(path.read_text())
     del content["application"]
     path.write_text(json.dumps(content))
-    with pytest.raises(CircuitError, match=r"older version .*`ape run build --circuit tiny` again"):
+    with pytest.raises(CircuitError, match=r"older version .*`ape run build` again"):
         _ = Manifest(path.parent).application
     assert run(replace(tiny, application="Clan"))[1] == []
     assert Manifest(path.parent).application == "Clan"
