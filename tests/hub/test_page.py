@@ -385,7 +385,7 @@ def test_record(visit):
     """The microphone plays a real voice in a loop."""
 
     def story(page: Page) -> None:
-        page.get_by_role("button", name="Record").click()
+        page.get_by_role("button", name="Record", exact=True).click()
         expect(page.get_by_text("s left")).to_be_visible()
         page.wait_for_timeout(3500)
         page.get_by_role("button", name="Stop").click()

@@ -165,5 +165,5 @@ function recording(listen: (file: Blob) => Promise<void>): HTMLElement {
       live.hidden = true;
     }
   });
-  return make("div", {}, start, live, fileField("clip", "or drop a recording here ", "audio/*", listen));
+  return make("div", {}, start, live, fileField("clip", "or drop a recording here ", ".wav,.flac,.ogg,audio/*", listen));
 }
