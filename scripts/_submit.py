@@ -29,12 +29,9 @@ class Submitted:
     @property
     def note(self) -> str:
         """The relayer, if there is one, and the gas."""
-        relayed = f", relayed by {self.sender.address}" if self.relayed else ""
+        sender = self.sender.address
+        relayed = "" if sender == self.account else f", relayed by {sender}"
         return f"{relayed} ({self.receipt.gas_used:,} gas)"
-
-    @property
-    def relayed(self) -> bool:
-        return bool(self.sender.address != self.account)
 
 
 def submit(application: Application, path: Path, sender_name: str | None) -> Submitted:
