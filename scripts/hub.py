@@ -58,11 +58,10 @@ def cli(
         return
     import asyncio
 
-    from hub.server import listen, serve, url_of
-    from hub.service import Hub, Limits
-
     from hub.chain import Chain
     from hub.circuits import find
+    from hub.server import listen, serve, url_of
+    from hub.service import Hub, Limits
 
     door = listen(host, port)
     if play:
