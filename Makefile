@@ -26,7 +26,7 @@ test: setup web/dist/index.html  ## Run all tests on a plain anvil, then tests/c
 	done
 
 lint: setup  ## Check style and types.
-	@$(ACTIVATE) ruff check . && ruff format --check . && mypy
+	@$(ACTIVATE) ruff check --no-cache . && ruff format --check . && mypy
 	@$(ACTIVATE) forge fmt --check $(SOLIDITY)
 
 format: setup  ## Format Python and Solidity, and fix what ruff can fix.

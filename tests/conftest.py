@@ -17,6 +17,7 @@ from apps.circuits import view_of
 from apps.voice import score_from
 from chain.contracts import deploy, deploy_verifier
 from chain.network import NETWORKS, UPSTREAM, free_port
+from tests import scale
 from tests.builds import built
 from tests.inputs import DRAWINGS, SONGS
 from tests.nodes import Node, own_node, start_anvil
@@ -30,13 +31,25 @@ os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
 upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="Run the long form of every test.")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    scale.full = config.getoption("full")
     forked, fork, _ = (config.getoption("network", None) or "").partition("-fork")
     if fork:
         (network,) = (one for one in NETWORKS if one.choice == forked)
         rpc = os.environ.get("FORK_RPC")
         origin = ["--fork-url", rpc] if rpc else ["--chain-id", str(network.chain_id)]
         config.stash[upstream_of_fork] = start_anvil(int(UPSTREAM.rpartition(":")[2]), *origin)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not scale.full:
+        long = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
