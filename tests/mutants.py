@@ -1,0 +1,368 @@
+"""Change one line of the product at a time, and list the changes that no test notices.
+
+`make mutants` runs it; docs/mutants.md describes it and argues the changes that may survive.
+"""
+
+import argparse
+import ast
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import solcx
+from tqdm import tqdm
+
+from zk.files import ROOT
+from zk.verifier import SOLC
+
+SOURCES = ("contracts", "zk", "apps", "chain", "hub", "models/data")
+# Files without code, and files whose lines are drawn four times as often.
+PROSE = ("contracts/interfaces/",)
+CRITICAL = (
+    *("contracts/", "zk/binding.py", "zk/proof.py", "zk/witness.py", "zk/verifier.py"),
+    *("hub/gate.py", "hub/jobs.py"),
+)
+# The tests of each file, the fastest first. The longest prefix of a path decides.
+TESTS = {
+    "contracts/Clan.sol": "chain/test_numbers.py chain/test_join.py",
+    "contracts/VoiceJudge.sol": "chain/test_rounds.py chain/test_judge.py",
+    "contracts/": "chain/test_numbers.py chain/test_join.py chain/test_judge.py",
+    "zk/": "circuits/test_build.py",
+    "zk/binding.py": "circuits/test_binding.py circuits/test_build.py",
+    "zk/build.py": "circuits/test_build.py",
+    "zk/circuit.py": "circuits/test_circuit.py circuits/test_build.py",
+    "zk/errors.py": "circuits/test_files.py",
+    "zk/ezkl.py": "circuits/test_ezkl.py circuits/test_build.py",
+    "zk/files.py": "circuits/test_files.py circuits/test_build.py",
+    "zk/journal.py": "circuits/test_files.py circuits/test_tuner.py",
+    "zk/manifest.py": "circuits/test_manifest.py circuits/test_build.py",
+    "zk/private.py": "circuits/test_private.py",
+    "zk/processes.py": "circuits/test_files.py circuits/test_processes.py",
+    "zk/proof.py": "circuits/test_proof.py circuits/test_build.py",
+    "zk/rewriting.py": "circuits/test_rewriting.py",
+    "zk/samples.py": "circuits/test_samples.py circuits/test_build.py",
+    "zk/srs.py": "circuits/test_srs.py",
+    "zk/verifier.py": "circuits/test_verifier.py circuits/test_build.py",
+    "zk/witness.py": "circuits/test_witness.py circuits/test_build.py",
+    "zk/audit/": "circuits/test_audit.py circuits/test_audit_build.py",
+    "zk/tuning/": "circuits/test_tuner.py",
+    "apps/": "chain/test_judge.py chain/test_join.py commands/test_commands.py",
+    "apps/audit.py": "chain/test_audit_deployment.py",
+    "chain/": "commands/test_deploy.py chain/test_join.py",
+    "hub/": "hub/test_hub.py hub/test_hub_limits.py",
+    "models/data/": "models",
+}
+# Folders that are not in git, but that the tests would make again.
+BUILT = ("artifacts", "contracts/verifiers", ".build", ".cache", "web/dist")
+TOOLS = (".venv", "node_modules")
+ARGUED = ROOT / "docs" / "mutants.md"
+
+SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "in": "not in"}
+SWAPS |= {"not in": "in", "is": "is not", "is not": "is", "and": "or", "or": "and", "+": "-"}
+SWAPS |= {"-": "+", "<<": ">>", ">>": "<<", "+=": "-=", "-=": "+=", "&&": "||", "||": "&&"}
+SWAPS |= {"true": "false", "false": "true", "--": "++", "++": "--", ">>=": "<<="}
+CHECKS = re.compile(r"_?(check|require|verify|raise)")
+SILENT = re.compile(r"(tqdm|bar|print|report|log\w*)(\.\w+)?")  # calls that only inform people
+
+# A line, the first and last of its bytes that change, and their new text: SWAP for an operator's.
+Change = tuple[int, int, int, str]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A changed line of a file."""
+
+    file: str
+    line: int
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}  {self.before.strip()} -> {self.after.strip() or '(gone)'}"
+
+    @property
+    def content(self) -> str:
+        """The whole file with the changed line."""
+        lines = (ROOT / self.file).read_text().split("\n")
+        assert lines[self.line - 1] == self.before, f"{self.file} changed meanwhile: run it again"
+        return "\n".join([*lines[: self.line - 1], self.after, *lines[self.line :]])
+
+    @property
+    def valid(self) -> bool:
+        return compiles(self.file, self.content)
+
+    @property
+    def argued(self) -> bool:
+        """Whether a line of the documentation names this change."""
+        change = f"`{self.before.strip()}` → `{self.after.strip()}`".replace("|", r"\|")
+        lines = ARGUED.read_text().splitlines()
+        return any(change in line and f"`{self.file}`" in line for line in lines)
+
+
+def python_changes(source: str) -> Iterator[Change]:
+    for node in _code(ast.parse(source)):
+        yield from _swapped(node)
+        if node.lineno == node.end_lineno:
+            yield from _within(node)
+        elif isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise):
+            yield node.lineno, node.test.col_offset, node.test.end_col_offset or 0, "False"
+        if isinstance(node, ast.Raise):
+            yield node.lineno, node.col_offset, node.col_offset, "if 0: "
+
+
+def _code(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
+    """Yield expressions and statements, without annotations, decorators and texts."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list") or isinstance(node, ast.Raise):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if not isinstance(child, ast.AST) or _is_text(child):
+                continue
+            if isinstance(child, ast.expr | ast.stmt):
+                yield child
+            yield from _code(child)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """Return whether a node is a message, an import or a call that only informs people."""
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING"
+    if isinstance(node, ast.Call):
+        return bool(SILENT.fullmatch(ast.unparse(node.func)))
+    return isinstance(node, ast.JoinedStr | ast.Import | ast.ImportFrom)
+
+
+def _swapped(node: ast.expr | ast.stmt) -> Iterator[Change]:
+    """Yield the changes of the operators of a node."""
+    match node:
+        case ast.Compare(left=first, comparators=others):
+            operands = [first, *others]
+        case ast.BoolOp(values=operands):
+            pass
+        case ast.BinOp(left=one, right=other) | ast.AugAssign(target=one, value=other):
+            operands = [one, other]
+        case _:
+            operands = []
+    for one, other in pairwise(operands):
+        start = one.end_col_offset if one.end_lineno == other.lineno else 0
+        yield other.lineno, start or 0, other.col_offset, "SWAP"
+
+
+def _within(node: ast.expr | ast.stmt) -> Iterator[Change]:
+    """Yield the other changes of a node that fits a line."""
+    here, start, end = node.lineno, node.col_offset, node.end_col_offset or 0
+    match node:
+        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
+            yield here, start, operand.col_offset, ""
+        case ast.Constant(value=bool(value)):
+            yield here, start, end, str(not value)
+        case ast.Constant(value=int(value)):
+            yield here, start, end, str(value + 1)
+            yield here, start, end, str(value - 1)
+        case ast.Call(args=[one, other, *_]):
+            first, second = ast.unparse(one), ast.unparse(other)
+            if first != second and "*" not in (first[0], second[0]):
+                yield here, one.col_offset, other.end_col_offset or 0, f"{second}, {first}"
+        case ast.Expr(value=ast.Call(func=function)):
+            if CHECKS.match(ast.unparse(function).rpartition(".")[2]):
+                yield here, start, start, "if 0: "
+
+
+def solidity_changes(source: str) -> Iterator[Change]:
+    for number, line in enumerate(source.split("\n"), start=1):
+        code = line.split("//")[0]
+        if re.match(r"\s*(/?\*|pragma|import|///|library|abstract)|^\s*$", code):
+            continue
+        for found in re.finditer(r"(?<= )([<>=!]=|>>=|<<|>>|[-+]=|[-+<>]|&&|\|\|)(?= )", code):
+            yield number, *found.span(), "SWAP"
+        for found in re.finditer(r"\+\+|--|\b(true|false)\b", code):
+            yield number, *found.span(), "SWAP"
+        for found in re.finditer(r"!(?!=)", code):
+            yield number, *found.span(), ""
+        for found in re.finditer(r"\b\d+\b", code):
+            yield number, *found.span(), str(int(found[0]) + 1)
+            yield number, *found.span(), str(int(found[0]) - 1)
+        if re.match(r"\s+(if \(.*\) revert .*|_\w+\(.*\));$", code):
+            yield number, 0, len(line), ""
+        for found in re.finditer(r"(?<=^        if \().*(?=\) \{$)", code):
+            yield number, *found.span(), "false"
+        if not re.search(r"\b(function|constructor|event|error)\b", code):
+            for found in re.finditer(r"(?<=\()([^(),]+), ([^(),]+)(?=[,)])", code):
+                yield number, *found.span(), f"{found[2]}, {found[1]}"
+
+
+def mutants_of(file: str) -> list[Mutant]:
+    """Return all mutants of a file."""
+    source = (ROOT / file).read_text()
+    changes = solidity_changes if file.endswith(".sol") else python_changes
+    lines, found = source.split("\n"), dict[Mutant, None]()
+    for number, start, end, text in changes(source):
+        line = lines[number - 1].encode()
+        part = line[start:end].decode()
+        operator = part.strip(" )(")
+        new = part.replace(operator, SWAPS.get(operator, operator)) if text == "SWAP" else text
+        after = (line[:start] + new.encode() + line[end:]).decode()
+        if after != lines[number - 1]:
+            found[Mutant(file, number, lines[number - 1], after)] = None
+    return list(found)
+
+
+@cache
+def contracts() -> dict[str, dict[str, str]]:
+    folder = ROOT / "contracts"
+    paths = [path for path in folder.rglob("*.sol") if "verifiers" not in path.parts]
+    return {str(path.relative_to(ROOT)): {"content": path.read_text()} for path in paths}
+
+
+def compiles(file: str, content: str) -> bool:
+    if file.endswith(".py"):
+        with suppress(SyntaxError):
+            return bool(ast.parse(content))
+        return False
+    sources = {**contracts(), file: {"content": content}}
+    question = {"language": "Solidity", "sources": sources, "settings": {"outputSelection": {}}}
+    try:
+        solcx.compile_standard(question, solc_version=SOLC)
+    except solcx.exceptions.SolcError:
+        return False
+    return True
+
+
+def draw(seed: int, count: int, only: str = "") -> list[Mutant]:
+    """Draw mutants: one of each file, and the others by the number of its lines."""
+    listed = subprocess.run(["git", "ls-files", *SOURCES], cwd=ROOT, capture_output=True, text=True)
+    files = [
+        file
+        for file in listed.stdout.split()
+        if file.endswith((".py", ".sol")) and file.startswith(only) and not file.startswith(PROSE)
+    ]
+    shuffled = {file: mutants_of(file) for file in files}
+    shuffled = {file: mutants for file, mutants in shuffled.items() if mutants}
+    for file, mutants in shuffled.items():
+        random.Random(f"{seed} {file}").shuffle(mutants)
+    weights = {f: len((ROOT / f).read_text().split("\n")) for f in shuffled}
+    weights = {f: w * 4 if f.startswith(CRITICAL) else w for f, w in weights.items()}
+    drawn: dict[str, list[Mutant]] = {file: [] for file in shuffled}
+    while sum(map(len, drawn.values())) < count and any(shuffled.values()):
+        file = min((f for f in shuffled if shuffled[f]), key=lambda f: len(drawn[f]) / weights[f])
+        mutant = shuffled[file].pop()
+        if mutant.valid:
+            drawn[file].append(mutant)
+    return [mutant for mutants in drawn.values() for mutant in mutants]
+
+
+def copy_project(folder: Path) -> None:
+    """Copy the files of git and what was built from them; the tools are shared."""
+    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    for file in (file for file in listed if (ROOT / file).is_file()):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / file, folder / file)
+    for built in (built for built in BUILT if (ROOT / built).is_dir()):
+        shutil.copytree(ROOT / built, folder / built, dirs_exist_ok=True)
+    for tool in TOOLS:
+        (folder / tool).symlink_to(ROOT / tool)
+
+
+def tests_of(file: str) -> list[str]:
+    prefix = max((prefix for prefix in TESTS if file.startswith(prefix)), key=len)
+    named = [f"tests/{test}" for test in TESTS[prefix].split()]
+    return [test for test in named if (ROOT / test).exists()]
+
+
+def run_tests(project: Path, tests: list[str], limit: float | None = None) -> str:
+    """Run tests of a copy; return "passed", "failed" or, after `limit` seconds, "hung"."""
+    temporary = project / ".tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+    words = ["ape", "test", *tests, "-x", "-q", "-p", "no:cacheprovider"]
+    with (
+        (project / ".tests.log").open("w") as log,
+        subprocess.Popen(
+            words, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True
+        ) as process,
+    ):
+        try:
+            return "failed" if process.wait(limit) else "passed"
+        except subprocess.TimeoutExpired:
+            return "hung"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+class Copies:
+    """Copies of the project, in which the tests pass, and the time that they take."""
+
+    def __init__(self, folder: Path) -> None:
+        self.original, self.seconds = folder / "original", dict[str, float]()
+        copy_project(self.original)
+
+    def require_passing(self, tests: list[str]) -> None:
+        key, started = " ".join(tests), time.monotonic()
+        if key not in self.seconds:
+            if run_tests(self.original, tests) != "passed":
+                log = (self.original / ".tests.log").read_text()
+                sys.exit(f"{log}\nThese tests fail without a mutant: {key}. Repair them first.")
+            self.seconds[key] = time.monotonic() - started
+
+    def outcome(self, mutant: Mutant) -> str:
+        tests = tests_of(mutant.file)
+        with tempfile.TemporaryDirectory(dir=self.original.parent, prefix="m") as folder:
+            project = Path(folder, "project")
+            shutil.copytree(self.original, project, symlinks=True)
+            (project / mutant.file).write_text(mutant.content)
+            return run_tests(project, tests, 60 + 4 * self.seconds[" ".join(tests)])
+
+
+def main() -> None:
+    options = parsed()
+    mutants = draw(options.seed, options.count, options.only)
+    outcomes: dict[Mutant, str] = {}
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copies = Copies(Path(folder))
+        for mutant in tqdm(mutants, "run the tests without mutants", leave=False):
+            copies.require_passing(tests_of(mutant.file))
+        with ThreadPoolExecutor(options.workers) as pool:
+            running = {pool.submit(copies.outcome, mutant): mutant for mutant in mutants}
+            for done in tqdm(as_completed(running), "mutants", len(running)):
+                outcomes[running[done]] = done.result()
+    survivors = [mutant for mutant in mutants if outcomes[mutant] == "passed"]
+    for mutant in survivors:
+        print(mutant, "(argued in docs/mutants.md)" if mutant.argued else "")
+    hung = sum(outcome == "hung" for outcome in outcomes.values())
+    print(f"{len(mutants)} mutants: {len(survivors)} survived, {hung} hung and count as noticed.")
+    sys.exit(any(not mutant.argued for mutant in survivors))
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutants",
+        description="Change one line at a time, and list the changes that no test notices.",
+        epilog="Example: python -m tests.mutants --only zk/proof.py --count 40",
+    )
+    parser.add_argument(
+        "--only", default="", help="Prefix of the paths to change: zk/, hub/gate.py."
+    )
+    parser.add_argument("--seed", type=int, default=1, help="Choice of mutants (default: 1).")
+    parser.add_argument("--count", type=int, default=160, help="Number of mutants (default: 160).")
+    parser.add_argument("--workers", type=int, default=2, help="Tests at once (default: 2).")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
