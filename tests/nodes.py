@@ -55,6 +55,21 @@ class Node:
         self.rpc("evm_increaseTime", seconds)
         self.rpc("evm_mine")
 
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Undo what the block changes on the chain and in the record of deployments."""
+        record = self.record.read_bytes() if self.record.is_file() else None
+        before = self.rpc("evm_snapshot")
+        try:
+            yield
+        finally:
+            assert self.rpc("evm_revert", before)
+            self.rpc("evm_setTime", int(time.time()))
+            if record is None:
+                self.record.unlink(missing_ok=True)
+            else:
+                self.record.write_bytes(record)
+
 
 def start_anvil(port: int, *options: str) -> subprocess.Popen[bytes]:
     """Start an anvil and wait until it answers; fail with its own message if it ends."""

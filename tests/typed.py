@@ -1,51 +1,57 @@
 """The commands as people type them, each in a process."""
 
 import os
+import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.nodes import Node
+from tests.warm import APE, PATIENCE, Result, ape_run
 from zk.files import ROOT
 
-APE = Path(sys.executable).with_name("ape")
 # The sentences of a command that finds no room, or a disk that it cannot write to.
 FULL, READ_ONLY = "the disk is full; free some space", "read-only disk; make that writable"
-
-Result = subprocess.CompletedProcess[str]
 
 
 def ape(node: Node | None, *words: str, **environment: str) -> Result:
     """Run a command, on a node's chain if it needs one."""
-    return _run(ROOT, node, (str(APE), "run", *words), environment)
+    return ape_run(ROOT, words, _environment(node, environment))
 
 
 def ape_in(project: Path, node: Node | None, *words: str) -> Result:
     """Run a command of a copy of the project."""
-    return _run(project, node, (str(APE), "run", *words), {})
+    return ape_run(project, words, _environment(node, {}))
 
 
 def ape_on(folder: Path, disk: str, node: Node | None, *words: str, **environment: str) -> Result:
     """Run a command with another disk mounted at a folder, which only this command sees."""
     mount = f'mount -t tmpfs -o {disk} none "$0" && exec "$@"'
     alone = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, str(folder))
-    return _run(ROOT, node, (*alone, str(APE), "run", *words), environment)
+    return new_process(_environment(node, environment), *alone, str(APE), "run", *words)
 
 
-def _run(
-    project: Path, node: Node | None, words: tuple[str, ...], environment: dict[str, str]
-) -> Result:
-    reached = node.environment if node else {}
+def new_process(environment: dict[str, str], *words: str) -> Result:
+    """Run a program that has not imported anything yet."""
     return subprocess.run(
-        words,
-        cwd=project,
-        env={**os.environ, **reached, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
+
+
+def _environment(node: Node | None, more: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, **(node.environment if node else {}), **more}
+
+
+def copy_of_project(folder: Path) -> Path:
+    """Copy what a commit would hold to a folder, which commands may write to."""
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True)
+    for name in listed.stdout.decode().split("\0"):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
 def refused(result: Result) -> str:

@@ -1,0 +1,55 @@
+"""Processes of `ape` that start fast: each is a fork of one that has imported the libraries.
+
+This module imports nothing of the project, because a command may run in a copy of it.
+"""
+
+import atexit
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+APE = Path(sys.executable).with_name("ape")
+PATIENCE = 300  # seconds for a command to end
+# Importing these takes most of a short command's time.
+LIBRARIES = """ape._cli ape_run._cli ape.managers.chain ape_foundry.provider ape_node.provider
+ape_test.provider ape_solidity.compiler ezkl""".split()
+
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload(LIBRARIES)
+Result = subprocess.CompletedProcess[str]
+
+
+def ape_run(folder: Path, words: tuple[str, ...], environment: dict[str, str]) -> Result:
+    """Run a command in a folder."""
+    with TemporaryDirectory() as made:
+        texts = [Path(made, name) for name in ("stdout", "stderr")]
+        process = forks.Process(target=_forked, args=(folder, words, environment, texts))
+        process.start()
+        process.join(PATIENCE)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(["ape", "run", *words], PATIENCE)
+        return Result(words, process.exitcode, *(text.read_text() for text in texts))
+
+
+def _forked(
+    folder: Path, words: tuple[str, ...], environment: dict[str, str], texts: list[Path]
+) -> None:
+    """Become the command, with the files `texts` as its output."""
+    from ape._cli import cli
+
+    for stream, text in enumerate(texts, start=1):
+        os.dup2(os.open(text, os.O_WRONLY | os.O_CREAT), stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    project = str(Path(__file__).parents[1])
+    sys.path[:] = [str(APE.parent), *(path for path in sys.path if path not in ("", project))]
+    sys.argv = [str(APE), "run", *words]
+    try:
+        cli()
+    finally:
+        atexit._run_exitfuncs()  # forks leave these out
