@@ -1,0 +1,1 @@
+"""Parts of the hub, each called directly; no server is started."""
