@@ -19,6 +19,7 @@ from chain.contracts import deploy, deploy_verifier
 from chain.network import NETWORKS, UPSTREAM, free_port
 from tests import scale
 from tests.builds import built
+from tests.hubs import postgres
 from tests.inputs import DRAWINGS, SONGS
 from tests.nodes import Node, own_node, start_anvil
 from tests.tiny import run_in, tiny_in, write_model
@@ -204,3 +205,10 @@ def tiny(tmp_path, samples, first_build) -> Circuit:
 @pytest.fixture
 def run(tmp_path):
     return lambda circuit: run_in(tmp_path, circuit)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server."""
+    with postgres() as url:
+        yield url

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
 import pytest
 import requests
 
@@ -23,12 +25,23 @@ from models.data import mnist
 from tests.nodes import Node
 from zk.files import ROOT
 
+Found = TypeVar("Found")
 BIN = Path(sys.executable).parent
 PATIENCE = 90  # seconds for a process to be ready
 ADA, BEN = (
     "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
     "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",
 )
+
+
+def until(found: Callable[[], Found], event: str, seconds: float = PATIENCE) -> Found:
+    """Wait for an event: ask again and again until the answer is true, and return it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := found():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s in vain: {event}")
 
 
 @dataclass
@@ -64,15 +77,14 @@ class Running:
 
     def wait(self) -> None:
         """Wait until the hub has workers."""
-        for _ in range(PATIENCE * 10):
+
+        def ready() -> bool:
             assert self.process.poll() is None, self.log.read_text()
-            try:
-                if requests.get(f"{self.url}/healthz", timeout=5).ok:
-                    return
-            except requests.RequestException:
-                pass
-            time.sleep(0.1)
-        raise AssertionError(self.log.read_text())
+            with suppress(requests.RequestException):
+                return requests.get(f"{self.url}/healthz", timeout=5).ok
+            return False
+
+        until(ready, f"the hub at {self.url} has workers")
 
     def kill(self) -> None:
         """End the hub without a chance to clean up, like a crash."""
@@ -133,9 +145,17 @@ def running(folder: Path, node: Node, *words: str, **more: str) -> Iterator[Runn
         hub.stop()
 
 
+def new_database(server: str) -> str:
+    """Create a database on a PostgreSQL server; return its URL."""
+    name = f"jobs{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    return f"{server.rpartition('/')[0]}/{name}"
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Start a PostgreSQL server; give the URL of its database."""
+    """Start a PostgreSQL server; give its URL."""
     with tempfile.TemporaryDirectory() as folder, _postgres(Path(folder)) as database:
         yield database
 
@@ -164,10 +184,10 @@ def _postgres(folder: Path) -> Iterator[str]:
     )
     try:
         ready = [str(server.with_name("pg_isready")), "-h", "127.0.0.1", "-p", str(port)]
-        for _ in range(PATIENCE * 10):
-            if subprocess.run(ready, capture_output=True).returncode == 0:
-                break
-            time.sleep(0.1)
+        until(
+            lambda: subprocess.run(ready, capture_output=True).returncode == 0,
+            f"PostgreSQL answers on port {port}",
+        )
         yield f"postgresql://verdict@127.0.0.1:{port}/postgres"
     finally:
         process.send_signal(signal.SIGINT)

@@ -21,6 +21,8 @@ from hypothesis.stateful import (
 )
 
 from apps.voice import ONE, score_from
+from chain.contracts import ask
+from tests.scale import scaled
 from tests.tiny import run_in, write_model
 from zk.circuit import Circuit, RunArgs
 from zk.manifest import Manifest
@@ -31,11 +33,12 @@ from zk.verifier import runtime_code
 REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for
 SMALL = RunArgs(decomp_base=256)
-# 200 accounts and 1,200 calls to each contract; a fork gets fewer, because its rules are the same.
-CALLS = settings(
-    deadline=None, suppress_health_check=list(HealthCheck), max_examples=6, stateful_step_count=200
+ACCOUNTS = scaled(40, 200)
+# A fork gets fewer calls than a plain chain, because its rules are the same.
+FEW_CALLS = settings(
+    deadline=None, suppress_health_check=list(HealthCheck), max_examples=2, stateful_step_count=50
 )
-FEW_CALLS = settings(CALLS, max_examples=2, stateful_step_count=50)
+CALLS = settings(FEW_CALLS, max_examples=scaled(3, 6), stateful_step_count=scaled(80, 200))
 
 
 @dataclass
@@ -77,7 +80,7 @@ def crowd(chain, pytestconfig):
     forked = "fork" in (pytestconfig.getoption("network") or "")
     accounts = [
         to_checksum_address(keccak(text=f"actor {number}")[-20:])
-        for number in range(20 if forked else 200)
+        for number in range(20 if forked else ACCOUNTS)
     ]
     for account in accounts:
         chain.provider.set_balance(account, 10**21)
@@ -130,7 +133,7 @@ class Members(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for number, account in enumerate(self.crowd.accounts):
-            assert self.clan.isMember(account) == (number in self.joined)
+            assert ask(self.clan, "isMember", account) == (number in self.joined)
         self.crowd.chain.restore(self.snapshot)
 
     @rule(data=st.data())
@@ -159,7 +162,7 @@ class Members(RuleBasedStateMachine):
         assert done == (proved == account and how == "honest" and account not in self.joined)
         if done:
             self.joined[account] = self.digits[account]
-            assert self.clan.clanOf(address) == self.digits[account]
+            assert ask(self.clan, "clanOf", address) == self.digits[account]
 
     @invariant()
     def counts_sum_to_members_and_the_leader_is_a_maximum(self):
@@ -194,7 +197,7 @@ class Ledger(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for number, account in enumerate(self.crowd.accounts):
-            assert self.judge.creditOf(account) == self.credits.get(number, 0)
+            assert ask(self.judge, "creditOf", account) == self.credits.get(number, 0)
         self.crowd.chain.restore(self.snapshot)
 
     @initialize(data=st.data())
@@ -309,7 +312,7 @@ class Ledger(RuleBasedStateMachine):
         balance = self.crowd.chain.provider.get_balance(self.judge.address)
         assert balance == sum(self.credits.values()) + left
         for number, offer in enumerate(self.offers):
-            assert self.judge.rewardsLeft(number) == offer["left"]
+            assert ask(self.judge, "rewardsLeft", number) == offer["left"]
 
 
 def test_voice_judge_can_always_pay_what_it_owes(project, deploy_on, crowd):

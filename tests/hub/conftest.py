@@ -1,14 +1,59 @@
-"""The chain of the hub's tests."""
+"""One chain, one PostgreSQL server and one hub for all tests of this folder."""
 
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 
-from tests.nodes import Node
+from apps.circuits import ARTIFACTS, VERIFIERS
+from tests.hubs import Running, new_database, running
+from tests.nodes import Node, own_node
+from tests.tiny import write_model
 from tests.typed import ape, open_round
+from zk.build import build
+from zk.circuit import Circuit, RunArgs
+from zk.manifest import Manifest
+from zk.samples import Samples
 
 
-@pytest.fixture(scope="module", autouse=True)
-def deployed(node: Node) -> None:
-    """Deploy both applications on the node, and open round 0, which the real voice passes."""
-    result = ape(node, "deploy")
+@pytest.fixture(scope="session")
+def node(manifest, voice_manifest) -> Iterator[Node]:
+    """A chain with both applications. The real voice passes round 0."""
+    with own_node() as started:
+        result = ape(started, "deploy")
+        assert result.returncode == 0, result.stderr
+        assert open_round(started, "--threshold", "0.2") == 0
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def same_chain(node: Node) -> Iterator[None]:
+    """Undo each test's transactions."""
+    before = node.rpc("evm_snapshot")
+    yield
+    assert node.rpc("evm_revert", before)
+
+
+@pytest.fixture(scope="session")
+def hub(node, bad_manifest, quick, postgres_server, tmp_path_factory) -> Iterator[Running]:
+    """A hub that also serves `quick`, and `clan-bad`, which is not deployed."""
+    database = new_database(postgres_server)
+    with running(tmp_path_factory.mktemp("hub"), node, "--database", database) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def quick(node, tmp_path_factory) -> Iterator[Manifest]:
+    """A small circuit of Clan for tests that need many proofs. Its logits are its input."""
+    path = tmp_path_factory.mktemp("quick") / "same.onnx"
+    model = write_model(path, matrix=np.eye(10), operator="Identity")
+    shown = np.linspace(-2, 2, 160, dtype=np.float32).reshape(16, 10)
+    samples, args = Samples(shown[::2], shown[1::2]), RunArgs(decomp_base=256)
+    circuit = Circuit("quick", model, "QuickVerifier", lambda: samples, args, application="Clan")
+    manifest, _ = build(circuit, artifacts=ARTIFACTS, verifiers=VERIFIERS)
+    result = ape(node, "deploy", "--only", "quick")
     assert result.returncode == 0, result.stderr
-    assert open_round(node, "--threshold", "0.2") == 0
+    yield manifest
+    shutil.rmtree(manifest.folder)
+    (VERIFIERS / "QuickVerifier.sol").unlink()

@@ -28,23 +28,24 @@ from hub.circuits import Served
 from hub.client import Hub
 from hub.jobs import Jobs, new_job
 from hub.server import url_of
-from tests.hubs import ADA, BEN, bits, ended, post, postgres, running
+from tests.hubs import ADA, BEN, bits, ended, post, running
 from tests.inputs import REAL_VOICE
+from tests.scale import scaled
 from tests.typed import ape, open_round
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
+PROOFS = scaled(4, 9)
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def hub(request, node, bad_manifest, tmp_path_factory):
-    """A hub that also has the build of `clan-bad`, which is not deployed."""
-    folder = tmp_path_factory.mktemp("hub")
-    if request.param == "sqlite":
-        with running(folder, node) as started:
-            yield started
+
+@pytest.fixture(scope="module", params=["postgres", pytest.param("sqlite", marks=pytest.mark.full)])
+def hub(request, hub, node, tmp_path_factory):
+    """The shared hub, or one with the default database."""
+    if request.param == "postgres":
+        yield hub
     else:
-        with postgres() as database, running(folder, node, "--database", database) as started:
+        with running(tmp_path_factory.mktemp("sqlite"), node) as started:
             yield started
 
 
@@ -95,18 +96,17 @@ def test_draw_prove_verify(hub, manifest, views):
 
 
 def test_overhead(hub, manifest, views):
-    """A proof by a hub takes little longer than a local one. Prints both times."""
+    """The fastest of some proofs by a hub takes little longer than the fastest local one."""
     by_hub, here = [], []
-    for x in views[20:29]:
+    for x in views[20 : 20 + PROOFS]:
         started = time.perf_counter()
         key = hub.client.prove("clan", ADA, x).key(manifest.layout)
         by_hub.append(time.perf_counter() - started)
         started = time.perf_counter()
         prove(manifest, key, x)
         here.append(time.perf_counter() - started)
-    remote, local = float(np.median(by_hub[1:])), float(np.median(here[1:]))
-    print(f"\na proof took {remote:.3f} s by the hub, and {local:.3f} s here")
-    assert remote < 1.7 * local
+    print(f"\na proof took {min(by_hub):.3f} s by the hub, and {min(here):.3f} s here")
+    assert min(by_hub) < 1.7 * min(here)
 
 
 def test_sing_for_a_round(hub, node, voice_manifest, scores):
@@ -401,7 +401,7 @@ def test_round_that_is_over(hub, node):
 
 def test_already_a_member(hub, node, tmp_path):
     """An order that the contract would refuse is refused before it is proved."""
-    member = f"0x{'6' if 'sqlite' in hub.words[1] else '7'}{'1' * 39}"
+    member = f"0x6{'1' * 39}"
     job = ended(hub, order(hub, 2, member).json())
     path = tmp_path / "proof.json"
     path.write_text(json.dumps(job["proof"]))

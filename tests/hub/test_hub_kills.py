@@ -21,41 +21,48 @@ from distributed import Security
 from apps.circuits import ARTIFACTS
 from chain.network import free_port
 from hub.client import Hub
-from tests.hubs import ADA, BEN, BIN, Running, postgres, running
+from tests.hubs import ADA, BEN, BIN, Running, new_database, running, until
 from tests.nodes import own_node
+from tests.scale import scaled
 from tests.typed import ape
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.proof import Proof, verify
 
-KILLS = 13  # on each database
-CLIENTS, EACH = 20, 3
+KILLS = scaled(3, 13)  # on each database
+CLIENTS, EACH = scaled(10, 20), scaled(2, 3)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database(request, tmp_path) -> Iterator[str]:
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            yield f"sqlite:///{tmp_path / 'jobs.sqlite'}"
-        else:
-            yield stack.enter_context(postgres())
+def database(request, tmp_path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    return new_database(request.getfixturevalue("postgres_server"))
 
 
-def drawings(count: int, views) -> list[np.ndarray]:
-    return list(views[1000 : 1000 + count])
+def inputs(count: int) -> list[np.ndarray]:
+    """Different inputs of the circuit `quick`."""
+    return list(np.random.default_rng(3).uniform(-2, 2, (count, 10)).astype(np.float32))
 
 
 def settled(hub: Hub, identity: str) -> dict:
     """Wait until a job has ended, also while the hub is down; return it."""
-    for _ in range(1200):
-        try:
+
+    def end() -> dict | None:
+        with suppress(CircuitError):
             job = hub.job(identity)
-            if job["state"] in ("done", "failed"):
-                return job
-        except CircuitError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"job {identity} does not end")
+            return job if job["state"] in ("done", "failed") else None
+        return None
+
+    return until(end, f"job {identity} ends", 120)
+
+
+def proving(hub: Hub, *identities: str, workers: int = 1) -> None:
+    """Wait until workers prove jobs."""
+    until(
+        lambda: [hub.job(one)["state"] for one in identities].count("proving") == workers,
+        f"{workers} of the jobs {identities} are being proved",
+    )
 
 
 def children(process: int) -> list[int]:
@@ -64,7 +71,7 @@ def children(process: int) -> list[int]:
     return [child.pid for child in found if "spawn_main" in " ".join(child.cmdline())]
 
 
-def test_kills_under_load(node, database, tmp_path, manifest, views):
+def test_kills_under_load(node, quick, database, tmp_path):
     """The hub or one of its processes is killed at random; every accepted order is proved."""
     chosen = random.Random(5)
     accepted: list[str] = []
@@ -77,20 +84,22 @@ def test_kills_under_load(node, database, tmp_path, manifest, views):
                 return
             while True:
                 try:
-                    job = Hub(url).order("clan", ADA, x)
+                    job = Hub(url).order("quick", ADA, x)
                     break
                 except CircuitError:
                     time.sleep(0.2)
             accepted.append(job["id"])
-            time.sleep(0.5)
+            time.sleep(0.2)  # the pace of the load
 
     with running(tmp_path, node, "--database", database) as hub:
-        lots = np.array_split(np.array(drawings(400, views)), 2)
+        lots = np.array_split(np.array(inputs(400)), 2)
         clients = [threading.Thread(target=order_on, args=(hub.url, list(lot))) for lot in lots]
         for client in clients:
             client.start()
         for kill in range(KILLS):
-            time.sleep(chosen.uniform(0, 2))
+            before = len(accepted)
+            until(lambda before=before: len(accepted) > before, "an order is accepted")
+            time.sleep(chosen.uniform(0, 0.5))  # any moment of a job
             if kill % 2:
                 for process in children(hub.process.pid)[:1] or [hub.process.pid]:
                     os.kill(process, 9)
@@ -107,7 +116,7 @@ def test_kills_under_load(node, database, tmp_path, manifest, views):
     assert len(set(accepted)) == len(accepted) > KILLS
     assert [state["state"] for state in states] == ["done"] * len(states)
     for state in states:
-        verify(manifest, Proof.of(state["proof"], "the hub"))
+        verify(quick, Proof.of(state["proof"], "the hub"))
 
 
 def test_client_waits_for_its_hub(node, tmp_path, manifest, views):
@@ -115,7 +124,7 @@ def test_client_waits_for_its_hub(node, tmp_path, manifest, views):
     with running(tmp_path, node) as hub, ThreadPoolExecutor(1) as pool:
         job = hub.client.order("clan", ADA, views[7])
         followed = pool.submit(lambda: list(hub.client.changes(job["id"])))
-        time.sleep(0.2)
+        proving(hub.client, job["id"])
         left = [psutil.Process(child) for child in children(hub.process.pid)]
         hub.kill()
         _, alive = psutil.wait_procs(left, timeout=20)
@@ -129,8 +138,8 @@ def test_client_waits_for_its_hub(node, tmp_path, manifest, views):
 def test_stop(node, tmp_path, views, number):
     """A stopped hub leaves no process; its job is proved after a restart."""
     with running(tmp_path, node) as hub:
-        job = hub.client.order("clan", ADA, drawings(1, views)[0])["id"]
-        time.sleep(0.4)
+        job = hub.client.order("clan", ADA, views[8])["id"]
+        proving(hub.client, job)
         stopped(hub, number)
         hub.start()
         assert settled(hub.client, job)["state"] == "done"
@@ -161,22 +170,21 @@ def in_group(process: psutil.Process, group: int) -> bool:
     return False
 
 
-def test_many_clients(node, tmp_path, views):
+def test_many_clients(hub, quick):
     """All jobs of all clients are done. Prints the time of an order under load."""
-    xs = drawings(CLIENTS * EACH, views)
+    xs = inputs(CLIENTS * EACH)
     taken: list[float] = []
 
     def client(number: int) -> list[str]:
-        hub, made, pauses = Hub(url), [], random.Random(number)
+        own, made, pauses = Hub(hub.url), [], random.Random(number)
         for x in xs[number * EACH : (number + 1) * EACH]:
-            time.sleep(pauses.uniform(0, 2))
+            time.sleep(pauses.uniform(0, 1))  # people do not order at the same moment
             started = time.perf_counter()
-            made.append(hub.order("clan", ADA, x)["id"])
+            made.append(own.order("quick", ADA, x)["id"])
             taken.append(time.perf_counter() - started)
-        return [list(hub.changes(identity))[-1]["state"] for identity in made]
+        return [list(own.changes(identity))[-1]["state"] for identity in made]
 
-    with running(tmp_path, node) as hub, ThreadPoolExecutor(CLIENTS) as pool:
-        url = hub.url
+    with ThreadPoolExecutor(CLIENTS) as pool:
         started = time.perf_counter()
         states = [state for made in pool.map(client, range(CLIENTS)) for state in made]
         seconds = time.perf_counter() - started
@@ -221,7 +229,7 @@ def certificates(folder: Path) -> dict[str, str]:
     return {f"{tls}CA_FILE": str(cert), **own}
 
 
-@pytest.mark.parametrize("protocol", ["tcp", "tls"])
+@pytest.mark.parametrize("protocol", ["tls", pytest.param("tcp", marks=pytest.mark.full)])
 def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
     """Workers without artifacts fetch them once; another worker takes a dead one's job."""
     if protocol == "tls":
@@ -231,7 +239,7 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
     scheduler = f"{protocol}://127.0.0.1:{port}"
     place = ("--host", "127.0.0.1", "--port", str(port), "--protocol", protocol)
     words = (*place, "--no-dashboard")
-    xs = drawings(6, views)
+    xs = views[20:26]
     # This worker sees no artifacts, like one on another machine.
     mount = f'mount -t tmpfs none "{ARTIFACTS}" && exec "$@"'
     elsewhere = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, "worker")
@@ -251,7 +259,7 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
         with dask(*worker_words(scheduler)) as doomed:
             wait_for_workers(hub.url, 2)
             jobs = [hub.client.order("clan", ADA, x)["id"] for x in xs[2:5]]
-            time.sleep(0.4)
+            proving(hub.client, *jobs, workers=2)
             doomed.kill()
         assert [settled(hub.client, job)["state"] for job in jobs] == ["done"] * 3
 
@@ -265,12 +273,11 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
 
 
 def wait_for_workers(url: str, count: int) -> None:
-    for _ in range(300):
+    def there() -> bool:
         answer = requests.get(f"{url}/healthz", timeout=9)
-        if answer.ok and answer.json()["workers"] == count:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"there are not {count} workers")
+        return answer.ok and answer.json()["workers"] == count
+
+    until(there, f"the hub has {count} workers")
 
 
 def test_chain_that_goes_away(manifest, tmp_path, views):

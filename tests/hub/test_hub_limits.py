@@ -15,7 +15,7 @@ from hub.chain import Chain
 from hub.client import Hub
 from hub.jobs import Jobs, new_job
 from hub.problems import RequestError
-from tests.hubs import ADA, BIN, bits, ended, postgres, running
+from tests.hubs import ADA, BIN, bits, ended, new_database, running
 from tests.typed import ape
 from zk.files import ROOT
 
@@ -108,7 +108,7 @@ def test_open_jobs_are_limited(hub, tokens):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_limits_hold_under_concurrency(kind, tmp_path):
+def test_limits_hold_under_concurrency(kind, tmp_path, request):
     """Three jobs per token and five in all; the same order twice is one job."""
 
     def accept(token: str, number: int) -> tuple[str, bool] | None:
@@ -122,7 +122,9 @@ def test_limits_hold_under_concurrency(kind, tmp_path):
 
     with ExitStack() as stack:
         path = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
-        jobs = Jobs(path if kind == "sqlite" else stack.enter_context(postgres()))
+        if kind == "postgres":
+            path = new_database(request.getfixturevalue("postgres_server"))
+        jobs = Jobs(path)
         stack.callback(jobs.close)
         limits = service.Limits(queue=5, share=3, pace=1, keep=1)
         limited = service.Hub({}, Chain(), jobs, limits, scheduler=None, loopback=False)

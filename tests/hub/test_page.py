@@ -23,12 +23,6 @@ PHONE = {"width": 390, "height": 800}
 
 
 @pytest.fixture(scope="module")
-def hub(node, tmp_path_factory):
-    with running(tmp_path_factory.mktemp("hub"), node) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Debian's Chromium, whose microphone hears a real voice.
 
