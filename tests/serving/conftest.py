@@ -79,14 +79,11 @@ def rows(database):
 
 
 @pytest.fixture(scope="session")
-def tiny_build(first_build) -> Manifest:
-    return Manifest(first_build[0] / "artifacts" / "tiny")
-
-
-@pytest.fixture(scope="session")
-def tiny_served(tiny_build) -> Served:
+def plain_served(manifest) -> Served:
     """A circuit without an application."""
-    return Served(tiny_build, URL)
+    without = Manifest(manifest.folder)
+    without.content["application"] = None
+    return Served(without, URL)
 
 
 @pytest.fixture(scope="session")
