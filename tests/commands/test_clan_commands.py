@@ -2,41 +2,30 @@
 
 import json
 
-import pytest
-
+from tests.commands.conftest import DRAW
 from tests.typed import all_refused, ape, refused
-
-PROVE = ("prove", "--test-image", "0", "--account", "1")
-
-
-@pytest.fixture
-def deployed(node) -> dict:
-    """The entry of a fresh Clan."""
-    node.record.unlink(missing_ok=True)
-    result = ape(node, "deploy", "--only", "clan")
-    assert result.returncode == 0, result.stderr
-    return json.loads(node.record.read_text())["clan"]
 
 
 def test_nothing_deployed(node):
-    node.record.unlink(missing_ok=True)
+    node.record.unlink()
     deploy = "run `ape run deploy"
-    all_refused(node, [(deploy, "clans"), (deploy, "rounds"), (deploy, *PROVE)])
+    all_refused(node, [(deploy, "clans"), (deploy, "rounds"), (deploy, *DRAW)])
 
 
-def test_deploy(node, deployed, manifest):
-    assert deployed["srs"]["kind"] == "insecure-dev"
-    assert deployed["vk_sha256"] == manifest["files"]["vk"]["sha256"]
+def test_deploy(node, record, manifest):
+    assert record["clan"]["srs"]["kind"] == "insecure-dev"
+    assert record["clan"]["vk_sha256"] == manifest["files"]["vk"]["sha256"]
 
     # A second deployment leaves the first as it is.
     result = ape(node, "deploy", "--only", "clan", "--network", "ethereum:local")
-    there = f"clan is already deployed on chain {node.chain_id}: {deployed['contract']}"
+    there = f"clan is already deployed on chain {node.chain_id}: {record['clan']['contract']}"
     assert there in result.stdout, result.stderr
+    assert json.loads(node.record.read_text()) == record
 
 
-def test_deploy_prove_join_clans(node, deployed, tmp_path):
+def test_deploy_prove_join_clans(node, tmp_path):
     proof = tmp_path / "proof.json"
-    result = ape(node, *PROVE, "--out", str(proof))
+    result = ape(node, *DRAW, "--out", str(proof))
     assert "the model reads a 7" in result.stdout, result.stderr
 
     result = ape(node, "join", str(proof), "--account", "2")
@@ -48,14 +37,12 @@ def test_deploy_prove_join_clans(node, deployed, tmp_path):
     # A member can neither join again nor prove in vain.
     proof.rename(first := tmp_path / "first.json")
     refusal = "is already in clan 7 and cannot change clans"
-    all_refused(node, [(refusal, "join", str(first)), (refusal, *PROVE, "--out", str(proof))])
+    all_refused(node, [(refusal, "join", str(first)), (refusal, *DRAW, "--out", str(proof))])
     assert not proof.exists()
 
 
-def test_join_refuses_damaged_proofs(node, deployed, tmp_path):
-    proof = tmp_path / "proof.json"
-    assert ape(node, *PROVE, "--out", str(proof)).returncode == 0
-    content = json.loads(proof.read_text())
+def test_join_refuses_damaged_proofs(node, drawing_proof, tmp_path):
+    content = json.loads(drawing_proof.read_text())
     instances = content["instances"]
     cases = []
     for reason, damage in (
@@ -81,12 +68,12 @@ def test_join_refuses_damaged_proofs(node, deployed, tmp_path):
     node.record.unlink()
     assert ape(node, "deploy", "--only", "clan").returncode == 0
     elsewhere = "made for another chain, contract or round"
-    assert elsewhere in refused(ape(node, "join", str(proof)))
+    assert elsewhere in refused(ape(node, "join", str(drawing_proof)))
 
 
-def test_damaged_and_outdated_records(node, deployed):
-    node.record.write_text(json.dumps({"clan": {**deployed, "vk_sha256": "other"}}))
-    assert "was deployed from another build of clan" in refused(ape(node, *PROVE))
+def test_damaged_and_outdated_records(node, record):
+    node.record.write_text(json.dumps({"clan": {**record["clan"], "vk_sha256": "other"}}))
+    assert "was deployed from another build of clan" in refused(ape(node, *DRAW))
     node.record.write_text("{")
     assert "is damaged" in refused(ape(node, "clans"))
 
@@ -98,4 +85,3 @@ def test_chain_without_the_contract(node):
     missing = f"Contract {entry['contract']} not found on chain {node.chain_id}"
     other = "clan is deployed as Clan, not as VoiceJudge"
     all_refused(node, [(missing, "clans"), (other, "rounds", "--circuit", "clan")])
-    node.record.unlink()

@@ -5,30 +5,27 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
+from eth_account import Account
 
 from models.data import sound
 from tests.inputs import REAL_VOICE
-from tests.typed import FULL, READ_ONLY, all_refused, ape, ape_on, refused
+from tests.typed import FULL, READ_ONLY, all_refused, ape, ape_on, open_round, refused
 from zk.files import ROOT
 from zk.proof import Proof, prove
 
 
-@pytest.fixture(scope="module", autouse=True)
-def deployed(node) -> None:
-    result = ape(node, "deploy", "--only", "clan")
-    assert result.returncode == 0, result.stderr
-
-
 def test_prove_a_batch(node, tmp_path):
     batch = tmp_path / "members.csv"
-    batch.write_text("account,test-image\n3,1\n4,2\n5,3\n6,4\n")
+    # Proofs in the default folder do not replace any that are there.
+    accounts = [Account.create().address for _ in range(4)]
+    lines = [f"{account},{image}\n" for image, account in enumerate(accounts, start=1)]
+    batch.write_text("account,test-image\n" + "".join(lines))
     result = ape(node, "prove", "--batch", str(batch))
     assert result.returncode == 0, result.stderr
     proofs = [Path(path) for path in re.findall(r"proof for \w+: (.+)", result.stdout)]
     try:
-        assert [proof.parent for proof in proofs] == [ROOT / "proofs"] * 4
+        assert proofs == [ROOT / "proofs" / f"clan-{account}.json" for account in accounts]
         for proof, clan in zip(proofs[::3], (2, 4), strict=True):
             assert f"joined clan {clan}" in ape(node, "join", str(proof)).stdout
     finally:
@@ -65,8 +62,7 @@ def test_prove_refuses_bad_recordings(node, tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(22050), 22050)
     sing = ("prove", "--circuit", "voice", "--account", "1")
     draw = ("prove", "--circuit", "clan", "--account", "1")
-    assert ape(node, "deploy", "--only", "voice").returncode == 0
-    assert ape(node, "open-round", "--threshold", "0", "--reward", "1").returncode == 0
+    open_round(node)
     all_refused(
         node,
         [

@@ -4,33 +4,21 @@ import json
 import re
 from decimal import Decimal
 
-import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
 from apps.voice import exactly, written
-from tests.inputs import REAL_VOICE
+from tests.commands.conftest import SING
 from tests.typed import all_refused, ape, open_round, refused
 from zk.files import ROOT
 
-PROVE = ("prove", "--circuit", "voice", "--clip", str(REAL_VOICE), "--account", "1")
 
-
-@pytest.fixture
-def deployed(node) -> dict:
-    """The entry of a fresh VoiceJudge."""
-    node.record.unlink(missing_ok=True)
-    result = ape(node, "deploy", "--only", "voice")
-    assert result.returncode == 0, result.stderr
-    return json.loads(node.record.read_text())["voice"]
-
-
-def test_no_round_yet(node, deployed):
+def test_no_round_yet(node):
     assert "no round has been opened yet" in ape(node, "rounds").stdout
-    assert "open one with `ape run open-round`" in refused(ape(node, *PROVE))
+    assert "open one with `ape run open-round`" in refused(ape(node, *SING))
 
 
-def test_open_round_refuses(node, deployed):
+def test_open_round_refuses(node):
     offer = ("open-round", "--reward", "0.01", "--rewards", "2")
     low = (*offer, "--threshold", "0.1")
     all_refused(
@@ -54,9 +42,9 @@ def test_song_of_the_readme_earns_its_reward(scores):
     assert threshold and scores[0] >= Decimal(threshold[1]) * 10**18
 
 
-def test_prove_refuses_what_would_not_be_rewarded(node, deployed, tmp_path, scores):
+def test_prove_refuses_what_would_not_be_rewarded(node, tmp_path, scores):
     """Before proving: a low score, and a round that does not exist or is over."""
-    sing = (*PROVE, "--out", str(tmp_path / "proof.json"))
+    sing = (*SING, "--out", str(tmp_path / "proof.json"))
     open_round(node, "--threshold", "0.9999")
     result = ape(node, *sing)
     assert f"the judge's score is {written(scores[0])}" in result.stdout
@@ -71,9 +59,9 @@ def test_prove_refuses_what_would_not_be_rewarded(node, deployed, tmp_path, scor
     assert not list(tmp_path.iterdir())
 
 
-def test_private_files_are_kept_on_demand(node, deployed, tmp_path):
+def test_private_files_are_kept_on_demand(node, tmp_path):
     open_round(node)
-    sing = (*PROVE, "--out", str(tmp_path / "proof.json"))
+    sing = (*SING, "--out", str(tmp_path / "proof.json"))
     assert ape(node, *sing).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["proof.json"]
     result = ape(node, *sing, "--keep")
@@ -84,13 +72,11 @@ def test_private_files_are_kept_on_demand(node, deployed, tmp_path):
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
 
 
-def test_judge_refuses_damaged_proofs(node, deployed, tmp_path):
+def test_judge_refuses_damaged_proofs(node, song_proof, tmp_path):
     open_round(node)
-    proof = tmp_path / "proof.json"
-    assert ape(node, *PROVE, "--out", str(proof)).returncode == 0
-    content = json.loads(proof.read_text())
+    content = json.loads(song_proof.read_text())
     instances = content["instances"]
-    cases = [("voice is deployed as VoiceJudge, not as Clan", "join", str(proof))]
+    cases = [("voice is deployed as VoiceJudge, not as Clan", "join", str(song_proof))]
     for reason, damage in (
         (
             "refuses: BoundApplication__InvalidProof",
@@ -108,19 +94,19 @@ def test_judge_refuses_damaged_proofs(node, deployed, tmp_path):
     all_refused(node, cases)
 
 
-def test_open_round_prove_judge_rounds_withdraw(node, deployed, tmp_path, scores):
+def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     proof, score = str(tmp_path / "proof.json"), written(scores[0])
     offer = ("--threshold", exactly(scores[0]), "--reward", "0.01", "--rewards", "2")
     result = ape(node, "open-round", *offer, "--hours", "1")
     assert "round 0 is open until" in result.stdout, result.stderr
-    result = ape(node, *PROVE, "--out", proof)
+    result = ape(node, *SING, "--out", proof)
     assert result.returncode == 0, result.stderr
 
     result = ape(node, "judge", proof, "--account", "2")
     assert f"scored {score} in round 0 and has a credit of 0.01 ether" in result.stdout
     assert "relayed by" in result.stdout
     earned = "has already earned the reward of round 0"
-    all_refused(node, [(earned, "judge", proof), (earned, *PROVE, "--out", proof)])
+    all_refused(node, [(earned, "judge", proof), (earned, *SING, "--out", proof)])
     result = ape(node, "rounds")
     assert re.search(rf"0 +{score} +0\.01 +1 .* UTC +{score} 0x7099", result.stdout)
 
@@ -139,11 +125,15 @@ def test_open_round_prove_judge_rounds_withdraw(node, deployed, tmp_path, scores
     assert "0.01 ether for 0xf39F" in ape(node, *take_back).stdout
 
 
-def test_round_that_never_ends_is_shown(node, deployed, accounts):
+def test_round_that_never_ends_is_shown(node, record, accounts):
     """Anybody can open a round, with a deadline beyond every calendar."""
     selector = keccak(text="openRound(uint256,uint256,uint64)")[:4]
     data = selector + encode(["uint256", "uint256", "uint64"], [0, 1, 2**64 - 1])
-    sent = {"from": accounts[0].address, "to": deployed["contract"], "data": "0x" + data.hex()}
+    sent = {
+        "from": accounts[0].address,
+        "to": record["voice"]["contract"],
+        "data": "0x" + data.hex(),
+    }
     node.rpc("eth_sendTransaction", {**sent, "value": "0x1"})
     result = ape(node, "rounds")
     assert result.returncode == 0
