@@ -37,28 +37,27 @@ CRITICAL = (
 )
 # The tests of each file, the fastest first. The longest prefix of a path decides.
 TESTS = {
+    "contracts/": "chain/test_numbers.py chain/test_join.py chain/test_judge.py",
     "contracts/Clan.sol": "chain/test_numbers.py chain/test_join.py",
     "contracts/VoiceJudge.sol": "chain/test_rounds.py chain/test_judge.py",
-    "contracts/": "chain/test_numbers.py chain/test_join.py chain/test_judge.py",
-    "zk/": "circuits/test_build.py",
-    "zk/binding.py": "circuits/test_binding.py circuits/test_build.py",
+    "zk/audit/": "circuits/test_audit.py circuits/test_audit_build.py",
+    "zk/binding.py": "circuits/test_binding.py",
     "zk/build.py": "circuits/test_build.py",
-    "zk/circuit.py": "circuits/test_circuit.py circuits/test_build.py",
+    "zk/circuit.py": "circuits/test_samples.py",
     "zk/errors.py": "circuits/test_files.py",
-    "zk/ezkl.py": "circuits/test_ezkl.py circuits/test_build.py",
-    "zk/files.py": "circuits/test_files.py circuits/test_build.py",
-    "zk/journal.py": "circuits/test_files.py circuits/test_tuner.py",
-    "zk/manifest.py": "circuits/test_manifest.py circuits/test_build.py",
+    "zk/ezkl.py": "circuits/test_ezkl.py circuits/test_verifier.py circuits/test_proof.py",
+    "zk/files.py": "circuits/test_files.py",
+    "zk/journal.py": "circuits/test_files.py",
+    "zk/manifest.py": "circuits/test_manifest.py",
     "zk/private.py": "circuits/test_private.py",
     "zk/processes.py": "circuits/test_files.py circuits/test_processes.py",
-    "zk/proof.py": "circuits/test_proof.py circuits/test_build.py",
+    "zk/proof.py": "circuits/test_proof.py",
     "zk/rewriting.py": "circuits/test_rewriting.py",
-    "zk/samples.py": "circuits/test_samples.py circuits/test_build.py",
-    "zk/srs.py": "circuits/test_srs.py",
-    "zk/verifier.py": "circuits/test_verifier.py circuits/test_build.py",
-    "zk/witness.py": "circuits/test_witness.py circuits/test_build.py",
-    "zk/audit/": "circuits/test_audit.py circuits/test_audit_build.py",
+    "zk/samples.py": "circuits/test_samples.py",
+    "zk/srs.py": "circuits/test_ceremony.py circuits/test_srs.py",
     "zk/tuning/": "circuits/test_tuner.py",
+    "zk/verifier.py": "circuits/test_verifier.py",
+    "zk/witness.py": "circuits/test_witness.py",
     "apps/": "chain/test_judge.py chain/test_join.py commands/test_commands.py",
     "apps/audit.py": "chain/test_audit_deployment.py",
     "chain/": "commands/test_deploy.py chain/test_join.py",
@@ -117,8 +116,8 @@ def python_changes(source: str) -> Iterator[Change]:
         yield from _swapped(node)
         if node.lineno == node.end_lineno:
             yield from _within(node)
-        elif isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise):
-            yield node.lineno, node.test.col_offset, node.test.end_col_offset or 0, "False"
+        if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise):
+            yield node.lineno, node.test.col_offset, node.body[0].col_offset * 99, "False:"
         if isinstance(node, ast.Raise):
             yield node.lineno, node.col_offset, node.col_offset, "if 0: "
 

@@ -1,0 +1,82 @@
+"""Solidity verifiers: the code that is compiled is the code that Ape deploys, and is hashed."""
+
+import hashlib
+
+import pytest
+import yaml
+
+from zk import verifier
+from zk.errors import CircuitError
+from zk.files import ROOT
+from zk.manifest import Manifest
+from zk.verifier import (
+    LARGEST_CODE,
+    SETTINGS,
+    SOLC,
+    require_solc,
+    runtime_code,
+    without_metadata,
+    write_verifier,
+)
+
+SOURCE = """// SPDX-License-Identifier: MIT
+pragma solidity 0.8.30;
+contract One {
+    function one() external pure returns (uint256) { return 1; }
+}
+contract Two {}
+"""
+
+
+def test_limit_and_settings_are_the_chains_and_apes(project):
+    assert LARGEST_CODE == 0x6000  # EIP-170
+    config = yaml.safe_load((ROOT / "ape-config.yaml").read_text())["solidity"]
+    assert (SOLC, SETTINGS["evmVersion"]) == (config["version"], config["evm_version"])
+    assert SETTINGS["optimizer"] == {"enabled": True, "runs": 200}
+    assert "viaIR" not in SETTINGS and config["via_ir"] is False
+
+
+def test_metadata_is_cut_off():
+    assert without_metadata(b"code" + b"meta" + b"\x00\x04") == b"code"
+    assert without_metadata(b"code" + b"\x00\x00") == b"code"
+    assert without_metadata(b"c" + b"m" * 258 + b"\x01\x02") == b"c"
+    code = runtime_code("One", SOURCE)
+    assert code.startswith(without_metadata(code))
+    other = SOURCE.replace("MIT\n", "MIT\n// another comment\n")
+    assert runtime_code("One", other) != code
+    assert without_metadata(runtime_code("One", other)) == without_metadata(code)
+
+
+def test_contract_of_the_name_is_compiled():
+    assert runtime_code("One", SOURCE) != runtime_code("Two", SOURCE)
+    assert len(without_metadata(runtime_code("Two", SOURCE))) < 64
+
+
+def test_verifier_is_written_compiled_and_hashed(first_build, tmp_path):
+    manifest = Manifest(first_build[0] / "artifacts" / "tiny")
+    path = tmp_path / "TinyVerifier.sol"
+    files = (manifest.file(name) for name in ("vk", "settings", "srs"))
+    facts = write_verifier("TinyVerifier", *files, path)
+    assert path.read_bytes() == manifest.file("verifier").read_bytes()
+    assert facts == {name: manifest["verifier"][name] for name in facts}
+    code = without_metadata(runtime_code("TinyVerifier", path.read_text()))
+    assert facts == {
+        "runtime_sha256": hashlib.sha256(code).hexdigest(),
+        "runtime_bytes": len(code),
+    }
+    assert 1000 < len(code) <= LARGEST_CODE
+    assert [file.name for file in tmp_path.iterdir()] == ["TinyVerifier.sol"]
+
+
+def test_source_that_solc_refuses():
+    with pytest.raises(CircuitError, match="solc could not compile One: "):
+        runtime_code("One", SOURCE.replace("return 1", "return nothing"))
+
+
+def test_compiler_that_is_not_installed(monkeypatch):
+    require_solc()
+    monkeypatch.setattr(verifier, "SOLC", "0.8.1")
+    with pytest.raises(CircuitError, match=r"solc 0\.8\.1 is not installed: run `make setup`"):
+        require_solc()
+    with pytest.raises(CircuitError, match=r"solc 0\.8\.1 is not installed"):
+        runtime_code("One", SOURCE + "\n")
