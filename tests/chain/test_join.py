@@ -200,3 +200,96 @@ def test_deployment_refuses_a_bad_key_layout(project, verifier, deployer, limbs,
 def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
     with ape.reverts(project.Clan.BoundApplication__NoVerifier, verifier=accounts[5].address):
         deployer.deploy(project.Clan, accounts[5], (10, 24, 12))
+
+
+@pytest.mark.parametrize(
+    ("limbs", "bits", "scale"), [(1, 253, 12), (1, 224, 0), (224, 1, 127), (10, 24, 127)]
+)
+def test_deployment_accepts_the_ends_of_layouts(project, verifier, deployer, limbs, bits, scale):
+    made = deployer.deploy(project.Clan, verifier, (limbs, bits, scale))
+    assert (made.limbs(), made.limbBits(), made.outputScale()) == (limbs, bits, scale)
+    assert made.verifier() == verifier.address
+
+
+@pytest.mark.parametrize(("limbs", "bits"), [(1, 223), (223, 1)])
+def test_deployment_refuses_a_layout_without_the_last_bit(project, verifier, deployer, limbs, bits):
+    with ape.reverts(project.Clan.BoundApplication__BadKeyLayout, limbs=limbs, limbBits=bits):
+        deployer.deploy(project.Clan, verifier, (limbs, bits, 12))
+
+
+@pytest.mark.parametrize("answer", [0, 1])
+def test_answer_of_the_verifier_decides(project, deployer, accounts, proof, chain, answer):
+    """A verifier may also return false. This one returns a constant."""
+    address = "0x" + f"{0xFACE00 + answer:040x}"
+    code = f"0x60{answer:02x}60005260206000f3"  # return(answer)
+    chain.provider.make_request("anvil_setCode", [address, code])
+    made = deployer.deploy(project.Clan, address, (10, 24, 12))
+    key = made.keyOf(accounts[0])
+    limbs = [key >> 24 * i & 0xFFFFFF for i in range(LIMBS)]
+    forged = Proof("clan", b"", [*limbs, *[0] * 5, 1, *[0] * 4])
+    if answer:
+        assert application.read(made, accounts[0], None, forged) == 5
+    else:
+        with refusal("BoundApplication__InvalidProof"):
+            application.read(made, accounts[0], None, forged)
+
+
+def set_counts(chain, clan, counts: dict[int, int]) -> None:
+    """Change the members of clans, which share slot 1 below a bit that is always set."""
+    packed = 1 << 240 | sum(count << 24 * number for number, count in counts.items())
+    chain.provider.make_request(
+        "anvil_setStorageAt", [clan.address, "0x" + f"{1:064x}", "0x" + f"{packed:064x}"]
+    )
+
+
+def test_the_slot_of_the_counts_is_never_empty(clan, chain):
+    """Otherwise the first member would pay for a new slot."""
+    slot = chain.provider.web3.eth.get_storage_at(clan.address, 1)
+    assert int.from_bytes(slot) == 1 << 240
+    assert clan.counts() == [0] * 10
+    assert tuple(clan.leader()) == (0, 0)
+
+
+def test_every_clan_has_its_own_count(clan, chain):
+    set_counts(chain, clan, {number: 2**24 - 10 + number for number in range(10)})
+    members = [2**24 - 10 + number for number in range(10)]
+    assert clan.counts() == members
+    assert [clan.membersOf(number) for number in range(10)] == members
+    assert tuple(clan.leader()) == (9, 2**24 - 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "leads"),
+    [
+        ({}, True),
+        ({3: 1}, False),
+        ({3: 1, 7: 1}, True),
+        ({9: 1}, True),
+        ({9: 2}, False),
+        ({9: 2, 7: 1}, True),
+        ({7: 1}, False),
+        ({3: 2, 7: 1}, False),
+        ({7: 2, 9: 2}, False),
+    ],
+    ids=str,
+)
+def test_leader_changes(clan, chain, proof, accounts, before, leads):
+    """The account joins clan 7. The lowest clan with the most members leads."""
+    set_counts(chain, clan, before)
+    receipt = clan.join(accounts[0], proof.proof, proof.instances, sender=accounts[0])
+    members = before.get(7, 0) + 1
+    expected = [clan.Joined(account=accounts[0], clan=7)]
+    if leads:
+        expected.append(clan.LeaderChanged(clan=7, members=members))
+    assert receipt.events == expected
+    counts = [before.get(number, 0) for number in range(7)] + [members]
+    counts += [before.get(number, 0) for number in (8, 9)]
+    assert clan.counts() == counts
+    assert tuple(clan.leader()) == (counts.index(max(counts)), max(counts))
+
+
+def test_last_place_of_a_clan(clan, chain, proof, accounts):
+    set_counts(chain, clan, {7: 2**24 - 2, 8: 5})
+    clan.join(accounts[0], proof.proof, proof.instances, sender=accounts[0])
+    assert clan.membersOf(7) == 2**24 - 1
+    assert clan.membersOf(8) == 5
