@@ -331,7 +331,8 @@ class Copies:
 def main() -> None:
     options = parsed()
     mutants = draw(options.seed, options.count, options.only)
-    outcomes: dict[Mutant, str] = {}
+    outcomes: list[str] = []
+    unargued = 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copies = Copies(Path(folder))
         for mutant in tqdm(mutants, "run the tests without mutants", leave=False):
@@ -339,13 +340,17 @@ def main() -> None:
         with ThreadPoolExecutor(options.workers) as pool:
             running = {pool.submit(copies.outcome, mutant): mutant for mutant in mutants}
             for done in tqdm(as_completed(running), "mutants", len(running)):
-                outcomes[running[done]] = done.result()
-    survivors = [mutant for mutant in mutants if outcomes[mutant] == "passed"]
-    for mutant in survivors:
-        print(mutant, "(argued in docs/mutants.md)" if mutant.argued else "")
-    hung = sum(outcome == "hung" for outcome in outcomes.values())
-    print(f"{len(mutants)} mutants: {len(survivors)} survived, {hung} hung and count as noticed.")
-    sys.exit(any(not mutant.argued for mutant in survivors))
+                mutant, outcome = running[done], done.result()
+                outcomes.append(outcome)
+                if outcome == "passed":
+                    unargued += not mutant.argued
+                    tqdm.write(f"{mutant}{'  (see docs/mutants.md)' if mutant.argued else ''}")
+    print(
+        f"Of {len(mutants)} mutants, {outcomes.count('passed')} survived, {unargued} of them "
+        "without a reason in docs/mutants.md. "
+        f"{outcomes.count('hung')} hung, which counts as noticed."
+    )
+    sys.exit(unargued > 0)
 
 
 def parsed() -> argparse.Namespace:
