@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     scale.full = config.getoption("full")
     forked, fork, _ = (config.getoption("network", None) or "").partition("-fork")
-    if fork:
+    if fork and not hasattr(config, "workerinput"):  # one upstream for all workers of `-n`
         (network,) = (one for one in NETWORKS if one.choice == forked)
         rpc = os.environ.get("FORK_RPC")
         origin = ["--fork-url", rpc] if rpc else ["--chain-id", str(network.chain_id)]
@@ -47,10 +47,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out long cases unless `--full`; group tests for the workers of `-n`.
+
+    Tests of a file share fixtures. Tests in tests/hub/ share a hub, take longest and go first.
+    """
     if not scale.full:
         long = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+    items.sort(key=lambda item: item.path.parent.name != "hub")
+    for item in items:
+        hub = item.path.parent.name == "hub"
+        item.add_marker(pytest.mark.xdist_group("hub" if hub else item.path.stem))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
