@@ -260,4 +260,4 @@ def test_an_order_shows_nothing_private(artifact):
 
 def test_artifacts_are_cached_for_the_user():
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    assert proving.CACHE == Path(home) / "verdict"
+    assert Path(home) / "verdict" == proving.CACHE
