@@ -8,10 +8,13 @@ ACTIVATE := . .venv/bin/activate &&
 FORKS := ethereum:mainnet ethereum:sepolia polygon:amoy optimism:sepolia
 SOLIDITY := contracts/*.sol contracts/base contracts/interfaces contracts/libraries tests/contracts
 
-.PHONY: help demo hub test lint format bench setup clean
+# Each worker has its own chain.
+TEST := ape test -n 2
+
+.PHONY: help demo hub test test-full test-fast mutants lint format bench setup clean
 
 help:  ## List these commands.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup  ## Build, deploy, prove, join a clan and be judged on a fresh local chain.
 	@$(ACTIVATE) ape run demo
@@ -19,11 +22,21 @@ demo: setup  ## Build, deploy, prove, join a clan and be judged on a fresh local
 hub: setup web/dist/index.html  ## Serve both applications in the browser, on a local chain.
 	@$(ACTIVATE) ape run hub --play
 
-test: setup web/dist/index.html  ## Run all tests on a plain anvil, then tests/chain on every fork.
-	@$(ACTIVATE) ape test
+test: setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in 10 minutes.
+	@$(ACTIVATE) $(TEST)
+	@$(ACTIVATE) $(TEST) tests/chain --network $(firstword $(FORKS))-fork:foundry
+
+test-full: setup web/dist/index.html  ## Run the long form of every test, and tests/chain on every fork.
+	@$(ACTIVATE) $(TEST) --full
 	@$(ACTIVATE) for network in $(FORKS); do \
-		ape test tests/chain --network $$network-fork:foundry || exit 1; \
+		$(TEST) tests/chain --network $$network-fork:foundry || exit 1; \
 	done
+
+test-fast: setup  ## Run the tests that take a minute together: no hub, no browser, one circuit.
+	@$(ACTIVATE) ape test --fast
+
+mutants: setup web/dist/index.html  ## Change one line at a time; list the changes that no test notices.
+	@$(ACTIVATE) python -m tests.mutants
 
 lint: setup  ## Check style and types.
 	@$(ACTIVATE) ruff check --no-cache . && ruff format --check . && mypy

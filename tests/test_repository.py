@@ -15,12 +15,12 @@ FORKED = {one.choice for one in NETWORKS if one.fork_upstream}
 MANUALS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
 
 
-def test_make_test_runs_on_every_fork():
+def test_make_runs_the_tests_on_every_fork():
     makefile = (ROOT / "Makefile").read_text()
     forks = re.search(r"^FORKS := (.+)$", makefile, re.MULTILINE)
     assert forks and set(forks[1].split()) == FORKED
     assert "for network in $(FORKS)" in makefile
-    assert "ape test tests/chain --network $$network-fork:foundry" in makefile
+    assert "$(TEST) tests/chain --network $$network-fork:foundry" in makefile
 
 
 def test_ape_knows_every_fork():
