@@ -1,6 +1,7 @@
 """Help of every command, the demo, missing tools, and the commands about models and voices."""
 
 import importlib
+import os
 import re
 import shutil
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from tests.inputs import REAL_VOICE
-from tests.typed import ape, refused
+from tests.typed import ape, new_process, refused
+from tests.warm import APE
 from zk.files import ROOT
 
 
@@ -23,7 +25,7 @@ def test_every_command_has_help_with_an_example(name):
 
 
 def test_demo_tells_both_stories():
-    result = ape(None, "demo")
+    result = new_process(dict(os.environ), str(APE), "run", "demo")
     assert result.returncode == 0, result.stderr
     assert "clan 7 leads with 2 members" in result.stdout
     assert re.search(r"0\. the thief's +succeeds", result.stdout)

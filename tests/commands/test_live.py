@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,13 +18,20 @@ from web3 import Web3
 
 from chain.network import NETWORKS
 from tests.nodes import Node, own_node
-from zk.files import ROOT
+from tests.scale import scaled
+from zk.files import ROOT, read_json
 
 LIVE = {one.choice: one.chain_id for one in NETWORKS if one.fork_upstream and one.chain_id != 1}
 AMOY = 80002
+# The networks differ by their chain ids only.
+ONE_OF_LIVE = [
+    pytest.param(network, marks=[] if chain_id == AMOY else pytest.mark.full)
+    for network, chain_id in LIVE.items()
+]
 ALIAS, PASSPHRASE = "tester", "a passphrase of the tests"
 BLOCK_TIME = "0.2"  # seconds; Ape waits for some blocks after each transaction
-KILLS, LONGEST = 12, 9.0  # seconds, about what deploying takes
+PATIENCE = 120  # seconds for a deployment to reach a moment
+STORIES = scaled(1, 6)  # of a deployment that is killed twice
 
 
 @pytest.fixture
@@ -96,7 +101,7 @@ def created(node: Node) -> int:
     return sum(one.get("to") is None for one in mined(node.web3))
 
 
-@pytest.mark.parametrize("network", LIVE)
+@pytest.mark.parametrize("network", ONE_OF_LIVE)
 def test_deployment_to_a_live_network(folder, live, network):
     """With a keyfile. A second run finds the contracts of the first."""
     chain_id = LIVE[network]
@@ -167,24 +172,49 @@ def test_two_deployments_at_once(folder, live):
     assert created(node) == 2
 
 
-def test_killed_deployments_send_nothing_twice(folder, live):
+def kill_when(moment: Callable[[], bool], folder: Path, node: Node) -> None:
+    """Start a deployment, and kill it as soon as the moment has come."""
+    given, environment = process_of(folder, deploying(node))
+    with subprocess.Popen(given, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            limit = time.monotonic() + PATIENCE
+            while not moment():
+                ended = process.poll() is not None and not moment()
+                assert not ended, f"the deployment ended before {moment.__name__}"
+                assert time.monotonic() < limit, f"no {moment.__name__} within {PATIENCE} s"
+                time.sleep(0.01)
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("story", range(STORIES))
+def test_killed_deployments_send_nothing_twice(folder, live, story):
+    """Killed when each transaction is recorded, or in other stories when it is on chain."""
     node = live(AMOY)
     fund(node, folder, 10)
-    numbers = random.Random(3)
-    record = folder / "deployments" / f"{AMOY}.json"
-    for _ in range(KILLS):
-        given, environment = process_of(folder, deploying(node))
-        with subprocess.Popen(given, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
-            time.sleep(numbers.uniform(0.3, 1) * LONGEST)
-            process.send_signal(signal.SIGKILL)
-        assert created(node) <= 2
-        if record.exists():
-            entry = json.loads(record.read_text())["clan"]
-            assert node.web3.eth.get_code(entry["contract"])
-            # Start again on a fresh chain.
-            shutil.rmtree(folder / "deployments")
-            node = live(AMOY)
-            fund(node, folder, 10)
+    sending = folder / "deployments" / f".{AMOY}.clan.sending.json"
+
+    def verifier_recorded() -> bool:
+        return "verifier" in read_json(sending).get("sent", {})
+
+    def application_recorded() -> bool:
+        return "Clan" in read_json(sending).get("sent", {})
+
+    def verifier_created() -> bool:
+        return created(node) == 1
+
+    def application_created() -> bool:
+        return created(node) == 2
+
+    if story % 2:
+        moments = (verifier_created, application_created)
+    else:
+        moments = (verifier_recorded, application_recorded)
+    for moment in moments:
+        kill_when(moment, folder, node)
     result = run(folder, deploying(node))
     assert result.returncode == 0, result.stderr
     assert created(node) == 2
+    record = json.loads((folder / "deployments" / f"{AMOY}.json").read_text())["clan"]
+    assert node.web3.eth.get_code(record["contract"])
+    assert not sending.exists()

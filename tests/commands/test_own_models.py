@@ -2,20 +2,17 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from apps.circuits import ARTIFACTS, RUN_ARGS, VERIFIERS
+from apps.circuits import ARTIFACTS, RUN_ARGS
 from tests.tiny import write_model
-from tests.typed import FULL, READ_ONLY, ape, ape_on, refused
+from tests.typed import FULL, READ_ONLY, ape, ape_in, ape_on, copy_of_project, refused
 from zk.circuit import RunArgs
 from zk.files import ROOT
 from zk.manifest import Manifest
@@ -68,6 +65,7 @@ build(circuit("clan"), artifacts=here / "artifacts", verifiers=here / "contracts
 """
     (tmp_path / "empty").mkdir()
     nowhere = {"SOLCX_BINARY_PATH": str(tmp_path / "empty")}
+    node.record.unlink()
     assert "solc 0.8.30 is not installed" in refused(ape(node, "deploy", **nowhere))
     result = subprocess.run(
         [sys.executable, "-c", script],
@@ -80,48 +78,51 @@ build(circuit("clan"), artifacts=here / "artifacts", verifiers=here / "contracts
     assert (copied / "clan" / "manifest.json").read_bytes() == before
 
 
-@contextmanager
-def own_model(folder: Path, name: str, **shape) -> Iterator[tuple[list[str], np.ndarray]]:
-    """The options of a user's model, and its samples. Its build ends with the context."""
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy of the project, whose record of knobs and artifacts are not the user's."""
+    return copy_of_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture
+def numbers() -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
+
+
+def own_model(folder: Path, numbers: np.ndarray, name: str, **shape) -> list[str]:
+    """The options of a user's model and its samples."""
     write_model(folder / "own.onnx", **shape)
-    numbers = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
     np.savez(folder / "own.npz", x=numbers)
     files = ["--onnx", str(folder / "own.onnx"), "--data", str(folder / "own.npz")]
-    try:
-        yield [*files, "--name", name], numbers
-    finally:
-        for made in (name, f"tune/{name}"):
-            shutil.rmtree(ARTIFACTS / made, ignore_errors=True)
-        (VERIFIERS / f"{name.capitalize()}Verifier.sol").unlink(missing_ok=True)
+    return [*files, "--name", name]
 
 
-def test_own_model_is_built_and_proved(tmp_path):
+def test_own_model_is_built_and_proved(project, numbers, tmp_path):
     """From an ONNX file to a proof under its own key, without an application."""
-    with own_model(tmp_path, "ownmodel", operator="Sigmoid") as (model, numbers):
-        result = ape(None, "build", *model)
-        assert "ownmodel built in" in result.stdout, result.stderr
-        assert "agrees with the float model" in result.stdout
-        assert "ownmodel is up to date" in ape(None, "build", *model).stdout
-        manifest = Manifest(ARTIFACTS / "ownmodel")
-        verify(manifest, prove(manifest, 5, numbers[0]))
+    model = own_model(tmp_path, numbers, "ownmodel", operator="Sigmoid")
+    result = ape_in(project, None, "build", *model)
+    assert "ownmodel built in" in result.stdout, result.stderr
+    assert "agrees with the float model" in result.stdout
+    assert "ownmodel is up to date" in ape_in(project, None, "build", *model).stdout
+    manifest = Manifest(project / "artifacts" / "ownmodel")
+    verify(manifest, prove(manifest, 5, numbers[0]))
 
 
-def test_own_model_is_tuned(tmp_path):
+def test_own_model_is_tuned(project, numbers, node, tmp_path):
     """`build` uses the knobs that `tune` finds for a user's model."""
-    before = RUN_ARGS.read_bytes()
-    with own_model(tmp_path, "tunedmodel") as (model, _):
-        try:
-            limits = ["--for", "gas", "--measure", "1", "--tolerance", "0.1"]
-            small = refused(ape(None, "tune", *model, "--max-key", "0.001"))
-            assert "needs a proving key of" in small
-            assert RUN_ARGS.read_bytes() == before
-            result = ape(None, "tune", *model, *limits)
-            assert "tunedmodel is tuned" in result.stdout, result.stderr
-            assert "the predictions were off by at most" in result.stdout
-            assert (ARTIFACTS / "tune" / "tunedmodel" / "gas.png").stat().st_size > 10_000
-            assert ape(None, "build", *model).returncode == 0
-            found = json.loads(RUN_ARGS.read_text())["tunedmodel"]
-            assert Manifest(ARTIFACTS / "tunedmodel")["run_args"] == found
-            assert found != asdict(RunArgs())
-        finally:
-            RUN_ARGS.write_bytes(before)
+    knobs = project / RUN_ARGS.relative_to(ROOT)
+    before = knobs.read_bytes()
+    model = own_model(tmp_path, numbers, "tunedmodel")
+    limits = ["--for", "gas", "--measure", "1", "--tolerance", "0.1"]
+    small = refused(ape_in(project, node, "tune", *model, "--max-key", "0.001"))
+    assert "needs a proving key of" in small
+    assert knobs.read_bytes() == before
+    result = ape_in(project, node, "tune", *model, *limits)
+    assert "tunedmodel is tuned" in result.stdout, result.stderr
+    assert "the predictions were off by at most" in result.stdout
+    picture = project / "artifacts" / "tune" / "tunedmodel" / "gas.png"
+    assert picture.stat().st_size > 10_000
+    assert ape_in(project, None, "build", *model).returncode == 0
+    found = json.loads(knobs.read_text())["tunedmodel"]
+    assert Manifest(project / "artifacts" / "tunedmodel")["run_args"] == found
+    assert found != asdict(RunArgs())

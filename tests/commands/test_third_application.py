@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ import pytest
 
 from tests.nodes import Node
 from tests.tiny import write_model
-from tests.typed import Result, ape_in, refused
+from tests.typed import ape_in, copy_of_project, refused
+from tests.warm import Result
 from zk.files import ROOT
 
 NEW = {"contracts/Gate.sol": "contracts/Gate.sol", "apps/gate.py": "gate.py"}
@@ -18,13 +18,7 @@ NEW = {"contracts/Gate.sol": "contracts/Gate.sol", "apps/gate.py": "gate.py"}
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("project")
-    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(words, cwd=ROOT, capture_output=True, check=True)
-    for name in listed.stdout.decode().split("\0"):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    folder = copy_of_project(tmp_path_factory.mktemp("project"))
     for name, source in NEW.items():
         shutil.copy(ROOT / "tests" / source, folder / name)
     return folder
