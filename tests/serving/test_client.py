@@ -216,5 +216,5 @@ def test_a_hub_has_thirty_seconds_to_come_back(script, clock, monkeypatch):
 def test_client_without_a_hub():
     hub = Hub("http://127.0.0.1:9")
     for ask in (lambda: hub.job("0"), hub.circuits, lambda: hub.order("clan", ADA, np.ones(1))):
-        with pytest.raises(SilenceError, match="No hub answers at http://127.0.0.1:9"):
+        with pytest.raises(SilenceError, match=r"No hub answers at http://127\.0\.0\.1:9"):
             ask()

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import dask
 import numpy as np
 import pytest
-from distributed import KilledWorker, LocalCluster
+from distributed import CancelledError, KilledWorker, LocalCluster
 from distributed.comm.core import CommClosedError
 
 from hub import dispatcher as module
@@ -103,9 +103,9 @@ def state(jobs: Jobs, job: Job) -> str | None:
     return found.state if found else None
 
 
-def settled(jobs: Jobs, order=order_of, count: int = 1, **more) -> tuple[list[Job], str]:
-    """Jobs after their end, and the metrics."""
-    made = [accepted(jobs, number) for number in range(count)]
+def settled(jobs: Jobs, order=order_of) -> tuple[Job, str]:
+    """A job after its end, and the metrics."""
+    job = accepted(jobs)
     figures = []
 
     async def wait(dispatcher: Dispatcher) -> None:
@@ -113,12 +113,14 @@ def settled(jobs: Jobs, order=order_of, count: int = 1, **more) -> tuple[list[Jo
         await until(lambda: not dispatcher._running, "the end of the work")
         figures.append(dispatcher._metrics.written(jobs, 1).decode())
 
-    run(jobs, wait, order=order, **more)
-    return [jobs.get(job.id, "ada") for job in made], figures[0]
+    run(jobs, wait, order=order)
+    found = jobs.get(job.id, "ada")
+    assert found
+    return found, figures[0]
 
 
 # The work, in place of a proof. Dask's threads call it by name.
-work = SimpleNamespace(started=[], most=0, release=threading.Event(), raised=[])
+work = SimpleNamespace(started=[], release=threading.Event(), raised=[])
 
 
 def wait_for_release(order: Order) -> dict:
@@ -322,7 +324,7 @@ def test_a_job_whose_order_cannot_be_made_fails(jobs, working):
     def replaced(job: Job) -> Order:
         raise CircuitError("The build was replaced.")
 
-    (job,), figures = settled(jobs, replaced)
+    job, figures = settled(jobs, replaced)
     assert (job.state, job.reason, work.started) == ("failed", "The build was replaced.", [])
     assert 'verdict_jobs_ended_total{circuit="clan",state="failed"} 1.0' in figures
 
@@ -330,7 +332,7 @@ def test_a_job_whose_order_cannot_be_made_fails(jobs, working):
 def test_a_job_that_kills_its_workers_fails(jobs, working):
     working(raise_next)
     work.raised = [KilledWorker("task", SimpleNamespace(address="gone"), 5) for _ in range(2)]
-    (job,), _ = settled(jobs)
+    job, _ = settled(jobs)
     reason = "5 workers died while proving this job, perhaps for lack of memory."
     assert (job.state, job.reason) == ("failed", reason)
 
@@ -338,20 +340,18 @@ def test_a_job_that_kills_its_workers_fails(jobs, working):
 def test_a_job_that_breaks_its_worker_fails(jobs, working, caplog):
     working(raise_next)
     work.raised = [RuntimeError("secret") for _ in range(2)]
-    (job,), _ = settled(jobs)
+    job, _ = settled(jobs)
     reason = "The worker failed with RuntimeError: see the log of the hub."
     assert (job.state, job.reason) == ("failed", reason)
     assert f"job {job.id} failed" in caplog.text
 
 
-@pytest.mark.parametrize("error", [CommClosedError, OSError, asyncio.CancelledError])
+@pytest.mark.parametrize("error", [CommClosedError, OSError, CancelledError])
 def test_a_job_is_tried_again_when_the_scheduler_was_away(jobs, working, error):
     """Dask itself tries each order twice."""
     working(raise_next)
-    if error is asyncio.CancelledError:
-        from distributed import CancelledError as error
     work.raised = [error("away") for _ in range(20)]
-    (job,), _ = settled(jobs)
+    job, _ = settled(jobs)
     assert job.state == "done"
     assert len(work.started) == 21
 
@@ -360,7 +360,7 @@ def test_a_job_is_tried_again_when_the_scheduler_was_away(jobs, working, error):
 def test_a_job_fails_after_five_attempts_without_its_artifacts(jobs, working, failures, state):
     working(raise_next)
     work.raised = [ArtifactError("no file") for _ in range(2 * failures)]
-    (job,), _ = settled(jobs)
+    job, _ = settled(jobs)
     assert (job.state, job.reason) == (state, "no file" if state == "failed" else None)
     assert len(work.started) == (9 if state == "done" else 10)
 
