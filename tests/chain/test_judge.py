@@ -2,6 +2,8 @@
 
 import ape
 import pytest
+from eth_abi import encode
+from eth_utils import keccak
 
 from apps.voice import ONE, application
 from chain.contracts import ask, deploy
@@ -232,3 +234,35 @@ def test_deployment_refuses_a_scale_beyond_all_outputs(project, judge, deployer,
 def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
     with ape.reverts(project.VoiceJudge.BoundApplication__NoVerifier, verifier=accounts[5].address):
         deployer.deploy(project.VoiceJudge, accounts[5], (10, 24, 20))
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**255])
+def test_key_names_chain_contract_round_and_account(judge, accounts, chain, number):
+    question = [chain.chain_id, judge.address, number]
+    domain = keccak(encode(["uint256", "address", "uint256"], question))
+    key = int.from_bytes(domain[-8:]) << 160 | int(accounts[0].address, 16)
+    assert judge.keyOf(accounts[0], number) == key
+
+
+@pytest.mark.parametrize("scale", [0, 1, 127])
+def test_scores_of_other_scales(project, judge, deployer, scale):
+    made = deployer.deploy(project.VoiceJudge, judge.verifier(), (10, 24, scale))
+    one = 2**scale
+    for output in {0, 1, one // 3, one - 1, one, one + 1, LARGEST - 1} - {LARGEST, LARGEST + 1}:
+        assert made.scoreFrom(output) == min(output, one) * ONE // one
+    assert made.scoreFrom(FIELD - 1) == 0
+
+
+def test_rewards_of_rounds_and_accounts_are_apart(judge, open_round, sung, scores, accounts):
+    open_round(rewards=3)
+    open_round(rewards=2)
+    for number in (0, 1):
+        sing(judge, accounts[number], sung(number, 1), number=1)
+    assert [judge.rewardsLeft(number) for number in (0, 1)] == [3, 0]
+    for number in (0, 1):
+        assert judge.scoreOf(1, accounts[number]) == scores[number]
+        assert judge.creditOf(accounts[number]) == REWARD
+        assert judge.isRewarded(1, accounts[number])
+        assert not judge.isRewarded(0, accounts[number])
+        with refusal("VoiceJudge__NotRewarded", round=0, account=accounts[number].address):
+            ask(judge, "scoreOf", 0, accounts[number].address)
