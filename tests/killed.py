@@ -1,11 +1,14 @@
 """The program that tests kill. It builds or proves a tiny circuit forever, or waits in processes.
 
 Usage: killed.py build|prove|wait FOLDER
+
+It prints the seconds that the first build or proof took.
 """
 
 import os
 import sys
 import time
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -21,15 +24,23 @@ from zk.samples import Samples
 def build_forever(folder: Path) -> None:
     numbers = np.load(folder / "samples.npy")
     samples = Samples(numbers[:8], numbers[8:])
-    for number in count():
+    for number in repeatedly():
         write_model(folder / "tiny.onnx", weight=number % 7 / 7)
         run_in(folder, tiny_in(folder, samples))
 
 
 def prove_forever(folder: Path) -> None:
     manifest, x = Manifest(folder / "artifacts" / "tiny"), np.load(folder / "samples.npy")[0]
-    for number in count():
+    for number in repeatedly():
         prove(manifest, number, x).save(folder / "proof.json")
+
+
+def repeatedly() -> Iterator[int]:
+    """Count, and print the seconds that the first round of the loop takes."""
+    started = time.monotonic()
+    yield 0
+    print(time.monotonic() - started, flush=True)
+    yield from count(1)
 
 
 def wait_in_processes(folder: Path) -> None:
@@ -42,6 +53,5 @@ def wait(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    print("ready", flush=True)
     tasks = {"build": build_forever, "prove": prove_forever, "wait": wait_in_processes}
     tasks[sys.argv[1]](Path(sys.argv[2]))

@@ -3,12 +3,14 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from scripts.audit import cli
-from tests.audits import named
+from tests.audits import compiled_together, named
 from tests.builds import built
 from zk import ezkl
 from zk.audit import curve
@@ -20,6 +22,7 @@ from zk.audit.syntax import compiled, verifiers_of
 from zk.audit.verifier import audit_verifier, find_shape, forge
 from zk.errors import CircuitError
 from zk.files import ROOT
+from zk.manifest import Manifest
 from zk.verifier import without_metadata
 
 APPLICATIONS = ROOT / "tests" / "contracts" / "applications"
@@ -175,9 +178,68 @@ def planted(source: str, fault: tuple[str, str]) -> str:
     return changed
 
 
+def planted_in_verifier(good: str, name: str) -> str:
+    """The source of a sound verifier with one of the faults in it."""
+    old, new = FAULTY_VERIFIERS[name]
+    if name == "known-secret":
+        negative = curve.negated(curve.GENERATOR)
+        for label, number in zip(("x_1", "x_2", "y_1", "y_2"), negative, strict=True):
+            good = planted(good, (f"re:0x\\w+(\\) // neg_s_g2_{label})", f"{number:#x}\\g<1>"))
+        return good
+    length = re.search(r"eq\((0x\w+), proof.length\)", good)
+    assert length
+    return planted(good, (old, new.replace("{instances}", hex(0x64 + int(length[1], 16) + 32))))
+
+
 @pytest.fixture(scope="module")
-def good(manifest) -> str:
-    return manifest.file("verifier").read_text()
+def tiny_manifest(first_build) -> Manifest:
+    return Manifest(first_build[0] / "artifacts" / "tiny")
+
+
+@pytest.fixture(scope="module")
+def good(tiny_manifest) -> str:
+    return tiny_manifest.file("verifier").read_text()
+
+
+@pytest.fixture(scope="module")
+def good_code(tiny_manifest) -> bytes:
+    ((_, code),) = verifiers_of(tiny_manifest.file("verifier")).items()
+    return code
+
+
+@pytest.fixture(scope="module")
+def faulty_verifiers(tmp_path_factory, good, manifest) -> Iterator[dict[str, Path]]:
+    """The tiny circuit's verifier with each of the faults, clan's with one of them."""
+    folder = tmp_path_factory.mktemp("verifiers")
+    files = {name: folder / name / "Faulty.sol" for name in FAULTY_VERIFIERS}
+    for name, file in files.items():
+        file.parent.mkdir()
+        source = manifest.file("verifier").read_text() if name == "result-ignored 3" else good
+        file.write_text(planted_in_verifier(source, name))
+    with compiled_together(folder, list(files.values())):
+        yield files
+
+
+@pytest.fixture(scope="module")
+def folder_of_applications(tmp_path_factory) -> Iterator[Path]:
+    """The sound applications in `sound/`, and a folder for each fault of one of them."""
+    folder = tmp_path_factory.mktemp("applications")
+    generated = shutil.ignore_patterns("verifiers")
+    sound = shutil.copytree(CONTRACTS, folder / "sound", ignore=generated)
+    shutil.copytree(APPLICATIONS, sound, dirs_exist_ok=True)
+    (sound / "Overriding.sol").write_text(OVERRIDING)
+    files = list(sound.glob("*.sol"))
+    for source, faults, audited in (
+        ("Prize.sol", FAULTY_APPLICATIONS, ["Prize.sol"]),
+        ("base/BoundApplication.sol", FAULTY_BASES, ["Clan.sol", "VoiceJudge.sol"]),
+        ("Overriding.sol", FAULTY_OVERRIDES, ["Overriding.sol"]),
+    ):
+        for name, fault in faults.items():
+            copy = shutil.copytree(sound, folder / f"{Path(source).stem} {name}")
+            (copy / source).write_text(planted((sound / source).read_text(), fault))
+            files += [copy / file for file in audited]
+    with compiled_together(folder, files):
+        yield folder
 
 
 def audited(path) -> Report:
@@ -186,25 +248,8 @@ def audited(path) -> Report:
 
 
 @pytest.mark.parametrize("name", FAULTY_VERIFIERS)
-def test_planted_fault_of_a_verifier(tmp_path, good, manifest, name):
-    old, new = FAULTY_VERIFIERS[name]
-    if name == "known-secret":
-        negative = curve.negated(curve.GENERATOR)
-        faulty = good
-        for label, number in zip(("x_1", "x_2", "y_1", "y_2"), negative, strict=True):
-            faulty = planted(faulty, (f"re:0x\\w+(\\) // neg_s_g2_{label})", f"{number:#x}\\g<1>"))
-    else:
-        instances = 0x64 + manifest_proof_bytes(good) + 32
-        faulty = planted(good, (old, new.replace("{instances}", hex(instances))))
-    path = tmp_path / "Faulty.sol"
-    path.write_text(faulty)
-    assert named(audited(path)) == [name.split()[0]]
-
-
-def manifest_proof_bytes(source: str) -> int:
-    found = re.search(r"eq\((0x\w+), proof.length\)", source)
-    assert found
-    return int(found[1], 16)
+def test_planted_fault_of_a_verifier(faulty_verifiers, name):
+    assert named(audited(faulty_verifiers[name])) == [name.split()[0]]
 
 
 # Findings that a fault causes besides its own.
@@ -212,15 +257,14 @@ ALONG = {"answer-ignored": ("verifier-revert",)}
 
 
 @pytest.mark.parametrize("tail", ["5b33ff", "5b33ff0040", "5b33ff00ff"])
-def test_code_behind_the_end_is_no_metadata(manifest, tail):
+def test_code_behind_the_end_is_no_metadata(good_code, tail):
     """An instruction behind a JUMPDEST is found, for any length in the last two bytes."""
-    ((_, code),) = verifiers_of(manifest.file("verifier")).items()
-    found = named(audit_verifier(without_metadata(code) + bytes(33) + bytes.fromhex(tail), ""))
+    found = named(audit_verifier(without_metadata(good_code) + bytes(33) + bytes.fromhex(tail), ""))
     assert found == ["strange-instructions"]
 
 
-def test_trap_in_the_metadata(manifest):
-    ((_, code),) = verifiers_of(manifest.file("verifier")).items()
+def test_trap_in_the_metadata(good_code):
+    code = good_code
     place = code.index(b"ipfs") + 12
     trap = bytearray(b"\x61" + place.to_bytes(2) + b"\x50" + code[4:])  # names the place first
     assert not strange(code)
@@ -228,7 +272,9 @@ def test_trap_in_the_metadata(manifest):
     assert strange(bytes(trap)) == ["SELFDESTRUCT"]
 
 
-@pytest.mark.parametrize("name", ["clan", "voice", "clan-dash"])
+@pytest.mark.parametrize(
+    "name", ["clan", "voice", pytest.param("clan-dash", marks=pytest.mark.full)]
+)
 def test_own_verifiers_are_sound(name):
     manifest = built(name)
     report = audited(manifest.file("verifier"))
@@ -238,19 +284,17 @@ def test_own_verifiers_are_sound(name):
     assert report.facts["srs"] == "unknown"
 
 
-def test_verifier_with_fixed_offsets_accepts_a_forgery(tmp_path, good):
+def test_verifier_with_fixed_offsets_accepts_a_forgery(faulty_verifiers):
     """ezkl's verifier, as generated, accepts any statement."""
-    path = tmp_path / "Plain.sol"
-    path.write_text(planted(good, FAULTY_VERIFIERS["fixed-offsets"]))
-    ((_, code),) = verifiers_of(path).items()
+    ((_, code),) = verifiers_of(faulty_verifiers["fixed-offsets"]).items()
     calldata = forge(code, find_shape(code))
     assert calldata and run(code, calldata).accepted
 
 
-def test_key_from_the_caller(tmp_path, manifest):
+def test_key_from_the_caller(tmp_path, tiny_manifest):
     """ezkl's reusable verifier takes its key from the caller."""
     path = tmp_path / "Reusable.sol"
-    files = [manifest.file(label) for label in ("vk", "settings", "srs")]
+    files = [tiny_manifest.file(label) for label in ("vk", "settings", "srs")]
     ezkl.write_verifier("Reusable", *files, path, reusable=True)
     assert named(audited(path)) == ["changeable", "key-from-caller"]
 
@@ -267,10 +311,9 @@ def test_no_verifier_at_all(tmp_path, name, found):
     assert named(audit_application(path)) == ["no-verifier"]
 
 
-def test_unknown_srs_on_a_live_network(good, manifest):
-    ((_, code),) = verifiers_of(manifest.file("verifier")).items()
-    assert named(audit_verifier(code, "")) == []
-    assert named(audit_verifier(code, "", live=True)) == ["unknown-srs"]
+def test_unknown_srs_on_a_live_network(good_code):
+    assert named(audit_verifier(good_code, "")) == []
+    assert named(audit_verifier(good_code, "", live=True)) == ["unknown-srs"]
 
 
 def test_packages_of_an_application(tmp_path):
@@ -296,32 +339,26 @@ def test_packages_of_an_application(tmp_path):
 
 
 @pytest.mark.parametrize("name", FAULTY_APPLICATIONS)
-def test_planted_fault_of_an_application(tmp_path, name):
-    path = tmp_path / "Faulty.sol"
-    path.write_text(planted((APPLICATIONS / "Prize.sol").read_text(), FAULTY_APPLICATIONS[name]))
-    assert set(named(audit_application(path))) == {name.split()[0], *ALONG.get(name, ())}
+def test_planted_fault_of_an_application(folder_of_applications, name):
+    report = audit_application(folder_of_applications / f"Prize {name}" / "Prize.sol")
+    assert set(named(report)) == {name.split()[0], *ALONG.get(name, ())}
 
 
 @pytest.mark.parametrize("application", ["Clan", "VoiceJudge"])
 @pytest.mark.parametrize("name", FAULTY_BASES)
-def test_planted_fault_of_a_base_contract(tmp_path, name, application):
+def test_planted_fault_of_a_base_contract(folder_of_applications, name, application):
     """The audit sees the checks that an application inherits."""
-    folder = shutil.copytree(CONTRACTS, tmp_path / "contracts")
-    base = folder / "base" / "BoundApplication.sol"
-    base.write_text(planted(base.read_text(), FAULTY_BASES[name]))
+    folder = folder_of_applications / f"BoundApplication {name}"
     report = audit_application(folder / f"{application}.sol")
     assert set(named(report)) == {name.split()[0], *ALONG.get(name, ())}
 
 
 @pytest.mark.parametrize("name", FAULTY_OVERRIDES)
-def test_planted_fault_of_an_override(tmp_path, name):
-    path = tmp_path / "Overriding.sol"
-    path.write_text(OVERRIDING)
-    report = audit_application(path)
+def test_planted_fault_of_an_override(folder_of_applications, name):
+    report = audit_application(folder_of_applications / "sound" / "Overriding.sol")
     assert report.facts["functions"] == ["Overriding.claim"]
     assert not report.findings
-    faulty = tmp_path / "Faulty.sol"
-    faulty.write_text(planted(OVERRIDING, FAULTY_OVERRIDES[name]))
+    faulty = folder_of_applications / f"Overriding {name}" / "Overriding.sol"
     assert named(audit_application(faulty)) == [name]
 
 
@@ -336,19 +373,16 @@ def test_each_overload_is_audited(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path",
-    [*APPLICATIONS.glob("*.sol"), *CONTRACTS.glob("*.sol")],
-    ids=lambda path: path.stem,
+    "name", [path.stem for path in (*APPLICATIONS.glob("*.sol"), *CONTRACTS.glob("*.sol"))]
 )
-def test_good_applications_are_sound(path):
-    report = audit_application(path)
+def test_good_applications_are_sound(folder_of_applications, name):
+    report = audit_application(folder_of_applications / "sound" / f"{name}.sol")
     assert not report.findings
     assert report.facts["functions"]
 
 
-def test_command(tmp_path, good):
-    path = tmp_path / "Faulty.sol"
-    path.write_text(planted(good, FAULTY_VERIFIERS["instance-range"]))
+def test_command(faulty_verifiers):
+    path = faulty_verifiers["instance-range"]
     app = APPLICATIONS / "Prize.sol"
     result = CliRunner().invoke(cli, ["--source", str(path), "--app", str(app), "--json"])
     assert result.exit_code == 1

@@ -2,6 +2,7 @@
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -11,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from tests.scale import scaled
 from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.proof import Proof, prove, prove_all, verify
 
-KILLS = 20  # of each kind; test_live.py kills deployments
-LONGEST = 1.2  # seconds, a little more than one build or proof takes
+KILLS = scaled(2, 20)  # of each kind; test_live.py kills deployments
+PATIENCE = 300  # seconds for the first build or proof of a process
 
 
 @pytest.fixture
@@ -30,24 +32,42 @@ def folder(tiny, samples, tmp_path, monkeypatch):
     return tmp_path
 
 
-def kill(what: str, folder, moment: float) -> None:
-    """Start `tests.killed`, and kill it after `moment` seconds."""
+def kill(what: str, folder, share: float, private: bool = False) -> None:
+    """Start `tests.killed`, and kill it after its first round and a share of that round's time.
+
+    `private` waits for a moment in which it has private files.
+    """
     words = [sys.executable, "-m", "tests.killed", what, str(folder)]
     with subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE) as process:
-        assert process.stdout and process.stdout.readline() == b"ready\n"
-        time.sleep(moment)
+        ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
+        assert ready, f"the first {what} took more than {PATIENCE} seconds"
+        time.sleep(share * float(process.stdout.readline()))
+        if private:
+            stop_with_private_files(process, folder)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
 
 
-def moments(seed: int) -> list[float]:
+def stop_with_private_files(process: subprocess.Popen[bytes], folder) -> None:
+    limit = time.monotonic() + PATIENCE
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)
+        if list((folder / "temporary").glob(f"verdict-{process.pid}-*/*")):
+            return
+        assert time.monotonic() < limit, f"it had no private files for {PATIENCE} seconds"
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+
+
+def shares(seed: int) -> list[float]:
     numbers = random.Random(seed)
-    return [numbers.uniform(0, LONGEST) for _ in range(KILLS)]
+    return [numbers.random() for _ in range(KILLS)]
 
 
 def test_killed_builds(folder, samples, tiny, run):
-    for moment in moments(1):
-        kill("build", folder, moment)
+    for share in shares(1):
+        kill("build", folder, share)
         manifest = Manifest(folder / "artifacts" / "tiny")
         for label in (*manifest["files"], "srs"):
             manifest.file(label)  # raises unless the hash is right
@@ -59,14 +79,11 @@ def test_killed_builds(folder, samples, tiny, run):
 
 def test_killed_proofs(folder, tiny, run):
     manifest, path = run(tiny)[0], folder / "proof.json"
-    found = 0
-    for moment in moments(2):
-        kill("prove", folder, moment)
-        if path.exists():
-            verify(manifest, Proof.load(path))
-            path.unlink()
-            found += 1
-    assert found > 0
+    for share in shares(2):
+        kill("prove", folder, share)
+        verify(manifest, Proof.load(path))
+        path.unlink()
+    kill("prove", folder, 0, private=True)
     assert list((folder / "temporary").glob("verdict-*"))
     with private_folder() as private:
         assert list((folder / "temporary").glob("verdict-*")) == [private]

@@ -1,4 +1,4 @@
-"""Ten thousand mutations of genuine proofs, and false statements about them, are refused."""
+"""Mutations of genuine proofs, and false statements about them, are refused."""
 
 import random
 from dataclasses import replace
@@ -8,13 +8,14 @@ from web3.exceptions import ContractLogicError
 
 from apps.registry import named
 from tests.refusals import refusal
+from tests.scale import scaled
 from zk.audit.attacks import genuine
 from zk.audit.calldata import Call
 from zk.audit.curve import BASE_FIELD, multiples
 from zk.proof import Proof, prove_with
 from zk.witness import FIELD, LARGEST
 
-MUTATIONS = 10_000
+MUTATIONS = scaled(300, 10_000)
 SEED = 5
 EXTREMES = (0, 1, 2**24, 2**64, LARGEST - 1, LARGEST, FIELD - LARGEST, FIELD - 1, FIELD, 2**256 - 1)
 

@@ -51,9 +51,12 @@ def test_killed_process_is_a_sentence():
 def test_processes_end_with_a_parent_that_is_killed(tmp_path):
     words = [sys.executable, "-m", "tests.killed", "wait", str(tmp_path)]
     with subprocess.Popen(words, cwd=ROOT) as parent:
+        limit = time.monotonic() + 60
         while len(working := list(tmp_path.iterdir())) < 2:
-            time.sleep(0.1)
+            assert parent.poll() is None, "the parent ended before two processes had begun"
+            assert time.monotonic() < limit, f"{len(working)} of 2 processes began in a minute"
+            time.sleep(0.05)
         children = [psutil.Process(int(path.name)) for path in working]
         parent.kill()
     _, alive = psutil.wait_procs(children, timeout=20)
-    assert not alive
+    assert not alive, f"{len(alive)} of 2 processes were alive 20 seconds after their parent"

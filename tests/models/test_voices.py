@@ -9,6 +9,7 @@ import torch
 from models import voices as judges
 from models.data import DatasetError, sound, synthetic, voices
 from models.export import TrainingError
+from tests.scale import scaled
 
 # Files in their publishers' layouts: corpus, speaker, emotion, and whether it is a test speaker.
 LAYOUT = {
@@ -156,7 +157,7 @@ def test_training_sees_what_proving_sees():
         assert (trained_on == sound.phrase(samples)).mean() > 0.999
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("voice", 10), ("idol", 20)])
+@pytest.mark.parametrize(("name", "epochs"), [("voice", scaled(6, 10)), ("idol", scaled(10, 20))])
 def test_training_on_any_corpus(name, epochs):
     """On synthetic voices, which say nothing about real ones, a judge learns to beat the mean."""
     network, figures = judges.train(name, voices.synthetic(), epochs=epochs)
