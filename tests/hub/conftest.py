@@ -35,11 +35,15 @@ def same_chain(node: Node) -> Iterator[None]:
     assert node.rpc("evm_revert", before)
 
 
-@pytest.fixture(scope="session")
-def hub(node, bad_manifest, quick, postgres_server, tmp_path_factory) -> Iterator[Running]:
+@pytest.fixture(
+    scope="session", params=["postgres", pytest.param("sqlite", marks=pytest.mark.full)]
+)
+def hub(request, node, bad_manifest, quick, tmp_path_factory) -> Iterator[Running]:
     """A hub that also serves `quick`, and `clan-bad`, which is not deployed."""
-    database = new_database(postgres_server)
-    with running(tmp_path_factory.mktemp("hub"), node, "--database", database) as started:
+    words = []
+    if request.param == "postgres":
+        words = ["--database", new_database(request.getfixturevalue("postgres_server"))]
+    with running(tmp_path_factory.mktemp("hub"), node, *words) as started:
         yield started
 
 

@@ -28,7 +28,7 @@ from hub.circuits import Served
 from hub.client import Hub
 from hub.jobs import Jobs, new_job
 from hub.server import url_of
-from tests.hubs import ADA, BEN, bits, ended, post, running
+from tests.hubs import ADA, BEN, bits, ended, post
 from tests.inputs import REAL_VOICE
 from tests.scale import scaled
 from tests.typed import ape, open_round
@@ -37,16 +37,6 @@ from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
 PROOFS = scaled(4, 9)
-
-
-@pytest.fixture(scope="module", params=["postgres", pytest.param("sqlite", marks=pytest.mark.full)])
-def hub(request, hub, node, tmp_path_factory):
-    """The shared hub, or one with the default database."""
-    if request.param == "postgres":
-        yield hub
-    else:
-        with running(tmp_path_factory.mktemp("sqlite"), node) as started:
-            yield started
 
 
 def order(hub, number: int, account: str = ADA, circuit: str = "clan") -> requests.Response:

@@ -22,24 +22,24 @@ from zk.files import ROOT
 PAGE = "https://clan.example"
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory) -> str:
+@pytest.fixture(scope="session")
+def open_database(tmp_path_factory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('open') / 'jobs.sqlite'}"
 
 
-@pytest.fixture(scope="module")
-def tokens(node, database) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def tokens(node, open_database) -> dict[str, str]:
     made = {}
     for name in ("ada", "ben"):
-        shown = ape(node, "hub", "--database", database, "--new-token", name)
+        shown = ape(node, "hub", "--database", open_database, "--new-token", name)
         made[name] = shown.stdout.strip().split()[-1]
     return made
 
 
-@pytest.fixture(scope="module")
-def hub(node, database, tokens, tmp_path_factory):
-    """A hub that listens on all addresses."""
-    words = ("--host", "0.0.0.0", "--database", database, "--origin", PAGE)
+@pytest.fixture(scope="session")
+def open_hub(node, open_database, tokens, tmp_path_factory):
+    """A hub that listens on all addresses, with low limits."""
+    words = ("--host", "0.0.0.0", "--database", open_database, "--origin", PAGE)
     limits = ("--share", "3", "--queue", "5", "--pace", "10", "--url", "http://127.0.0.1:9")
     with running(tmp_path_factory.mktemp("hub"), node, *words, *limits) as started:
         yield started
@@ -73,35 +73,37 @@ def test_address_of_another_machine(node, host, reason):
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
 
 
-def test_unknown_tokens(hub, tokens, database):
+def test_unknown_tokens(open_hub, tokens, open_database):
     for token in (None, "", "other", tokens["ada"][:-1]):
-        refused = order(hub, token, 0)
+        refused = order(open_hub, token, 0)
         assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
-    path = database.removeprefix("sqlite:///")
+    path = open_database.removeprefix("sqlite:///")
     with open(path, "rb") as file:  # noqa: PTH123
         assert tokens["ada"].encode() not in file.read()
 
 
-def test_jobs_belong_to_a_token(hub, tokens):
-    accepted = order(hub, tokens["ada"], 1)
+def test_jobs_belong_to_a_token(open_hub, tokens):
+    accepted = order(open_hub, tokens["ada"], 1)
     assert accepted.status_code == 202
     path = f"/v1/proofs/{accepted.json()['id']}"
-    assert ask(hub, "GET", path, tokens["ada"]).status_code == 200
+    assert ask(open_hub, "GET", path, tokens["ada"]).status_code == 200
     for method, more in (("GET", ""), ("DELETE", ""), ("GET", "/events")):
-        assert ask(hub, method, path + more, tokens["ben"]).status_code == 404
-        assert ask(hub, method, path + more).status_code == 401
-    assert order(hub, tokens["ben"], 1).json()["id"] != accepted.json()["id"]
+        assert ask(open_hub, method, path + more, tokens["ben"]).status_code == 404
+        assert ask(open_hub, method, path + more).status_code == 401
+    assert order(open_hub, tokens["ben"], 1).json()["id"] != accepted.json()["id"]
 
 
-def test_open_jobs_are_limited(hub, tokens):
+def test_open_jobs_are_limited(open_hub, tokens):
     """Each token has a limit, all share another; the refusal says when to retry."""
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda number: order(hub, tokens["ada"], number), range(40, 48)))
+        answers = list(
+            pool.map(lambda number: order(open_hub, tokens["ada"], number), range(40, 48))
+        )
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
     accepted = [answer.json()["id"] for answer in answers if answer.status_code == 202]
-    client = Hub(hub.url, tokens["ada"])
+    client = Hub(open_hub.url, tokens["ada"])
     for identity in accepted:
         *_, last = client.changes(identity)
         assert last["state"] == "done"
@@ -135,22 +137,22 @@ def test_limits_hold_under_concurrency(kind, tmp_path, request):
             assert sum(new for _, new in taken) == len({job for job, _ in taken}) == room
 
 
-def test_pace(hub, tokens):
+def test_pace(open_hub, tokens):
     path = "/v1/circuits/clan/predictions"
 
     def predict(_: int) -> int:
         body = {"drawing": bits(0)}
-        return ask(hub, "POST", path, tokens["ben"], json=body).status_code
+        return ask(open_hub, "POST", path, tokens["ben"], json=body).status_code
 
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(predict, range(150)))
     assert set(found) == {200, 429}
-    assert requests.get(f"{hub.url}/healthz", timeout=9).ok
+    assert requests.get(f"{open_hub.url}/healthz", timeout=9).ok
 
 
-def test_pages(hub, tokens):
+def test_pages(open_hub, tokens):
     """Only pages of an --origin may use the hub."""
-    path = f"{hub.url}/v1/circuits/clan/proofs"
+    path = f"{open_hub.url}/v1/circuits/clan/proofs"
     asked = {"Access-Control-Request-Method": "POST"}
     allowed = requests.options(path, headers={"Origin": PAGE, **asked}, timeout=9)
     assert allowed.headers["Access-Control-Allow-Origin"] == PAGE
@@ -158,19 +160,21 @@ def test_pages(hub, tokens):
     assert "Access-Control-Allow-Origin" not in other.headers
 
 
-def test_a_thousand_requests(hub, tokens):
+def test_a_thousand_requests(open_hub, tokens):
     """Malformed requests at once: each is answered or refused, and the hub keeps running."""
     asked = [
-        lambda: ask(hub, "GET", "/v1/circuits"),
-        lambda: ask(hub, "POST", "/v1/circuits/clan/proofs", "other", data=b"{"),
-        lambda: ask(hub, "POST", "/v1/circuits/clan/proofs", tokens["ada"], data=b"\xff" * 1000),
-        lambda: ask(hub, "DELETE", "/v1/proofs/0", tokens["ben"]),
-        lambda: ask(hub, "POST", "/rpc", None, json={"method": "eth_call", "params": []}),
+        lambda: ask(open_hub, "GET", "/v1/circuits"),
+        lambda: ask(open_hub, "POST", "/v1/circuits/clan/proofs", "other", data=b"{"),
+        lambda: ask(
+            open_hub, "POST", "/v1/circuits/clan/proofs", tokens["ada"], data=b"\xff" * 1000
+        ),
+        lambda: ask(open_hub, "DELETE", "/v1/proofs/0", tokens["ben"]),
+        lambda: ask(open_hub, "POST", "/rpc", None, json={"method": "eth_call", "params": []}),
     ]
     with ThreadPoolExecutor(50) as pool:
         found = list(pool.map(lambda number: asked[number % 5]().status_code, range(1000)))
     assert all(status < 500 for status in found)
-    assert requests.get(f"{hub.url}/healthz", timeout=9).ok
+    assert requests.get(f"{open_hub.url}/healthz", timeout=9).ok
 
 
 def test_openapi_description(node, tmp_path_factory):

@@ -22,7 +22,7 @@ DESK = {"width": 1100, "height": 900}
 PHONE = {"width": 390, "height": 800}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Debian's Chromium, whose microphone hears a real voice.
 
