@@ -70,7 +70,7 @@ def test_a_users_own_circuit_takes_inputs_only(manifest):
 
 def test_finished_builds_are_served(manifest, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(circuits, "ARTIFACTS", tmp_path)
-    with pytest.raises(CircuitError, match="No circuit is built: run `ape run build` first"):
+    with pytest.raises(CircuitError, match=r"^No circuit is built: run `ape run build` first\.$"):
         find("http://hub")
     for name in ("other", "clan", "old"):
         content = {**manifest.content, "circuit": name}

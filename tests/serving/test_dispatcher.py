@@ -201,7 +201,8 @@ def test_a_worker_has_two_orders_and_proves_one(jobs, working, workers):
         assert list(dispatcher._running) == [job.id for job in made[: 2 * workers]]
         work.release.set()
         await until(lambda: not jobs.open(), "the end of the jobs")
-        assert dispatcher._running == dispatcher._steps == {}
+        await until(lambda: not dispatcher._running, "the end of the work")
+        assert dispatcher._steps == {}
 
     run(jobs, test, workers=workers)
     assert sorted(work.started) == list(range(6))
