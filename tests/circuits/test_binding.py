@@ -202,6 +202,7 @@ def test_weights_that_are_listed_as_inputs(tmp_path):
     node = helper.make_node("Add", ["x", "w"], ["y"])
     path = saved(tmp_path / "m.onnx", graph_of([node], [1, 3], inputs=("x", "w"), weights=[weight]))
     assert read_model(path).input_shape == (1, 3)
+    assert [value.name for value in bound(path).graph.input] == ["key", "x", "w"]
 
 
 @pytest.mark.parametrize(
