@@ -1,7 +1,10 @@
 """The tuner finds the cheapest circuit, keeps to its limits, and resumes a stopped search."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -24,26 +27,48 @@ from zk.rewriting import sum_averages, unfold_convolutions
 from zk.samples import Samples
 from zk.tuning import candidates, costs, tuner
 from zk.tuning.costs import Cost, CostModel
-from zk.tuning.tuner import Limits, tune
+from zk.tuning.tuner import Limits, Outcome, tune
 from zk.verifier import LARGEST_CODE
 
 SAMPLES = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)
 SEEN, UNSEEN = np.split(SAMPLES, 2)
 
 
+def searched(folder: Path, operator="Relu", unseen=UNSEEN, limits=None, **more) -> Outcome:
+    """Search for a linear layer with an activation."""
+    model = write_model(folder / "tiny.onnx", operator=operator)
+    circuit = Circuit("tiny", model, "TinyVerifier", lambda: Samples(unseen[:8], unseen))
+    options = {"finalists": 1, "artifacts": folder / "artifacts", "gas": gas_of} | more
+    limits = limits or Limits(tolerance=0.05)
+    return tune(circuit, Samples(SEEN, SEEN), "balanced", limits, **options)
+
+
+@pytest.fixture(scope="module")
+def first_search(tmp_path_factory) -> Iterator[tuple[Path, Outcome]]:
+    """The folder and the result of a search on a small grid of knobs, which stays small."""
+    folder = tmp_path_factory.mktemp("search")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "PARAM_SCALES", (8, 4))
+        patch.setattr(candidates, "MULTIPLIERS", (1, 10))
+        yield folder, searched(folder)
+
+
 @pytest.fixture
-def search(tmp_path, monkeypatch):
-    """A search for a linear layer with an activation, on a small grid of knobs."""
-    monkeypatch.setattr(candidates, "PARAM_SCALES", (8, 4))
-    monkeypatch.setattr(candidates, "MULTIPLIERS", (1, 10))
+def first(first_search) -> Outcome:
+    return first_search[1]
 
-    def search(operator="Relu", unseen=UNSEEN, limits=None, **more):
-        model = write_model(tmp_path / "tiny.onnx", operator=operator)
-        circuit = Circuit("tiny", model, "TinyVerifier", lambda: Samples(unseen[:8], unseen))
-        options = {"finalists": 1, "artifacts": tmp_path / "artifacts", "gas": gas_of} | more
-        limits = limits or Limits(tolerance=0.05)
-        return tune(circuit, Samples(SEEN, SEEN), "balanced", limits, **options)
 
+@pytest.fixture
+def search(tmp_path, first_search):
+    """A search that continues the first one, in a copy of its folder."""
+    shutil.copytree(first_search[0], tmp_path, dirs_exist_ok=True)
+    return lambda *arguments, **options: searched(tmp_path, *arguments, **options)
+
+
+@pytest.fixture
+def new_search(search, tmp_path):
+    """A search without results of the first one. It shares the SRS, and thus the verifier."""
+    shutil.rmtree(tmp_path / "artifacts" / "tune")
     return search
 
 
@@ -70,36 +95,37 @@ def test_winner_is_built_as_it_was_measured(search, tmp_path):
     verify(manifest, proof)
 
 
-def test_same_search_finds_the_same(search, tmp_path):
-    first, again = search(), search(artifacts=tmp_path / "again")
+def test_same_search_finds_the_same(new_search, first):
+    again = new_search()
+    assert again.candidates == first.candidates
     assert again.winner.candidate == first.winner.candidate
     assert again.winner.loss == first.winner.loss
 
 
-def test_search_goes_on_where_it_was_stopped(search, monkeypatch):
+def test_search_goes_on_where_it_was_stopped(new_search, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(gas=stopped)
+        new_search(gas=stopped)
 
     def unwanted(*_, **__):
         pytest.fail("this was done before")
 
     with monkeypatch.context() as patch:
         patch.setattr(ezkl, "write_settings", unwanted)
-        outcome = search()
+        outcome = new_search()
         patch.setattr(tuner, "figures_of", unwanted)
-        assert search().winner == outcome.winner
+        assert new_search().winner == outcome.winner
 
 
-def test_other_samples_start_the_search_anew(search):
-    assert search().winner.loss != search(unseen=UNSEEN / 2).winner.loss
+def test_other_samples_start_the_search_anew(search, first):
+    assert first.winner.loss != search(unseen=UNSEEN / 2).winner.loss
 
 
-def test_another_model_starts_the_search_anew(search):
+def test_another_model_starts_the_search_anew(search, first):
     """No result of the first model is used for the second."""
-    assert search(operator="Relu").candidates != search(operator="Sigmoid").candidates
+    assert first.candidates != search(operator="Sigmoid").candidates
 
 
 def test_limits_that_nothing_meets(search, monkeypatch):
@@ -118,13 +144,13 @@ def test_samples_of_the_search_alone_do_not_decide(search):
         search(unseen=UNSEEN * 1e9, limits=Limits(tolerance=1, code=10**6))
 
 
-def test_other_failures_are_not_taken_for_a_small_range(search, monkeypatch):
+def test_other_failures_are_not_taken_for_a_small_range(new_search, monkeypatch):
     def failing(*_):
         raise CircuitError("a process was killed")
 
     monkeypatch.setattr(tuner, "answers", failing)
     with pytest.raises(CircuitError, match="a process was killed"):
-        search()
+        new_search()
 
 
 def test_unsupported_operator_is_named(search):
@@ -143,13 +169,17 @@ def test_predictions_are_those_that_were_measured():
             assert getattr(predicted, name) == pytest.approx(getattr(cost, name), rel=share)
 
 
-def test_tables_that_are_wider_than_the_rows(tmp_path):
+def test_tables_that_are_wider_than_the_rows(tmp_path, monkeypatch):
     """ezkl folds such tables into several columns."""
+    monkeypatch.setattr(candidates, "MULTIPLIERS", (1,))
     path, few = write_model(tmp_path / "tiny.onnx", operator="Sigmoid"), SEEN[:8]
     found = candidates.candidates(
         read_model(path), few, tmp_path, Journal(tmp_path / "journal.json", "tiny")
     )
-    wide = next(c for c in found if c.shape.tables > 1 and c.run_args.decomp_legs == 3)
+    wide = min(
+        (c for c in found if c.shape.tables > 1 and c.run_args.decomp_legs == 3),
+        key=lambda c: (c.shape.logrows, c.shape.tables),
+    )
     circuit = Circuit("wide", path, "TinyVerifier", lambda: Samples(few, few), wide.run_args)
     manifest, _ = build(circuit, artifacts=tmp_path / "artifacts", verifiers=tmp_path)
     built = Shape(**manifest["shape"])
@@ -229,8 +259,8 @@ def with_and_without(rewriting: str, network: nn.Module, inputs: np.ndarray, arg
 def test_summed_averages_cost_less_and_answer_as_well(tmp_path):
     """The circuit has fewer cells, and its answers are near those of the model."""
     torch.manual_seed(0)
-    network = pooled(nn.AvgPool2d(2), nn.Conv2d(2, 3, 3))
-    inputs = np.random.default_rng(0).normal(size=(6, 2, 8, 8)).astype(np.float32)
+    network = pooled(nn.AvgPool2d(2), nn.Conv2d(2, 3, 2))
+    inputs = np.random.default_rng(0).normal(size=(6, 2, 6, 6)).astype(np.float32)
     network(torch.from_numpy(inputs))  # determines the size of the last layer
     sums, averages = with_and_without("summed_averages", network, inputs, RunArgs(8, 8), tmp_path)
     assert sums["cells"] < 0.9 * averages["cells"]
