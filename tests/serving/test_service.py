@@ -370,17 +370,21 @@ def test_prediction_and_verification(ask, clan, manifest, proof):
 
 def test_warming_tries_every_circuit(hub, plain_served, clan_served, monkeypatch):
     """A circuit that cannot be warmed stops neither the others nor the hub."""
-    asked = []
+    asked, predicted = [], []
 
     def key(served, account, round_number):
         asked.append((served, account, round_number))
         raise CircuitError("no contract")
 
     monkeypatch.setattr(hub.chain, "key", key)
+    monkeypatch.setattr(type(clan_served), "predict", lambda *words: predicted.append(words))
     hub.circuits = {"plain": plain_served, "clan": clan_served}
     hub.warm()
     account = "0x0000000000000000000000000000000000000001"
     assert asked == [(plain_served, account, None), (clan_served, account, None)]
+    assert [(served, given.input) for served, given in predicted] == [
+        (served, [0.0] * 144) for served in (plain_served, clan_served)
+    ]
 
 
 # The web application
@@ -471,7 +475,13 @@ NO_DATABASE = "The hub's database does not answer: the request had no effect."
 @pytest.mark.parametrize(
     "error, status, title, detail",
     [
+        (RequestError(400, "no"), 400, "Bad request", "no"),
+        (RequestError(401, "no"), 401, "Token missing or unknown", "no"),
+        (RequestError(403, "no"), 403, "Forbidden", "no"),
+        (RequestError(404, "no"), 404, "Not found", "no"),
         (RequestError(413, "no"), 413, "Request too large", "no"),
+        (RequestError(415, "no"), 415, "Unsupported media type", "no"),
+        (RequestError(429, "no"), 429, "Too many requests", "no"),
         (RequestError(418, "no"), 418, "Error", "no"),
         (RefusedError("no"), 409, "Refused by the application", "no"),
         (CircuitError("no"), 422, "Invalid input", "no"),
@@ -495,8 +505,15 @@ def test_status_of_an_error(error, status, title, detail, caplog):
     assert (answered.status_code, answered.json()) == (status, document)
     assert answered.headers["Content-Type"] == "application/problem+json"
     assert answered.headers.get("Retry-After") == ("5" if status == 503 else None)
-    assert "WWW-Authenticate" not in answered.headers
-    assert bool(caplog.records) == (status in (500, 503))
+    assert answered.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
+    logged = {
+        NO_NODE: ["the chain's node does not answer: no"],
+        NO_DATABASE: [f"the database does not answer: {error}"],
+    }
+    failure = ["GET / failed"] if status == 500 else []
+    assert [one.getMessage() for one in caplog.records if one.name == "hub"] == logged.get(
+        detail, failure
+    )
 
 
 def test_errors_of_the_framework_are_problem_documents(ask):
