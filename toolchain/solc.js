@@ -4,6 +4,7 @@
 const crypto = require("crypto");
 const fs = require("fs");
 const path = require("path");
+const v8 = require("v8");
 
 const KEPT = 200; // answers
 const root = path.resolve(path.dirname(fs.realpathSync(__filename)), "..");
@@ -26,6 +27,7 @@ function answer(question, ask) {
   try {
     return fs.readFileSync(file, "utf8");
   } catch {
+    v8.setFlagsFromString("--liftoff-only"); // one short run does not repay optimised code
     const made = ask(require(compiler));
     keep(file, made);
     return made;
