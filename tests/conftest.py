@@ -21,7 +21,7 @@ from tests import scale
 from tests.builds import built
 from tests.hubs import postgres
 from tests.inputs import DRAWINGS, SONGS
-from tests.nodes import Node, own_node, start_anvil
+from tests.nodes import start_anvil
 from tests.tiny import run_in, tiny_in, write_model
 from zk.circuit import Circuit
 from zk.manifest import Manifest
@@ -127,13 +127,6 @@ def proof_of(manifest, clan, views, accounts) -> Callable[[int], Proof]:
 def proof(proof_of) -> Proof:
     """The proof of the first test account, which draws a 7."""
     return proof_of(0)
-
-
-@pytest.fixture(scope="module")
-def node(manifest, voice_manifest) -> Iterator[Node]:
-    """A chain for commands, on which nothing is deployed yet."""
-    with own_node() as started:
-        yield started
 
 
 @pytest.fixture
