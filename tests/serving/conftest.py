@@ -10,7 +10,7 @@ import pytest
 from chain import deployments
 from hub.circuits import Served
 from hub.jobs import Jobs
-from tests.hubs import postgres
+from tests.hubs import new_database
 from zk.files import write_json
 from zk.manifest import Manifest
 
@@ -18,14 +18,8 @@ URL = "http://hub"
 # Wait at most five seconds for the end of each connection but this one.
 END_HUBS = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    with postgres() as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -37,12 +31,9 @@ def database(request, tmp_path) -> str:
 
 
 @pytest.fixture
-def empty_postgres(postgres_url) -> str:
-    """The URL of a PostgreSQL database without tables, which no hub uses."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(END_HUBS)
-        connection.execute("DROP TABLE IF EXISTS jobs, tokens")
-    return postgres_url
+def empty_postgres(postgres_server) -> str:
+    """The URL of an empty PostgreSQL database."""
+    return new_database(postgres_server)
 
 
 @pytest.fixture
