@@ -135,3 +135,107 @@ def test_picture():
     colours = image.getcolors(1 << 20)
     assert colours is not None
     assert len(colours) > 50
+
+
+def test_phrase_is_the_view_that_the_judge_was_trained_on():
+    """A change of the view, here of its corner, needs new models and builds."""
+    assert sound.phrase(chirp())[0, :8, :8].tolist() == [
+        [1, -3, -5, -5, -5, -5, -4, -4],
+        [2, -2, -5, -5, -4, -4, -5, -4],
+        [3, 6, -3, -5, -4, -5, -5, -5],
+        [1, 2, 7, -1, -4, -5, -4, -5],
+        [0, -4, -1, 7, 1, -4, -5, -5],
+        [-1, -4, -5, -3, 5, 4, -3, -5],
+        [-1, -4, -5, -4, -4, 0, 6, 1],
+        [-2, -4, -5, -4, -4, -4, -4, 0],
+    ]
+
+
+def test_blocks_are_means_in_steps_of_5_db():
+    window = np.full((128, 128), -55.0)
+    window[:8, :4], window[8:16, 4:8], window[120:, 124:] = 0, -80, -5
+    window[:8, 4:6] = -45
+    expected = np.zeros((16, 32))
+    expected[0, 0], expected[1, 1], expected[15, 31], expected[0, 1] = 11, -5, 10, 1
+    assert (sound.blocks(window) == expected).all()
+
+
+@pytest.mark.parametrize("silent", [0, 3, 40])
+@pytest.mark.parametrize("margin", [0, 3])
+def test_window_begins_two_frames_before_the_onset(silent, margin):
+    """With a margin, it has as many frames more on both sides. Missing frames are silent."""
+    samples = np.concatenate([np.zeros(silent * 512), np.sin(np.arange(60 * 512) / 9)])
+    level = sound.decibels(samples)
+    onset = next(frame for frame in range(level.shape[1]) if level[:, frame].max() > -35)
+    first = max(onset - 2, 0) - margin
+    expected = np.full((128, 128 + 2 * margin), -80.0)
+    for column in range(expected.shape[1]):
+        if 0 <= first + column < level.shape[1]:
+            expected[:, column] = level[:, first + column]
+    assert (sound.onset_window(samples, margin) == expected).all()
+
+
+@pytest.mark.parametrize(("quiet", "heard"), [(-34.0, True), (-36.0, False)])
+def test_onset_is_35_db_below_the_loudest_frame(quiet, heard):
+    tone = np.sin(np.arange(40 * 512) / 9)
+    window = sound.onset_window(np.concatenate([tone * 10 ** (quiet / 20), tone]))
+    assert (window[:, 10].max() < -30) == heard
+
+
+@pytest.mark.parametrize(
+    ("seconds", "start", "end"), [(0.6, 0.3, 0.6), (0.9, 0.45, 0.9), (2.0, 0.5, 2.0), (5, 0.5, 3.5)]
+)
+def test_tutorial_view_skips_half_a_second(seconds, start, end):
+    """Of a recording shorter than a second, it skips half; it lasts three seconds."""
+    samples = np.random.default_rng(1).normal(size=int(seconds * 22_050))
+    level = sound.decibels(samples[round(start * 22_050) : round(end * 22_050)])
+    expected = np.full((1, 128, 130), -2.0)
+    expected[0, :, : level.shape[1]] = (level + 40) / 20
+    assert np.allclose(sound.tutorial(samples), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("peak", "clipped"), [(0.999, 200), (0.999, 201), (0.998, 300)])
+def test_one_per_cent_of_samples_at_full_scale(tmp_path, peak, clipped):
+    samples = np.full(20_000, 0.5, np.float32)
+    samples[:clipped:2], samples[1:clipped:2] = peak, -peak
+    path = write(tmp_path / "loud.wav", samples)
+    if clipped == 201:
+        with pytest.raises(sound.SoundError, match=r"clipped: 1\.0% .* more than 1%\. Record it"):
+            sound.read(path)
+    else:
+        assert len(sound.read(path)) > 0
+
+
+def test_mono_is_the_mean_of_the_channels(tmp_path):
+    tone = (0.5 * np.sin(np.arange(RATE) / 20)).astype(np.float32)
+    both = write(tmp_path / "both.wav", np.stack([tone, tone * 0.5], axis=1))
+    assert np.allclose(sound.read(both), tone * 0.75, atol=1e-6)
+    against = write(tmp_path / "against.wav", np.stack([tone, -tone], axis=1))
+    with pytest.raises(sound.SoundError, match=r"its peak is 0\.00000 .* below 0\.001"):
+        sound.read(against)
+
+
+@pytest.mark.parametrize(("hertz", "mel"), [(0, 0), (200, 3), (1000, 15), (6400, 42)])
+def test_scale_of_slaney(hertz, mel):
+    assert sound.mel_of(hertz) == pytest.approx(mel)
+
+
+def test_formats_in_words():
+    assert sound.FORMATS_IN_WORDS == "wav, flac or ogg"
+
+
+def test_views_of_the_judges():
+    assert {name: view(chirp()).shape for name, view in sound.VIEWS.items()} == {
+        "voice": (1, 16, 32),
+        "idol": (1, 128, 130),
+    }
+
+
+def test_silence_has_a_power_of_1e_10():
+    """A click of 0.0001 has a power of 9.3e-10 in each band, which are triangles of area 1."""
+    click = np.zeros(20 * 512)
+    click[0] = 1e-4
+    level = sound.decibels(click)
+    assert level[:, 0].mean() == pytest.approx(-0.25, abs=0.25)
+    assert (level[:, 10] == level.min()).all()
+    assert level.min() - level[:, 0].mean() == pytest.approx(-9.7, abs=0.25)
