@@ -175,9 +175,10 @@ def _postgres(folder: Path) -> Iterator[str]:
     data, port = folder / "data", free_port()
     words = [*as_user, initdb, "-D", str(data), "-U", "verdict", "-A", "trust", "--no-sync"]
     subprocess.run(words, check=True, capture_output=True, cwd=folder)
-    options = ["-c", f"port={port}", "-c", "listen_addresses=127.0.0.1", "-k", str(folder)]
+    settings = (f"port={port}", "listen_addresses=127.0.0.1", "fsync=off")
+    options = [word for setting in settings for word in ("-c", setting)]
     process = subprocess.Popen(
-        [*as_user, str(server), "-D", str(data), *options],
+        [*as_user, str(server), "-D", str(data), "-k", str(folder), *options],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
