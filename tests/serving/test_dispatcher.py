@@ -162,6 +162,7 @@ def test_a_job_is_proved_and_timed(jobs, clan_served, manifest, views):
             if state(jobs, job) == "done":
                 break
         await until(lambda: not jobs.open(), "the end of the jobs")
+        await until(lambda: not dispatcher._running, "the end of the work")
         texts.append(dispatcher._metrics.written(jobs, 1).decode())
 
     run(jobs, follow, order=order)
