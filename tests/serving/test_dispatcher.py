@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -80,6 +81,8 @@ async def dispatching(
             yield dispatcher
         finally:
             await dispatcher.close()
+            assert dispatcher._client.status == "closed"
+            assert all(task.cancelling() for task in dispatcher._loops)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
@@ -184,6 +187,8 @@ def test_a_job_is_proved_and_timed(jobs, clan_served, manifest, views):
         'verdict_waiting_seconds_count{circuit="clan"} 1.0',
     ):
         assert line in text
+    bounds = re.findall(r'verdict_proving_seconds_bucket\{circuit="clan",le="(.+)"\}', text)
+    assert [float(bound) for bound in bounds[:-1]] == [2.0**power for power in range(-2, 9)]
     taken = done.ended - done.started
     (measured,) = [line for line in text.splitlines() if "proving_seconds_sum" in line]
     assert abs(float(measured.split()[-1]) - taken) < 0.5 + taken
