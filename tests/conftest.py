@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[upstream_of_fork] = start_anvil(int(UPSTREAM.rpartition(":")[2]), *origin)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out long cases unless `--full`; group tests for the workers of `-n`.
 
