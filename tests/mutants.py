@@ -53,11 +53,17 @@ TESTS = {
     "zk/tuning/": "circuits/test_tuner.py",
     "zk/verifier.py": "circuits/test_verifier.py",
     "zk/witness.py": "circuits/test_witness.py",
-    "apps/": "chain/test_judge.py chain/test_join.py commands/test_commands.py",
+    "apps/": "chain/test_applications.py chain/test_judge.py commands/test_commands.py",
     "apps/audit.py": "chain/test_audit_deployment.py",
-    "chain/": "commands/test_deploy.py chain/test_join.py",
+    "apps/circuits.py": "circuits/test_circuits_by_name.py",
+    "chain/": "chain/test_contracts.py commands/test_deploy.py chain/test_front_runner.py",
+    "chain/deployments.py": "commands/test_clan_commands.py commands/test_deploy.py",
     "hub/": "hub/test_hub.py hub/test_hub_limits.py",
-    "models/data/": "models",
+    "models/data/": "models/test_drawings.py models/test_data.py",
+    "models/data/picture.py": "models/test_picture.py",
+    "models/data/sound.py": "models/test_sound.py",
+    "models/data/synthetic.py": "models/test_synthetic.py",
+    "models/data/voices.py": "models/test_corpora.py models/test_voices.py",
 }
 # Folders that are not in git, but that the tests would make again.
 BUILT = ("artifacts", "contracts/verifiers", ".build", ".cache", "web/dist")

@@ -57,7 +57,7 @@ def test_speakers_that_are_held_out():
         "RAVDESS speech": [f"{speaker:02}" for speaker in range(1, 25)],
         "RAVDESS song": [f"{speaker:02}" for speaker in range(1, 25)],
         "TESS": ["OAF", "YAF"],
-        "CREMA-D": [str(speaker) for speaker in range(1001, 1092)],
+        "CREMA-D": [str(speaker) for speaker in range(1001, 1102)],
         "SAVEE": ["DC", "JE", "JK", "KL"],
         "synthetic": list(synthetic.VOICES),
     }
@@ -122,3 +122,14 @@ def test_hearing_applies_the_view_to_each_clip(folder):
 def test_synthetic_clip_by_its_name():
     clip = voices.synthetic_clip("m4", "happy", 1)
     assert (clip.path.stem, clip.speaker, clip.emotion) == ("espeak_m4_happy_1", "m4", "happy")
+
+
+def test_folders_without_recordings(tmp_path, monkeypatch):
+    monkeypatch.delenv("VOICE_DATA_DIR", raising=False)
+    for folder, reason in (
+        (None, "No folder of voices is given"),
+        (tmp_path / "nothing", "There is no folder .*nothing"),
+        (tmp_path, "has no recording of a known corpus"),
+    ):
+        with pytest.raises(DatasetError, match=rf"{reason}\. Download RAVDESS"):
+            voices.find(folder)

@@ -44,6 +44,8 @@ def test_drawing_of_one_pixel():
     pixels = np.zeros((28, 28), bool)
     pixels[27, 0] = True
     assert drawing.check(pixels).sum() == 1
+    with pytest.raises(drawing.DrawingError, match="empty: no pixel is above one half"):
+        drawing.check(pixels / 2)
 
 
 def test_pictures_that_are_not_drawings(tmp_path):
@@ -53,6 +55,9 @@ def test_pictures_that_are_not_drawings(tmp_path):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(drawing.DrawingError, match=r"There is no drawing at .*: give a 28x28"):
         drawing.read(tmp_path / "folder.png")
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(drawing.DrawingError, match=r"text\.png is not a picture: cannot identify"):
+        drawing.read(tmp_path / "text.png")
 
 
 def test_views_of_the_readers(ramp):
@@ -107,6 +112,15 @@ def test_file_of_three_dimensions(tmp_path, monkeypatch):
     assert mnist.images("test", tmp_path).tolist() == [[[0, 1, 2]], [[3, 4, 5]]]
 
 
+def test_other_file_under_the_name_of_mnist(tmp_path):
+    name = "train-labels-idx1-ubyte"
+    with pytest.raises(DatasetError, match=f"{mnist.MD5[name]}, but has no file"):
+        mnist.labels("train", tmp_path)
+    (tmp_path / name).write_bytes(bytes(100))
+    with pytest.raises(DatasetError, match=f"{mnist.MD5[name]}, but has 6d0bb00954ceb7fbee436bb55"):
+        mnist.labels("train", tmp_path)
+
+
 def test_arrays_of_both_kinds_of_files(tmp_path):
     np.save(tmp_path / "one.npy", np.arange(3))
     assert {k: v.tolist() for k, v in arrays.read(tmp_path / "one.npy").items()} == {"x": [0, 1, 2]}
@@ -119,6 +133,14 @@ def test_arrays_of_both_kinds_of_files(tmp_path):
     np.savez(tmp_path / "bad.npz", x=np.ones(2), words=np.array(["one"]))
     with pytest.raises(DatasetError, match=r"The array words of .* holds <U3, not numbers"):
         arrays.read(tmp_path / "bad.npz")
+
+
+def test_array_files_that_are_missing_or_damaged(tmp_path):
+    with pytest.raises(DatasetError, match=r"There is no file at .*nothing\.npz\."):
+        arrays.read(tmp_path / "nothing.npz")
+    (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 damaged")
+    with pytest.raises(DatasetError, match=r"is neither an \.npy nor an \.npz file"):
+        arrays.read(tmp_path / "damaged.npz")
 
 
 def test_objects_are_never_unpickled(tmp_path):
