@@ -1,25 +1,36 @@
 """The page in a real browser, against a real hub and a real anvil. Leaves screenshots in out/."""
 
+import base64
 import json
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import numpy as np
 import pytest
+import requests
 import soundfile
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
-from tests.hubs import ADA, running
+from apps.circuits import view_of
+from apps.voice import score_from
+from models.data import mnist
+from tests.hubs import ADA, Running, post, running
 from tests.inputs import REAL_VOICE
-from tests.nodes import own_node
+from tests.nodes import Node, own_node
 from tests.typed import ape, open_round
 from zk.files import ROOT
+from zk.proof import Proof, prove, prove_all
 
 SHOTS = ROOT / "out" / "screenshots"
 # A browser that connects to nothing on the internet.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 DESK = {"width": 1100, "height": 900}
 PHONE = {"width": 390, "height": 800}
+ALICE = "0x00000000000000000000000000000000000A11cE"  # an address that starts with zeros
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +91,29 @@ def visit(browser, hub):
 
 
 expect.set_options(timeout=20_000)
+
+
+def chain_of(hub: Running) -> dict[str, Any]:
+    """Return the chain and its contracts, as the page reads them."""
+    return requests.get(f"{hub.url}/v1/chain", timeout=60).json()
+
+
+def contract(node: Node, hub: Running, circuit: str) -> Any:
+    deployment = chain_of(hub)["applications"][circuit]
+    return node.web3.eth.contract(deployment["contract"], abi=deployment["abi"])
+
+
+def send(node: Node, call: Any, value: int = 0) -> None:
+    """Send a transaction from the last test account and wait for its block."""
+    sent = call.transact({"from": node.web3.eth.accounts[9], "value": value})
+    assert node.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
+
+
+@pytest.fixture(scope="module")
+def genuine(node, hub, manifest) -> Proof:
+    """A proof that Alice drew a 7."""
+    key = contract(node, hub, "clan").functions.keyOf(ALICE).call()
+    return prove(manifest, key, view_of("clan", "drawing")(mnist.drawings("test", 1))[0])
 
 
 def draw_seven(page: Page, right: float = 0, down: float = 0) -> None:
@@ -188,6 +222,7 @@ def test_sing_prove_be_rewarded(visit, node):
 def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
     """One account proves, another opens the link and submits the proof; the first one joins."""
     link: list[str] = []
+    public: list[str | None] = []
 
     def prover(page: Page) -> None:
         use_dev_account(page, 3)
@@ -196,12 +231,14 @@ def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
         page.get_by_role("button", name="Copy a link for a relayer").click(timeout=60_000)
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         link.append(page.evaluate("navigator.clipboard.readText()"))
+        public.append(page.locator("details.proof dl").text_content())
 
     def relayer(page: Page) -> None:
         expect(page.get_by_text(re.compile("^Valid: the verifier at"))).to_be_visible(
             timeout=20_000
         )
         expect(page.get_by_text("It does not show where the input came from")).to_be_visible()
+        assert page.locator("details.proof dl").text_content() == public[0]
         use_dev_account(page, 4)
         page.get_by_role("button", name="Join for this account").click()
         joined = "0x90F79bf6EB2c4f870365E785982E1f101E93b906 has joined clan 7."
@@ -236,6 +273,168 @@ def test_verify_any_file(visit, node, tmp_path):
         expect(page.get_by_text("Not valid:")).to_be_visible(timeout=20_000)
         page.set_input_files("#proof", other)
         expect(page.get_by_role("alert")).to_contain_text("This is not a proof file")
+
+    visit(story)
+
+
+def test_both_the_hub_and_the_chain_are_asked(visit, hub, genuine, tmp_path):
+    """Neither a hub that lies nor a chain that accepts makes a proof valid alone."""
+    good, damaged = tmp_path / "good.json", tmp_path / "damaged.json"
+    genuine.save(good)
+    replace(genuine, instances=[*genuine.instances[:-1], 1]).save(damaged)
+    chain = chain_of(hub)
+    verifier = f"the verifier at {chain['applications']['clan']['verifier']} on {chain['network']}"
+    valid = post(hub, "/v1/circuits/clan/verifications", genuine.content()).json()
+    assert valid["valid"]
+    reason = "The proof is for another contract."
+
+    def story(page: Page) -> None:
+        results, details = page.locator(".result"), page.locator("details.proof")
+        page.set_input_files("#proof", good)
+        expect(results).to_have_text([f"Valid: {verifier} accepts it.", "The model reads a 7."])
+        expect(details).to_have_count(1)
+        answers = [{**valid, "valid": False, "reason": reason}, valid]
+        page.route("**/verifications", lambda route: route.fulfill(json=answers.pop()))
+        page.set_input_files("#proof", damaged)
+        expect(results).to_have_text([f"Not valid: {verifier} rejects it."])
+        page.set_input_files("#proof", good)
+        expect(results).to_have_text([reason])
+        expect(details).to_have_count(0)
+
+    visit(story, url="#verify")
+
+
+def test_everything_that_a_proof_makes_public_is_shown(visit, manifest, genuine, tmp_path):
+    layout = manifest.layout
+    key = genuine.key(layout)
+    outputs = [output / 2 ** manifest["output_scale"] for output in genuine.outputs(layout)]
+    assert min(outputs) < 0 < max(outputs)
+    public = {
+        "account": ALICE,
+        "domain: chain, contract and round": f"0x{key >> 160:016x}",
+        f"key, in {layout.limbs} limbs": " ".join(hex(limb) for limb in layout.split(key)),
+        "outputs": ", ".join(f"{output:.4f}" for output in outputs),
+        f"proof, {len(genuine.proof)} bytes": f"0x{genuine.proof.hex()}",
+    }
+    packed = base64.urlsafe_b64encode(json.dumps(genuine.content()).encode()).decode()
+
+    def story(page: Page) -> None:
+        page.get_by_text("Show the proof").click()
+        names, values = page.locator("details.proof dt"), page.locator("details.proof dd")
+        assert dict(zip(names.all_inner_texts(), values.all_inner_texts(), strict=True)) == public
+        bars = page.locator("ol.bars output")
+        expect(bars).to_have_text([f"{output:.2f}" for output in outputs])
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save as file").click()
+        assert saved.value.suggested_filename == "clan-proof.json"
+        saved.value.save_as(tmp_path / "saved.json")
+        assert json.loads((tmp_path / "saved.json").read_text()) == genuine.content()
+
+    visit(story, url=f"#verify/{packed}")
+
+
+def test_files_and_links_that_are_not_proofs(visit, genuine):
+    """The page refuses them without asking the hub."""
+    instance = genuine.content()["instances"][0]
+    changes: list[dict[str, object]] = [
+        *({"circuit": circuit} for circuit in ("", "Clan", "../circuits/clan", "clan?")),
+        *({"proof": proof} for proof in ("00", "0xzz", "00x00", None)),
+        *({"instances": instances} for instances in (instance, {"0": instance}, None)),
+        *({"instances": [instance, other]} for other in ("0xzz", "00x00", "1", 1, None)),
+    ]
+    files = ["", "null", *(json.dumps({**genuine.content(), **change}) for change in changes)]
+
+    def story(page: Page) -> None:
+        refusal = page.get_by_role("alert")
+        expect(refusal).to_contain_text("This is not a proof file")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        for content in files:
+            file = {"name": "proof.json", "mimeType": "", "buffer": content.encode()}
+            page.set_input_files("#proof", file)
+            expect(refusal, content).to_contain_text("This is not a proof file")
+        assert asked == []
+
+    visit(story, url="#verify/***")
+
+
+def test_best_of_each_round(visit, node, hub, voice_manifest, heard):
+    """The table shows the ten newest rounds, each with its terms and its three highest scores."""
+    judge, accounts = contract(node, hub, "voice"), node.web3.eth.accounts
+    ether, first = 10**18, judge.functions.rounds().call()
+    deadline = node.web3.eth.get_block("latest")["timestamp"] + 86_400
+    send(node, judge.functions.openRound(0, ether // 4, deadline), value=6 * ether // 4)
+    for number in range(1, 10):
+        opened = judge.functions.openRound(number * ether // 10, number * ether, 2**40)
+        send(node, opened, value=2 * number * ether)
+    singers, songs = accounts[1:5], [*heard, np.zeros_like(heard[0])]
+    keys = [judge.functions.keyOf(account, first).call() for account in singers]
+    proofs = prove_all(voice_manifest, list(zip(keys, songs, strict=True)))
+    scale = voice_manifest["output_scale"]
+    sung = sorted(
+        (score_from(proof.instances[-1], scale), account, proof)
+        for account, proof in zip(singers, proofs, strict=True)
+    )
+    assert len({score for score, _, _ in sung}) == 4
+    for _, account, proof in sung:  # the highest score comes last
+        send(node, judge.functions.judge(first, account, proof.proof, proof.instances))
+    best = [
+        f"{score / ether:.4f} {account[:6]}…{account[-4:]}" for score, account, _ in sung[:0:-1]
+    ]
+    ends = datetime.fromtimestamp(deadline, UTC)
+    until, never = f"{ends:%d/%m/%Y, %H:%M:%S}", "after the year 9999"
+    newer = [
+        text
+        for number in range(9, 0, -1)
+        for text in (f"{first + number}", f"0.{number}000", f"{number}", "2", never, "none yet")
+    ]
+
+    def story(page: Page) -> None:
+        def expect_rows(over: str) -> None:
+            row = [str(first), "0.0000", "0.25", "2", until + over, ", ".join(best)]
+            expect(page.locator("tbody td")).to_have_text([*newer, *row])
+
+        page.clock.set_fixed_time(ends)
+        page.reload()
+        expect_rows("")
+        page.clock.set_fixed_time(ends + timedelta(seconds=1))
+        page.reload()
+        expect_rows(" (over)")
+        use_dev_account(page, 1)
+        expect(page.get_by_text("Your credit is 0.25 ether.")).to_be_visible()
+
+    visit(story, url="#voice", locale="en-GB", timezone_id="UTC")
+
+
+def test_rank_of_a_clan(visit, node, hub, quick):
+    """Equal clans rank by their digits. The clans are those of `quick`, whose proofs are fast."""
+    clan, accounts = contract(node, hub, "quick"), node.web3.eth.accounts
+    joining = {1: 8, 2: 3, 3: 3, 4: 5}
+    claims = [
+        (clan.functions.keyOf(accounts[number]).call(), np.eye(10, dtype=np.float32)[digit])
+        for number, digit in joining.items()
+    ]
+    for number, proof in zip(joining, prove_all(quick, claims), strict=True):
+        send(node, clan.functions.join(accounts[number], proof.proof, proof.instances))
+    chain = chain_of(hub)
+    chain["applications"]["clan"] = chain["applications"]["quick"]
+
+    def story(page: Page) -> None:
+        page.route("**/v1/chain", lambda route: route.fulfill(json=chain))
+        page.reload()
+        expect(page.locator("ol.bars output")).to_have_text(list("0002010010"))
+        expect(page.get_by_text("Clan 3 leads with 2 members.")).to_be_visible()
+        mine = page.locator("p.mine")
+        for number, membership in (
+            (2, "You are in clan 3, number 1 of 10 with 2 members."),
+            (4, "You are in clan 5, number 2 of 10 with 1 member."),
+            (1, "You are in clan 8, number 3 of 10 with 1 member."),
+            (5, "You have not joined a clan yet."),
+        ):
+            use_dev_account(page, number)
+            expect(mine).to_have_text(membership)
+            page.get_by_role("button", name="Disconnect").click()
+        expect(mine).to_have_text("Connect an account to join.")
 
     visit(story)
 
