@@ -57,7 +57,7 @@ TESTS = {
     "apps/audit.py": "chain/test_audit_deployment.py",
     "apps/circuits.py": "circuits/test_circuits_by_name.py",
     "chain/": "chain/test_contracts.py commands/test_deploy.py chain/test_front_runner.py",
-    "chain/deployments.py": "commands/test_clan_commands.py commands/test_deploy.py",
+    "chain/deployments.py": "chain/test_deployments.py",
     "hub/": "hub/test_hub.py hub/test_hub_limits.py",
     "models/data/": "models/test_drawings.py models/test_data.py",
     "models/data/picture.py": "models/test_picture.py",

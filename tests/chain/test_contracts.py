@@ -5,9 +5,13 @@ import json
 import socket
 import time
 
+import ape
 import pytest
 from ape.exceptions import ApeException
+from ape_accounts.accounts import KeyfileAccount
+from eth_account import Account
 
+from chain import accounts as chain_accounts
 from chain import contracts, network, sending
 from chain.accounts import account_named, account_of, checked_account, checked_address, signer
 from chain.contracts import NodeError, accepts, ask, deploy_verifier, gas_of, key_of, round_with
@@ -317,3 +321,29 @@ def test_failed_race_leaves_the_chain_mining(clan, accounts, chain):
     with pytest.raises(ApeException):
         sending.race((clan.join, ("no account",), accounts[5], 10**9))
     assert chain.provider.auto_mine
+
+
+@pytest.mark.parametrize("passphrase", [None, "a passphrase"])
+def test_signer_with_a_keyfile(monkeypatch, tmp_path, passphrase):
+    """With its passphrase in the environment, it signs without asking."""
+    keyfile = Account.encrypt(f"0x{7:064x}", "a passphrase", iterations=16)
+    (tmp_path / "tester.json").write_text(json.dumps(keyfile | {"address": ADDRESS}))
+    keyfiles = ape.accounts.containers["accounts"]
+    monkeypatch.setitem(keyfiles.__dict__, "data_folder", tmp_path)
+    monkeypatch.setattr(type(keyfiles), "loaded_accounts", {})
+    asked: list[bool] = []
+    monkeypatch.setattr(KeyfileAccount, "set_autosign", lambda self, enabled: asked.append(enabled))
+    if passphrase:
+        monkeypatch.setenv("APE_ACCOUNTS_tester_PASSPHRASE", passphrase)
+    assert signer("tester").address == ADDRESS
+    assert asked == [True] * bool(passphrase)
+
+
+def test_live_network_needs_a_named_signer(monkeypatch):
+    monkeypatch.setattr(chain_accounts, "is_dev", lambda: False)
+    with pytest.raises(CircuitError, match="is a live network: choose the signer with --account"):
+        signer(None)
+    with pytest.raises(
+        CircuitError, match=r"no account '3' to sign with: .*`ape accounts list`\.$"
+    ):
+        signer("3")
