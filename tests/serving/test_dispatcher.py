@@ -147,13 +147,19 @@ def working(monkeypatch):
     work.release.set()
 
 
-def test_a_job_is_proved_and_timed(jobs, clan_served, manifest, views):
+def test_a_job_is_proved_and_timed(jobs, clan_served, manifest, views, monkeypatch):
     job = new_job("ada", "clan", "vk", ADA, None, 7 << 160, views[3])
     jobs.accept(job, lambda job, waiting: None)
     bad = new_job("ada", "clan", "vk", ADA, None, 8 << 160, views[3] * 1e6)
     jobs.accept(bad, lambda job, waiting: None)
     steps: list[str | None] = []
-    texts = []
+    said, texts, heard = [], [], Dispatcher._step
+
+    async def step(dispatcher: Dispatcher, event: tuple[float, dict[str, str]]) -> None:
+        said.append((event[1]["job"], event[1]["step"]))
+        await heard(dispatcher, event)
+
+    monkeypatch.setattr(Dispatcher, "_step", step)
 
     def order(job: Job) -> Order:
         limbs = manifest.layout.split(int(job.key))
@@ -175,7 +181,7 @@ def test_a_job_is_proved_and_timed(jobs, clan_served, manifest, views):
     assert proof.key(manifest.layout) == 7 << 160
     assert done.created <= done.started < done.ended
     assert steps[0] is None and steps[-1] is None
-    assert {"fetching", "proving"} & set(steps)
+    assert said == [(one.id, what) for one in (job, bad) for what in ("fetching", "proving")]
     failed = jobs.get(bad.id, "ada")
     assert (failed.state, failed.proof) == ("failed", None)
     assert failed.reason
