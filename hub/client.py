@@ -42,7 +42,7 @@ class Hub:
         job = self.order(circuit, account, x, round_number)
         for changed in self.changes(job["id"]):
             follow(job := changed)
-        if job["state"] != "done":
+        if job.get("state") != "done":
             reason = job.get("reason") or "The job was removed."
             raise CircuitError(f"The hub could not prove the input: {reason}")
         return Proof.of(job["proof"], f"The answer of {self._url}")

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import dask
@@ -139,10 +140,14 @@ class Dispatcher:
             try:
                 if self._client and self._client.status == "closed":
                     await self._connect()
-                room = max(self.workers, 1) * AHEAD - len(self._running)
+                # In the event loop, Dask's client returns no workers.
+                workers = await asyncio.to_thread(lambda: self.workers)
+                room = max(workers, 1) * AHEAD - len(self._running)
+                running = set(self._running)  # some may end while the open jobs are read
                 waiting = await asyncio.to_thread(self._jobs.open) if room > 0 else []
-                for job in [job for job in waiting if job.id not in self._running][:room]:
-                    self._running[job.id] = asyncio.create_task(self._run(job))
+                for job in [job for job in waiting if job.id not in running][:room]:
+                    task = self._running[job.id] = asyncio.create_task(self._run(job))
+                    task.add_done_callback(partial(self._ended, job.id))
             except OSError as error:
                 log.warning("the scheduler or the database does not answer: %s", error)
             except Exception:
@@ -186,11 +191,13 @@ class Dispatcher:
             await self._fail(
                 job, f"The worker failed with {type(error).__name__}: see the log of the hub."
             )
-        finally:
-            self._running.pop(job.id, None)
-            self._steps.pop(job.id, None)
-            self._tell(job.id)
-            self._wake.set()
+
+    def _ended(self, identity: str, _task: asyncio.Task[None]) -> None:
+        """Free a job's place, also if its task was cancelled before it began."""
+        self._running.pop(identity, None)
+        self._steps.pop(identity, None)
+        self._tell(identity)
+        self._wake.set()
 
     async def _finish(self, job: Job, proof: dict[str, Any], started: float) -> None:
         if await asyncio.to_thread(self._jobs.finish, job.id, proof, started):

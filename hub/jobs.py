@@ -199,8 +199,8 @@ class Jobs:
 
     def close(self) -> None:
         self.tidy()
+        self._lock.close()  # first: it returns PostgreSQL's connection, which then is closed
         self._engine.dispose()
-        self._lock.close()
 
     def name_of_token(self, token: str) -> str | None:
         """The name that a token was created with, or None if it is unknown."""

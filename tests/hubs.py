@@ -34,7 +34,7 @@ ADA, BEN = (
 )
 
 
-def until(found: Callable[[], Found], event: str, seconds: float = PATIENCE) -> Found:
+def until(found: Callable[[], Found | None], event: str, seconds: float = PATIENCE) -> Found:
     """Wait for an event: ask again and again until the answer is true, and return it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,6 +1,5 @@
 """A hub on loopback, from an order to its proof: a real process with workers and a database."""
 
-import asyncio
 import base64
 import io
 import json
@@ -9,30 +8,20 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
-import httpx
 import numpy as np
 import pytest
 import requests
 import soundfile
-from fastapi import FastAPI
 
 from apps.circuits import ARTIFACTS
-from apps.registry import Outputs, RefusedError
-from chain.contracts import NodeError
 from chain.network import free_port
-from hub import problems, server
-from hub.chain import Chain
-from hub.circuits import Served
-from hub.client import Hub
-from hub.jobs import Jobs, new_job
+from hub import server
 from hub.server import url_of
 from tests.hubs import ADA, BEN, bits, ended, post
 from tests.inputs import REAL_VOICE
 from tests.scale import scaled
 from tests.typed import ape, open_round
-from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
@@ -277,87 +266,6 @@ def test_proof_for_another_contract(hub, manifest, views):
     assert "made for another chain, contract or round" in found["refusal"]
 
 
-def test_circuit_without_an_application(manifest):
-    """It is served for predictions, and proofs are refused."""
-    own = Manifest(manifest.folder)
-    own.content["application"] = None
-    served = Served(own, "http://hub")
-    assert (served.application, served.state().application) == (None, None)
-    assert served.result([2 ** manifest["output_scale"]]) == Outputs([1.0])
-    with pytest.raises(RefusedError, match="built without an application"):
-        Chain().key(served, ADA, None)
-
-
-@pytest.mark.parametrize(
-    "error, status",
-    [(RefusedError("no"), 409), (NodeError("no"), 503), (CircuitError("no"), 422)],
-)
-def test_status_of_an_error(error, status):
-    app = FastAPI()
-    problems.install(app)
-
-    @app.get("/")
-    def fail() -> None:
-        raise error
-
-    async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://localhost"
-        ) as client:
-            return await client.get("/")
-
-    answered = asyncio.run(ask())
-    assert answered.status_code == status
-    assert answered.headers.get("Retry-After") == ("5" if status == 503 else None)
-
-
-# The tables of version 0.1.
-OLD_TABLES = """
-CREATE TABLE jobs (
-    number INTEGER NOT NULL, id VARCHAR NOT NULL, owner VARCHAR NOT NULL, digest VARCHAR,
-    circuit VARCHAR NOT NULL, vk VARCHAR NOT NULL, account VARCHAR NOT NULL, round INTEGER,
-    "key" VARCHAR NOT NULL, state VARCHAR NOT NULL, x BLOB, created FLOAT NOT NULL,
-    started FLOAT, ended FLOAT, proof JSON, reason VARCHAR,
-    PRIMARY KEY (number), UNIQUE (id), UNIQUE (digest)
-);
-CREATE INDEX ix_jobs_owner ON jobs (owner);
-CREATE INDEX ix_jobs_state ON jobs (state);
-CREATE TABLE tokens (
-    name VARCHAR NOT NULL, sha256 VARCHAR NOT NULL, PRIMARY KEY (name), UNIQUE (sha256)
-);
-"""
-
-
-def test_database_of_an_older_version(tmp_path):
-    path = tmp_path / "jobs.sqlite"
-    same = new_job("ada", "clan", "vk", ADA, None, 5, np.ones(4))
-    values = ("old", "ada", same.digest, "clan", "vk", ADA, "5", "proving", same.x, 1.0)
-    columns = "id, owner, digest, circuit, vk, account, key, state, x, created"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(OLD_TABLES)
-        connection.execute(f"INSERT INTO jobs ({columns}) VALUES (?,?,?,?,?,?,?,?,?,?)", values)
-    jobs = Jobs(f"sqlite:///{path}")
-    try:
-        assert jobs.get("old", "ben") is None
-        assert jobs.get("old", "ada").state == "queued"
-        assert jobs.waiting() == {"ada": 1}
-        found, new = jobs.accept(same, lambda job, waiting: None)
-        assert (found.id, new) == ("old", False)
-    finally:
-        jobs.close()
-
-
-def test_page_that_is_not_built(monkeypatch, tmp_path):
-    monkeypatch.setattr(server, "PAGE", tmp_path / "dist")
-    answers = httpx.ASGITransport(server.create_app(SimpleNamespace(loopback=True), []))
-
-    async def ask() -> httpx.Response:
-        async with httpx.AsyncClient(transport=answers, base_url="http://localhost") as client:
-            return await client.get("/")
-
-    assert "make web/dist/index.html" in asyncio.run(ask()).json()["detail"]
-
-
 def test_answers_do_not_wait_for_acknowledgements():
     with (
         server.listen("127.0.0.1", free_port()) as door,
@@ -476,11 +384,6 @@ def test_clients_at_once(hub, manifest, views):
         proofs = list(pool.map(lambda x: hub.client.prove("clan", ADA, x), xs))
     for proof, x in zip(proofs, xs, strict=True):
         assert proof.outputs(manifest.layout) == [int(value) for value in answer(manifest, x)]
-
-
-def test_client_without_a_hub():
-    with pytest.raises(CircuitError, match="No hub answers"):
-        Hub("http://127.0.0.1:9").job("0")
 
 
 def test_served_circuits_are_built(hub):

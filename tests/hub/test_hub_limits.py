@@ -3,19 +3,12 @@
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from functools import partial
 
-import numpy as np
 import pytest
 import requests
 
-from hub import service
-from hub.chain import Chain
 from hub.client import Hub
-from hub.jobs import Jobs, new_job
-from hub.problems import RequestError
-from tests.hubs import ADA, BIN, bits, ended, new_database, running
+from tests.hubs import ADA, BIN, bits, ended, running
 from tests.typed import ape
 from zk.files import ROOT
 
@@ -107,34 +100,6 @@ def test_open_jobs_are_limited(open_hub, tokens):
     for identity in accepted:
         *_, last = client.changes(identity)
         assert last["state"] == "done"
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_limits_hold_under_concurrency(kind, tmp_path, request):
-    """Three jobs per token and five in all; the same order twice is one job."""
-
-    def accept(token: str, number: int) -> tuple[str, bool] | None:
-        wanted = new_job(token, "clan", "", ADA, None, 0, np.array([number // 2]))
-        try:
-            job, new = jobs.accept(wanted, limited.require_room)
-        except RequestError as refusal:
-            assert refusal.status == 429
-            return None
-        return job.id, new
-
-    with ExitStack() as stack:
-        path = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
-        if kind == "postgres":
-            path = new_database(request.getfixturevalue("postgres_server"))
-        jobs = Jobs(path)
-        stack.callback(jobs.close)
-        limits = service.Limits(queue=5, share=3, pace=1, keep=1)
-        limited = service.Hub({}, Chain(), jobs, limits, scheduler=None, loopback=False)
-        for token, room in (("ada", 3), ("ben", 2)):
-            with ThreadPoolExecutor(20) as pool:
-                taken = [found for found in pool.map(partial(accept, token), range(40)) if found]
-            assert jobs.waiting()[token] == room
-            assert sum(new for _, new in taken) == len({job for job, _ in taken}) == room
 
 
 def test_pace(open_hub, tokens):

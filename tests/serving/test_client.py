@@ -107,12 +107,19 @@ def test_an_order_is_followed_until_its_proof(script, clock):
     assert clock.pauses == []
 
 
-def test_a_job_without_a_proof(script, clock):
+@pytest.mark.parametrize(
+    "last, reason",
+    [
+        ({"id": "7", "state": "failed", "reason": "too large"}, "too large"),
+        ({"id": "7"}, "The job was removed."),
+    ],
+)
+def test_a_job_without_a_proof(script, clock, last, reason):
     script.add(QUEUED, 202)
-    script.add_events(PROVING, {"id": "7", "state": "failed", "reason": "too large"})
+    script.add_events(PROVING, last)
     with pytest.raises(CircuitError) as error:
         Hub(script.url).prove("clan", ADA, np.ones(1))
-    assert str(error.value) == "The hub could not prove the input: too large"
+    assert str(error.value) == f"The hub could not prove the input: {reason}"
 
 
 def test_an_answer_that_is_no_proof(script, clock):

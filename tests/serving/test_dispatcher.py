@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -202,7 +203,7 @@ def test_a_job_is_proved_and_timed(jobs, clan_served, manifest, views, monkeypat
     assert float(waited.split()[-1]) == pytest.approx(done.started - done.created)
 
 
-@pytest.mark.parametrize("workers", [1])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_has_two_orders_and_proves_one(jobs, working, workers):
     working(wait_for_release)
     made = [accepted(jobs, number) for number in range(6)]
@@ -217,7 +218,7 @@ def test_a_worker_has_two_orders_and_proves_one(jobs, working, workers):
         assert dispatcher._steps == {}
 
     run(jobs, test, workers=workers)
-    assert set(work.started) == set(range(6))
+    assert sorted(work.started) == list(range(6))
 
 
 @pytest.mark.parametrize("patience, wakes", [(1000.0, True), (0.05, False)])
@@ -271,6 +272,55 @@ def test_a_removed_job_frees_its_place(jobs, working):
     run(jobs, test)
     assert (state(jobs, first), state(jobs, second)) == ("done", None)
     assert work.started == [0, 2]
+
+
+def test_a_job_that_is_removed_before_its_work_begins_frees_its_place(jobs, working, monkeypatch):
+    working(raise_next)
+    job = accepted(jobs)
+    create_task = asyncio.create_task
+
+    def removed_at_once(work) -> asyncio.Task:
+        task = create_task(work)
+        if work.__name__ == "_run" and job.id in [one.id for one in jobs.open()]:
+            jobs.remove(job.id)
+            task.cancel()
+        return task
+
+    async def test(dispatcher: Dispatcher) -> None:
+        await until(lambda: not jobs.open(), "the removal")
+        await until(lambda: not dispatcher._running, "the end of the removed job")
+        assert work.started == []
+
+    monkeypatch.setattr(module.asyncio, "create_task", removed_at_once)
+    run(jobs, test)
+
+
+def test_a_job_that_ends_while_jobs_are_read_is_not_proved_again(jobs, working):
+    working(wait_for_release)
+    job = accepted(jobs)
+    read, running = jobs.open, {}
+
+    def slow() -> list[Job]:
+        found = read()
+        if job.id in running:
+            work.release.set()
+            for _ in range(PATIENCE * 100):
+                if job.id not in running:
+                    break
+                time.sleep(0.01)
+        return found
+
+    async def test(dispatcher: Dispatcher) -> None:
+        nonlocal running
+        await until(lambda: work.started, "the start of the job")
+        running = dispatcher._running
+        other = accepted(jobs, 1)
+        dispatcher.wake()
+        await until(partial(_is_done, jobs, other), "the end of the other job")
+
+    jobs.open = slow
+    run(jobs, test)
+    assert work.started == [0, 1]
 
 
 def test_followers_are_told_of_each_change(jobs, working, monkeypatch):
