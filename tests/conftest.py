@@ -29,11 +29,14 @@ from zk.proof import Proof, answer, prove
 from zk.samples import Samples
 
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
+# Fixtures that start a process or build a second circuit.
+SLOW = {"bad_manifest", "browser", "node", "postgres_server", "voice_manifest"}
 upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="Run the long form of every test.")
+    parser.addoption("--fast", action="store_true", help="Leave out tests that take long.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,18 +51,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out long cases unless `--full`; group tests for the workers of `-n`.
+    """Choose the tests, and group them for the workers of `-n`.
 
     Tests of a file share fixtures. Tests in tests/hub/ share a hub, take longest and go first.
     """
-    if not scale.full:
-        long = [item for item in items if item.get_closest_marker("full")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    full, fast = config.getoption("full"), config.getoption("fast")
+    left = [item for item in items if (is_long(item) and not full) or (is_slow(item) and fast)]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
     items.sort(key=lambda item: item.path.parent.name != "hub")
     for item in items:
         hub = item.path.parent.name == "hub"
         item.add_marker(pytest.mark.xdist_group("hub" if hub else item.path.stem))
+
+
+def is_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("full") is not None
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Return whether a test takes seconds, starts processes or needs a second circuit."""
+    used = set(getattr(item, "fixturenames", []))
+    return is_long(item) or item.get_closest_marker("slow") is not None or bool(used & SLOW)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
