@@ -39,6 +39,7 @@ def kill(what: str, folder, share: float, private: bool = False) -> None:
     """
     words = [sys.executable, "-m", "tests.killed", what, str(folder)]
     with subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE) as process:
+        assert process.stdout
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         assert ready, f"the first {what} took more than {PATIENCE} seconds"
         time.sleep(share * float(process.stdout.readline()))

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,11 +35,17 @@ SAMPLES = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)
 SEEN, UNSEEN = np.split(SAMPLES, 2)
 
 
-def searched(folder: Path, operator="Relu", unseen=UNSEEN, limits=None, **more) -> Outcome:
+def searched(
+    folder: Path, operator: str = "Relu", unseen=UNSEEN, limits: Limits | None = None, **more: Any
+) -> Outcome:
     """Search for a linear layer with an activation."""
     model = write_model(folder / "tiny.onnx", operator=operator)
     circuit = Circuit("tiny", model, "TinyVerifier", lambda: Samples(unseen[:8], unseen))
-    options = {"finalists": 1, "artifacts": folder / "artifacts", "gas": gas_of} | more
+    options: dict[str, Any] = {
+        "finalists": 1,
+        "artifacts": folder / "artifacts",
+        "gas": gas_of,
+    } | more
     limits = limits or Limits(tolerance=0.05)
     return tune(circuit, Samples(SEEN, SEEN), "balanced", limits, **options)
 
