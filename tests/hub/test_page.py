@@ -30,7 +30,7 @@ SHOTS = ROOT / "out" / "screenshots"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 DESK = {"width": 1100, "height": 900}
 PHONE = {"width": 390, "height": 800}
-ALICE = "0x00000000000000000000000000000000000A11cE"  # an address that starts with zeros
+ALICE = "0x0a11CE00000000000000000000000000000A11cE"  # an address that starts with a zero
 
 
 @pytest.fixture(scope="session")
