@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from ape import fixture
 
 from apps.circuits import ARTIFACTS, VERIFIERS
 from tests.hubs import Running, new_database, running
@@ -16,8 +17,11 @@ from zk.circuit import Circuit, RunArgs
 from zk.manifest import Manifest
 from zk.samples import Samples
 
+# These fixtures leave Ape's own chain as it is; Ape need not set them up again for it.
+alone = fixture(scope="session", chain_isolation=False)
 
-@pytest.fixture(scope="session")
+
+@alone
 def node(manifest, voice_manifest) -> Iterator[Node]:
     """A chain with both applications. The real voice passes round 0."""
     with own_node() as started:
@@ -35,8 +39,10 @@ def same_chain(node: Node) -> Iterator[None]:
     assert node.rpc("evm_revert", before)
 
 
-@pytest.fixture(
-    scope="session", params=["postgres", pytest.param("sqlite", marks=pytest.mark.full)]
+@fixture(
+    scope="session",
+    chain_isolation=False,
+    params=["postgres", pytest.param("sqlite", marks=pytest.mark.full)],
 )
 def hub(request, node, bad_manifest, quick, tmp_path_factory) -> Iterator[Running]:
     """A hub that also serves `quick`, and `clan-bad`, which is not deployed."""
@@ -47,7 +53,7 @@ def hub(request, node, bad_manifest, quick, tmp_path_factory) -> Iterator[Runnin
         yield started
 
 
-@pytest.fixture(scope="session")
+@alone
 def quick(node, tmp_path_factory) -> Iterator[Manifest]:
     """A small circuit of Clan for tests that need many proofs. Its logits are its input."""
     path = tmp_path_factory.mktemp("quick") / "same.onnx"

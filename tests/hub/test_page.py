@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import requests
 import soundfile
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import FilePayload, Page, Route, expect, sync_playwright
 
 from apps.circuits import view_of
 from apps.voice import score_from
@@ -105,11 +105,12 @@ def contract(node: Node, hub: Running, circuit: str) -> Any:
 
 def send(node: Node, call: Any, value: int = 0) -> None:
     """Send a transaction from the last test account and wait for its block."""
-    sent = call.transact({"from": node.web3.eth.accounts[9], "value": value})
+    last = list(node.web3.eth.accounts)[9]
+    sent = call.transact({"from": last, "value": value})
     assert node.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def genuine(node, hub, manifest) -> Proof:
     """A proof that Alice drew a 7."""
     key = contract(node, hub, "clan").functions.keyOf(ALICE).call()
@@ -337,7 +338,7 @@ def test_files_and_links_that_are_not_proofs(visit, genuine):
     """The page refuses them without asking the hub."""
     instance = genuine.content()["instances"][0]
     changes: list[dict[str, object]] = [
-        *({"circuit": circuit} for circuit in ("", "Clan", "../circuits/clan", "clan?")),
+        *({"circuit": circuit} for circuit in ("", "Clan", "../x", "clan?", None)),
         *({"proof": proof} for proof in ("00", "0xzz", "00x00", None)),
         *({"instances": instances} for instances in (instance, {"0": instance}, None)),
         *({"instances": [instance, other]} for other in ("0xzz", "00x00", "1", 1, None)),
@@ -350,7 +351,7 @@ def test_files_and_links_that_are_not_proofs(visit, genuine):
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         for content in files:
-            file = {"name": "proof.json", "mimeType": "", "buffer": content.encode()}
+            file = FilePayload(name="proof.json", mimeType="", buffer=content.encode())
             page.set_input_files("#proof", file)
             expect(refusal, content).to_contain_text("This is not a proof file")
         assert asked == []

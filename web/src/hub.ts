@@ -130,7 +130,8 @@ export function proofOf(text: string): ProofFile {
   try {
     const { circuit, proof, instances } = JSON.parse(text);
     const hex = /^0x[0-9a-f]*$/;
-    const whole = /^[a-z0-9-]+$/.test(circuit) && hex.test(proof) && Array.isArray(instances);
+    const named = typeof circuit === "string" && /^[a-z0-9-]+$/.test(circuit);
+    const whole = named && hex.test(proof) && Array.isArray(instances);
     if (whole && instances.every((instance: string) => hex.test(instance)))
       return { circuit, proof, instances };
   } catch {

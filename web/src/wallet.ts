@@ -1,5 +1,5 @@
 // The connected account: of a wallet in the browser, or of the dev chain.
-import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain } from "viem";
+import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain, getAddress } from "viem";
 import { type ChainState, rpc } from "./hub";
 import { Refusal, button, make, say, sentence, short } from "./page";
 
@@ -123,7 +123,7 @@ function devAccounts(): HTMLElement {
   relay
     .request({ method: "eth_accounts" })
     .then((accounts) => {
-      for (const [number, one] of (accounts as Address[]).entries())
+      for (const [number, one] of (accounts as Address[]).map((account) => getAddress(account)).entries())
         select.append(make("option", { value: one }, `${number}: ${short(one)}`));
     })
     .catch((error) => say(sentence(error)));
