@@ -90,6 +90,16 @@ def test_dev_chain(chain):
     ]
 
 
+def test_chain_ids_are_the_registered_ones():
+    assert {one.choice: one.chain_id for one in network.NETWORKS} == {
+        "ethereum:mainnet": 1,
+        "ethereum:sepolia": 11155111,
+        "polygon:mainnet": 137,
+        "polygon:amoy": 80002,
+        "optimism:sepolia": 11155420,
+    }
+
+
 def test_time_is_the_later_of_the_clock_and_the_last_block(chain):
     chain.pending_timestamp += 100_000
     chain.mine()
@@ -200,6 +210,20 @@ def test_only_the_ceremonys_srs_is_deployed_to_a_live_network(manifest, chain, m
     for kind, sha256 in (("insecure-dev", public), ("ceremony", "0" * 64)):
         with pytest.raises(CircuitError, match="clan uses a dev SRS, whose maker can forge any"):
             require(kind, sha256)
+
+
+def test_deployment_to_a_live_network_needs_funds(manifest, accounts, chain, monkeypatch):
+    sender, public = accounts[5], CEREMONY_SHA256[manifest["logrows"]]
+    nonce = sender.nonce
+    live = changed(manifest, srs={"kind": "ceremony", "sha256": public})
+    monkeypatch.setattr(contracts, "is_dev", lambda: False)
+    monkeypatch.setattr(type(chain.provider), "gas_price", 10**9)
+    chain.provider.make_request("anvil_setBalance", [sender.address, "0x1"])
+    with pytest.raises(
+        CircuitError, match=rf"^{sender.address} has 1e-18 \w+, but deploying costs"
+    ):
+        contracts.deploy(live, sender)
+    assert sender.nonce == nonce
 
 
 def test_code_that_is_not_the_built_code(manifest, deployer):
