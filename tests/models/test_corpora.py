@@ -11,7 +11,7 @@ from models.data import DatasetError, sound, synthetic, voices
 def read(name: str) -> tuple[str, str, str] | None:
     """The corpus, speaker and emotion of a file."""
     clip = voices._parse(Path("/data") / name)
-    return clip and (clip.corpus, clip.speaker, clip.emotion)
+    return (clip.corpus, clip.speaker, clip.emotion) if clip else None
 
 
 RAVDESS = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
