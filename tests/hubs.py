@@ -27,6 +27,7 @@ from zk.files import ROOT
 
 Found = TypeVar("Found")
 BIN = Path(sys.executable).parent
+PAGE = "https://clan.example"  # whose pages may use the open hub
 PATIENCE = 90  # seconds for a process to be ready
 ADA, BEN = (
     "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",

@@ -10,3 +10,7 @@ DRAWINGS = (0, 17, 26, 2, 5, 3, 10, 4)
 REAL_VOICE = ROOT / "tests" / "recorded" / "librivox.ogg"
 # The song of each test account: the real voice, or a synthetic voice, its emotion and sentence.
 SONGS = (REAL_VOICE, ("m4", "happy", 1), ("f4", "calm", 2))
+
+# The commands that prove the first drawing and song, for account 1.
+DRAW = ("prove", "--test-image", "0", "--account", "1")
+SING = ("prove", "--circuit", "voice", "--clip", str(REAL_VOICE), "--account", "1")

@@ -33,12 +33,12 @@ from zk.verifier import runtime_code
 REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for
 SMALL = RunArgs(decomp_base=256)
-ACCOUNTS = scaled(40, 200)
+ACCOUNTS = scaled(24, 200)
 # A fork gets fewer calls than a plain chain, because its rules are the same.
 FEW_CALLS = settings(
     deadline=None, suppress_health_check=list(HealthCheck), max_examples=2, stateful_step_count=50
 )
-CALLS = settings(FEW_CALLS, max_examples=scaled(3, 6), stateful_step_count=scaled(80, 200))
+CALLS = settings(FEW_CALLS, max_examples=scaled(3, 6), stateful_step_count=scaled(60, 200))
 
 
 @dataclass

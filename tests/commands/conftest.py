@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.inputs import REAL_VOICE
+from tests.inputs import DRAW, SING
 from tests.nodes import Node, own_node
 from tests.typed import ape, open_round
-
-DRAW = ("prove", "--test-image", "0", "--account", "1")
-SING = ("prove", "--circuit", "voice", "--clip", str(REAL_VOICE), "--account", "1")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.commands.conftest import DRAW
+from tests.inputs import DRAW
 from tests.typed import all_refused, ape, refused
 
 

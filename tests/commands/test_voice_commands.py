@@ -8,7 +8,7 @@ from eth_abi import encode
 from eth_utils import keccak
 
 from apps.voice import exactly, written
-from tests.commands.conftest import SING
+from tests.inputs import SING
 from tests.typed import all_refused, ape, open_round, refused
 from zk.files import ROOT
 

@@ -8,7 +8,7 @@ import pytest
 from ape import fixture
 
 from apps.circuits import ARTIFACTS, VERIFIERS
-from tests.hubs import Running, new_database, running
+from tests.hubs import PAGE, Running, new_database, running
 from tests.nodes import Node, own_node
 from tests.tiny import write_model
 from tests.typed import ape, open_round
@@ -67,3 +67,26 @@ def quick(node, tmp_path_factory) -> Iterator[Manifest]:
     yield manifest
     shutil.rmtree(manifest.folder)
     (VERIFIERS / "QuickVerifier.sol").unlink()
+
+
+@alone
+def open_database(tmp_path_factory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('open') / 'jobs.sqlite'}"
+
+
+@alone
+def tokens(node, open_database) -> dict[str, str]:
+    made = {}
+    for name in ("ada", "ben"):
+        shown = ape(node, "hub", "--database", open_database, "--new-token", name)
+        made[name] = shown.stdout.strip().split()[-1]
+    return made
+
+
+@alone
+def open_hub(node, open_database, tokens, tmp_path_factory):
+    """A hub that listens on all addresses, with low limits."""
+    words = ("--host", "0.0.0.0", "--database", open_database, "--origin", PAGE)
+    limits = ("--share", "3", "--queue", "5", "--pace", "10", "--url", "http://127.0.0.1:9")
+    with running(tmp_path_factory.mktemp("hub"), node, *words, *limits) as started:
+        yield started

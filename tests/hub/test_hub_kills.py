@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import requests
+from ape import fixture
 from distributed import Security
 
 from apps.circuits import ARTIFACTS
@@ -71,6 +72,13 @@ def children(process: int) -> list[int]:
     return [child.pid for child in found if "spawn_main" in " ".join(child.cmdline())]
 
 
+@fixture(scope="session", chain_isolation=False)
+def own_hub(node, tmp_path_factory) -> Iterator[Running]:
+    """A hub for tests that kill or stop it. Each starts it again."""
+    with running(tmp_path_factory.mktemp("own"), node) as started:
+        yield started
+
+
 def test_kills_under_load(node, quick, database, tmp_path):
     """The hub or one of its processes is killed at random; every accepted order is proved."""
     chosen = random.Random(5)
@@ -119,48 +127,47 @@ def test_kills_under_load(node, quick, database, tmp_path):
         verify(quick, Proof.of(state["proof"], "the hub"))
 
 
-def test_client_waits_for_its_hub(node, tmp_path, manifest, views):
+def test_client_waits_for_its_hub(own_hub, manifest, views):
     """A client gets its proof from the restarted hub. No process of the killed one is left."""
-    with running(tmp_path, node) as hub, ThreadPoolExecutor(1) as pool:
-        job = hub.client.order("clan", ADA, views[7])
-        followed = pool.submit(lambda: list(hub.client.changes(job["id"])))
-        proving(hub.client, job["id"])
-        left = [psutil.Process(child) for child in children(hub.process.pid)]
-        hub.kill()
+    with ThreadPoolExecutor(1) as pool:
+        job = own_hub.client.order("clan", ADA, views[7])
+        followed = pool.submit(lambda: list(own_hub.client.changes(job["id"])))
+        proving(own_hub.client, job["id"])
+        left = [psutil.Process(child) for child in children(own_hub.process.pid)]
+        own_hub.kill()
         _, alive = psutil.wait_procs(left, timeout=20)
         assert left and not alive
-        hub.start()
+        own_hub.start()
         last = followed.result()[-1]
     verify(manifest, Proof.of(last["proof"], "the hub"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_stop(node, tmp_path, views, number):
+def test_stop(own_hub, views, number):
     """A stopped hub leaves no process; its job is proved after a restart."""
-    with running(tmp_path, node) as hub:
-        job = hub.client.order("clan", ADA, views[8])["id"]
-        proving(hub.client, job)
-        stopped(hub, number)
-        hub.start()
-        assert settled(hub.client, job)["state"] == "done"
+    job = own_hub.client.order("clan", ADA, views[number])["id"]
+    proving(own_hub.client, job)
+    stopped(own_hub, number)
+    own_hub.start()
+    assert settled(own_hub.client, job)["state"] == "done"
 
 
-def test_stop_with_its_anvil(node, tmp_path):
+def test_stop_with_its_anvil(own_hub, node, tmp_path):
     """A hub that started an anvil ends it, and another hub keeps running."""
-    with running(tmp_path / "other", node) as other:
-        with running(tmp_path, node, APE_FOUNDRY_HOST="auto") as hub:
-            stopped(hub, signal.SIGINT)
-        assert requests.get(f"{other.url}/healthz", timeout=9).ok
+    with running(tmp_path, node, APE_FOUNDRY_HOST="auto") as hub:
+        stopped(hub, signal.SIGINT)
+    assert requests.get(f"{own_hub.url}/healthz", timeout=9).ok
 
 
 def stopped(hub: Running, number: int) -> None:
     """Signal all processes of a hub, like a terminal; they end without a message."""
+    before = len(hub.log.read_text())
     os.killpg(hub.process.pid, number)
     assert hub.process.wait(60) == 0
     left = [process for process in psutil.process_iter() if in_group(process, hub.process.pid)]
     _, alive = psutil.wait_procs(left, timeout=10)
     assert not alive
-    said = hub.log.read_text().splitlines()
+    said = hub.log.read_text()[before:].splitlines()
     assert all(line.startswith(("serving", "INFO")) for line in said), said
 
 

@@ -8,34 +8,9 @@ import pytest
 import requests
 
 from hub.client import Hub
-from tests.hubs import ADA, BIN, bits, ended, running
+from tests.hubs import ADA, BIN, PAGE, bits, ended
 from tests.typed import ape
 from zk.files import ROOT
-
-PAGE = "https://clan.example"
-
-
-@pytest.fixture(scope="session")
-def open_database(tmp_path_factory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('open') / 'jobs.sqlite'}"
-
-
-@pytest.fixture(scope="session")
-def tokens(node, open_database) -> dict[str, str]:
-    made = {}
-    for name in ("ada", "ben"):
-        shown = ape(node, "hub", "--database", open_database, "--new-token", name)
-        made[name] = shown.stdout.strip().split()[-1]
-    return made
-
-
-@pytest.fixture(scope="session")
-def open_hub(node, open_database, tokens, tmp_path_factory):
-    """A hub that listens on all addresses, with low limits."""
-    words = ("--host", "0.0.0.0", "--database", open_database, "--origin", PAGE)
-    limits = ("--share", "3", "--queue", "5", "--pace", "10", "--url", "http://127.0.0.1:9")
-    with running(tmp_path_factory.mktemp("hub"), node, *words, *limits) as started:
-        yield started
 
 
 def ask(hub, method: str, path: str, token: str | None = None, **more) -> requests.Response:
@@ -142,22 +117,21 @@ def test_a_thousand_requests(open_hub, tokens):
     assert requests.get(f"{open_hub.url}/healthz", timeout=9).ok
 
 
-def test_openapi_description(node, tmp_path_factory):
+def test_openapi_description(hub):
     """Random requests, valid and invalid, are answered as the description says."""
-    with running(tmp_path_factory.mktemp("described"), node) as hub:
-        words = ["run", f"{hub.url}/openapi.json", "--max-examples", "25", "--seed", "1"]
-        checks = "not_a_server_error,status_code_conformance,content_type_conformance"
-        found = subprocess.run(
-            [BIN / "schemathesis", *words, "--checks", checks, "--no-color"],
-            cwd=ROOT,
-            env=os.environ,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert found.returncode == 0, found.stdout[-5000:]
-        assert requests.get(f"{hub.url}/healthz", timeout=9).ok
-        assert "Traceback" not in hub.log.read_text()
-        job = {"drawing": bits(0), "account": ADA}
-        path = f"{hub.url}/v1/circuits/clan/proofs"
-        assert ended(hub, requests.post(path, json=job, timeout=9).json())["state"] == "done"
+    words = ["run", f"{hub.url}/openapi.json", "--max-examples", "25", "--seed", "1"]
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance"
+    found = subprocess.run(
+        [BIN / "schemathesis", *words, "--checks", checks, "--no-color"],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert found.returncode == 0, found.stdout[-5000:]
+    assert requests.get(f"{hub.url}/healthz", timeout=9).ok
+    assert "Traceback" not in hub.log.read_text()
+    job = {"drawing": bits(0), "account": ADA}
+    path = f"{hub.url}/v1/circuits/clan/proofs"
+    assert ended(hub, requests.post(path, json=job, timeout=9).json())["state"] == "done"

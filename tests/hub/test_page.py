@@ -555,24 +555,20 @@ def test_round_that_ran_out(visit, node, voice_manifest):
     visit(story)
 
 
-def test_hub_that_asks_for_a_token(visit, node, tmp_path):
-    database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
-    token = ape(node, "hub", "--database", database, "--new-token", "ada").stdout.split()[-1]
-    words = ("--host", "0.0.0.0", "--database", database)
-    with running(tmp_path, node, *words) as asking:
+def test_hub_that_asks_for_a_token(visit, open_hub, tokens):
 
-        def story(page: Page) -> None:
-            draw_seven(page)
-            expect(page.get_by_role("alert")).to_contain_text("This hub requires a token")
-            page.get_by_label("Hub token").fill(token)
-            page.keyboard.press("Enter")
-            expect(
-                page.get_by_text("Nobody has joined").or_(page.get_by_text("leads with"))
-            ).to_be_visible()
-            draw_seven(page)
-            expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+    def story(page: Page) -> None:
+        draw_seven(page)
+        expect(page.get_by_role("alert")).to_contain_text("This hub requires a token")
+        page.get_by_label("Hub token").fill(tokens["ada"])
+        page.keyboard.press("Enter")
+        expect(
+            page.get_by_text("Nobody has joined").or_(page.get_by_text("leads with"))
+        ).to_be_visible()
+        draw_seven(page)
+        expect(page.get_by_text("The model reads a 7.")).to_be_visible()
 
-        visit(story, url=asking.url, expected="401")
+    visit(story, url=open_hub.url, expected="401")
 
 
 def test_record(visit):
