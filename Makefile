@@ -8,6 +8,8 @@ ACTIVATE := . .venv/bin/activate &&
 FORKS := ethereum:mainnet ethereum:sepolia polygon:amoy optimism:sepolia
 SOLIDITY := contracts/*.sol contracts/base contracts/interfaces contracts/libraries tests/contracts
 
+# Each command and each worker would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 # Each worker has its own chain.
 TEST := ape test -n 2
 

@@ -36,7 +36,10 @@ SMALL = RunArgs(decomp_base=256)
 ACCOUNTS = scaled(24, 200)
 # A fork gets fewer calls than a plain chain, because its rules are the same.
 FEW_CALLS = settings(
-    deadline=None, suppress_health_check=list(HealthCheck), max_examples=2, stateful_step_count=50
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    max_examples=2,
+    stateful_step_count=scaled(25, 50),
 )
 CALLS = settings(FEW_CALLS, max_examples=scaled(3, 6), stateful_step_count=scaled(60, 200))
 
@@ -80,7 +83,7 @@ def crowd(chain, pytestconfig):
     forked = "fork" in (pytestconfig.getoption("network") or "")
     accounts = [
         to_checksum_address(keccak(text=f"actor {number}")[-20:])
-        for number in range(20 if forked else ACCOUNTS)
+        for number in range(12 if forked else ACCOUNTS)
     ]
     for account in accounts:
         chain.provider.set_balance(account, 10**21)
