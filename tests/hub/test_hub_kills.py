@@ -58,12 +58,11 @@ def settled(hub: Hub, identity: str) -> dict:
     return until(end, f"job {identity} ends", 120)
 
 
-def proving(hub: Hub, *identities: str, workers: int = 1) -> None:
-    """Wait until workers prove jobs."""
-    until(
-        lambda: [hub.job(one)["state"] for one in identities].count("proving") == workers,
-        f"{workers} of the jobs {identities} are being proved",
-    )
+def begun(hub: Hub, drawings: np.ndarray) -> list[str]:
+    """Order proofs of some drawings, and wait until a worker has begun the first."""
+    jobs = [hub.order("clan", ADA, x)["id"] for x in drawings]
+    until(lambda: hub.job(jobs[0])["state"] != "queued", f"job {jobs[0]} has begun")
+    return jobs
 
 
 def children(process: int) -> list[int]:
@@ -130,9 +129,8 @@ def test_kills_under_load(node, quick, database, tmp_path):
 def test_client_waits_for_its_hub(own_hub, manifest, views):
     """A client gets its proof from the restarted hub. No process of the killed one is left."""
     with ThreadPoolExecutor(1) as pool:
-        job = own_hub.client.order("clan", ADA, views[7])
-        followed = pool.submit(lambda: list(own_hub.client.changes(job["id"])))
-        proving(own_hub.client, job["id"])
+        *_, job = begun(own_hub.client, views[50:53])
+        followed = pool.submit(lambda: list(own_hub.client.changes(job)))
         left = [psutil.Process(child) for child in children(own_hub.process.pid)]
         own_hub.kill()
         _, alive = psutil.wait_procs(left, timeout=20)
@@ -144,12 +142,11 @@ def test_client_waits_for_its_hub(own_hub, manifest, views):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_stop(own_hub, views, number):
-    """A stopped hub leaves no process; its job is proved after a restart."""
-    job = own_hub.client.order("clan", ADA, views[number])["id"]
-    proving(own_hub.client, job)
+    """A stopped hub leaves no process; its jobs are proved after a restart."""
+    jobs = begun(own_hub.client, views[3 * number : 3 * number + 3])
     stopped(own_hub, number)
     own_hub.start()
-    assert settled(own_hub.client, job)["state"] == "done"
+    assert [settled(own_hub.client, job)["state"] for job in jobs] == ["done"] * 3
 
 
 def test_stop_with_its_anvil(own_hub, node, tmp_path):
@@ -265,8 +262,7 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
         # A worker dies while proving, and another takes its job.
         with dask(*worker_words(scheduler)) as doomed:
             wait_for_workers(hub.url, 2)
-            jobs = [hub.client.order("clan", ADA, x)["id"] for x in xs[2:5]]
-            proving(hub.client, *jobs, workers=2)
+            jobs = begun(hub.client, xs[2:5])  # the hub has sent orders to both workers
             doomed.kill()
         assert [settled(hub.client, job)["state"] for job in jobs] == ["done"] * 3
 
