@@ -97,8 +97,11 @@ class Dispatcher:
             await self._client.register_plugin(LowPriority())
 
     async def close(self) -> None:
-        for task in [*self._loops, *self._running.values()]:
+        running = list(self._running.values())
+        for task in [*self._loops, *running]:
             task.cancel()
+        if running:  # their futures end before the connection, or else Dask logs a traceback
+            await asyncio.wait(running, timeout=BEAT)
         if self._client:
             await self._client.close()
         if self._cluster:
@@ -123,8 +126,7 @@ class Dispatcher:
         """The number of connected workers that can prove."""
         if not self._client or self._client.status != "running":
             return 0
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        return sum(1 for worker in workers if worker["resources"].get(RESOURCE))
+        return _able(self._client.scheduler_info(n_workers=-1))
 
     async def changes(self, identity: str) -> AsyncIterator[None]:
         """Yield at once, then each time that a job may have changed."""
@@ -140,8 +142,8 @@ class Dispatcher:
             try:
                 if self._client and self._client.status == "closed":
                     await self._connect()
-                # In the event loop, Dask's client returns no workers.
-                workers = await asyncio.to_thread(lambda: self.workers)
+                # `workers` is for other threads: in the event loop, Dask's client knows none.
+                workers = _able(await self._client.scheduler.identity(n_workers=-1))
                 room = max(workers, 1) * AHEAD - len(self._running)
                 running = set(self._running)  # some may end while the open jobs are read
                 waiting = await asyncio.to_thread(self._jobs.open) if room > 0 else []
@@ -236,6 +238,12 @@ class Dispatcher:
             except Exception:
                 log.exception("removing old jobs failed, and is tried again")
             await asyncio.sleep(ROUTINE)
+
+
+def _able(scheduler: dict[str, Any]) -> int:
+    """The number of a scheduler's workers that can prove."""
+    workers = scheduler["workers"].values()
+    return sum(1 for worker in workers if worker["resources"].get(RESOURCE))
 
 
 async def _local_cluster() -> Any:
