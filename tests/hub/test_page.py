@@ -7,6 +7,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -521,14 +522,18 @@ def test_wallet_that_changes_its_account(visit):
 def test_nothing_is_connected(visit):
     """The page reports it, and a late prediction does not hide the message."""
     asked: list[Route] = []
+    released = Event()
 
     def story(page: Page) -> None:
-        page.route("**/predictions", lambda route: asked.append(route))
+        page.route(
+            "**/predictions",
+            lambda route: route.continue_() if released.is_set() else asked.append(route),
+        )
         with page.expect_request("**/predictions"):
             draw_seven(page)
         page.get_by_role("button", name="Prove this digit").click()
         expect(page.get_by_role("alert")).to_contain_text("Connect an account first")
-        page.unroute("**/predictions")  # a slow stroke may ask again
+        released.set()  # a slow stroke may ask again after it
         for each in asked:
             each.continue_()
         expect(page.locator("canvas.seen")).to_be_visible()
