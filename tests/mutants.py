@@ -103,7 +103,7 @@ class Mutant:
 
     @property
     def argued(self) -> bool:
-        """Whether a line of the documentation names this change."""
+        """True if a line of the documentation names this change."""
         change = f"`{self.before.strip()}` → `{self.after.strip()}`".replace("|", r"\|")
         lines = ARGUED.read_text().splitlines()
         return any(change in line and f"`{self.file}`" in line for line in lines)

@@ -23,7 +23,7 @@ NOWHERE = "0x" + "1" * 40
 
 @pytest.fixture
 def entry(manifest, clan, monkeypatch, tmp_path) -> dict:
-    """The entry of the deployed clan, in a record of its own."""
+    """The entry of the deployed clan, alone in a record."""
     monkeypatch.setattr(deployments, "FOLDER", tmp_path)
     entry = entry_for(manifest, clan)
     write_json(deployments.path(), {"clan": entry})
