@@ -14,3 +14,5 @@ SONGS = (REAL_VOICE, ("m4", "happy", 1), ("f4", "calm", 2))
 # The commands that prove the first drawing and song, for account 1.
 DRAW = ("prove", "--test-image", "0", "--account", "1")
 SING = ("prove", "--circuit", "voice", "--clip", str(REAL_VOICE), "--account", "1")
+
+REWARD = 10**16  # of one singer in a round

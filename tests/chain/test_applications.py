@@ -11,19 +11,7 @@ from apps.voice import ONE, exactly, moment, score_from, written
 from zk.errors import CircuitError
 from zk.proof import Proof
 
-REWARD = 10**16
 JUDGE, CLAN = voice.application, clans.application
-
-
-@pytest.fixture
-def open_round(judge, accounts, chain):
-    def open_round(threshold=0, rewards=2, seconds=3600) -> int:
-        """Open a round; return its deadline."""
-        deadline = chain.blocks.head.timestamp + seconds
-        judge.openRound(threshold, REWARD, deadline, value=REWARD * rewards, sender=accounts[7])
-        return deadline
-
-    return open_round
 
 
 # The registry

@@ -7,23 +7,12 @@ from eth_utils import keccak
 
 from apps.voice import ONE, application
 from chain.contracts import ask, deploy
+from tests.inputs import REWARD
 from tests.refusals import refusal
 from zk.proof import Proof, prove
 from zk.witness import FIELD, LARGEST
 
-REWARD = 10**16
 LIMBS = 10
-
-
-@pytest.fixture
-def open_round(judge, accounts, chain):
-    def open_round(threshold=0, rewards=2, seconds=3600) -> int:
-        """Open a round; return its deadline."""
-        deadline = chain.blocks.head.timestamp + seconds
-        judge.openRound(threshold, REWARD, deadline, value=REWARD * rewards, sender=accounts[7])
-        return deadline
-
-    return open_round
 
 
 def changed(proof: Proof, index: int, instance: int) -> Proof:
