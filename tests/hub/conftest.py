@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from ape import fixture
 
 from apps.circuits import ARTIFACTS, VERIFIERS
 from tests.hubs import PAGE, Running, new_database, running
@@ -17,11 +16,8 @@ from zk.circuit import Circuit, RunArgs
 from zk.manifest import Manifest
 from zk.samples import Samples
 
-# These fixtures leave Ape's own chain as it is; Ape need not set them up again for it.
-alone = fixture(scope="session", chain_isolation=False)
 
-
-@alone
+@pytest.fixture(scope="session")
 def node(manifest, voice_manifest) -> Iterator[Node]:
     """A chain with both applications. The real voice passes round 0."""
     with own_node() as started:
@@ -39,9 +35,8 @@ def same_chain(node: Node) -> Iterator[None]:
     assert node.rpc("evm_revert", before)
 
 
-@fixture(
+@pytest.fixture(
     scope="session",
-    chain_isolation=False,
     params=["postgres", pytest.param("sqlite", marks=pytest.mark.full)],
 )
 def hub(request, node, bad_manifest, quick, tmp_path_factory) -> Iterator[Running]:
@@ -53,7 +48,7 @@ def hub(request, node, bad_manifest, quick, tmp_path_factory) -> Iterator[Runnin
         yield started
 
 
-@alone
+@pytest.fixture(scope="session")
 def quick(node, tmp_path_factory) -> Iterator[Manifest]:
     """A small circuit of Clan for tests that need many proofs. Its logits are its input."""
     path = tmp_path_factory.mktemp("quick") / "same.onnx"
@@ -69,12 +64,12 @@ def quick(node, tmp_path_factory) -> Iterator[Manifest]:
     (VERIFIERS / "QuickVerifier.sol").unlink()
 
 
-@alone
+@pytest.fixture(scope="session")
 def open_database(tmp_path_factory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('open') / 'jobs.sqlite'}"
 
 
-@alone
+@pytest.fixture(scope="session")
 def tokens(node, open_database) -> dict[str, str]:
     made = {}
     for name in ("ada", "ben"):
@@ -83,7 +78,7 @@ def tokens(node, open_database) -> dict[str, str]:
     return made
 
 
-@alone
+@pytest.fixture(scope="session")
 def open_hub(node, open_database, tokens, tmp_path_factory):
     """A hub that listens on all addresses, with low limits."""
     words = ("--host", "0.0.0.0", "--database", open_database, "--origin", PAGE)

@@ -16,7 +16,6 @@ import numpy as np
 import psutil
 import pytest
 import requests
-from ape import fixture
 from distributed import Security
 
 from apps.circuits import ARTIFACTS
@@ -71,7 +70,7 @@ def children(process: int) -> list[int]:
     return [child.pid for child in found if "spawn_main" in " ".join(child.cmdline())]
 
 
-@fixture(scope="session", chain_isolation=False)
+@pytest.fixture(scope="session")
 def own_hub(node, tmp_path_factory) -> Iterator[Running]:
     """A hub for tests that kill or stop it. Each starts it again."""
     with running(tmp_path_factory.mktemp("own"), node) as started:
