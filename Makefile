@@ -35,7 +35,7 @@ test-full: setup web/dist/index.html  ## Run the long form of every test, and te
 	done
 
 test-fast: setup  ## Run the tests that take a minute together: no hub, no browser, one circuit.
-	@$(ACTIVATE) ape test --fast
+	@$(ACTIVATE) $(TEST) --fast
 
 mutants: setup web/dist/index.html  ## Change one line at a time; list the changes that no test notices.
 	@$(ACTIVATE) python -m tests.mutants

@@ -29,8 +29,9 @@ from zk.proof import Proof, answer, prove
 from zk.samples import Samples
 
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
-# Fixtures that start a process or build a second circuit.
-SLOW = {"bad_manifest", "browser", "node", "postgres_server", "voice_manifest"}
+# Fixtures that start a process or build a second circuit, and folders about the hub.
+SLOW = {"bad_manifest", "browser", "node", "voice_manifest"}
+OF_HUB = {"hub", "serving"}
 upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
@@ -47,6 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
         rpc = os.environ.get("FORK_RPC")
         origin = ["--fork-url", rpc] if rpc else ["--chain-id", str(network.chain_id)]
         config.stash[upstream_of_fork] = start_anvil(int(UPSTREAM.rpartition(":")[2]), *origin)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return (config.getoption("fast") and collection_path.name in OF_HUB) or None
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
@@ -70,9 +75,10 @@ def is_long(item: pytest.Item) -> bool:
 
 
 def is_slow(item: pytest.Item) -> bool:
-    """Return whether a test takes seconds, starts processes or needs a second circuit."""
+    """Return whether a test takes seconds, starts a chain or needs a second circuit."""
+    marked = is_long(item) or item.get_closest_marker("slow") is not None
     used = set(getattr(item, "fixturenames", []))
-    return is_long(item) or item.get_closest_marker("slow") is not None or bool(used & SLOW)
+    return marked or bool(used & SLOW)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

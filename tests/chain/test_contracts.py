@@ -181,6 +181,7 @@ def test_key_and_account_in_a_proof(clan, manifest, accounts):
     assert key_of(clan, proof) == (key, accounts[3].address)
 
 
+@pytest.mark.slow
 def test_gas_of_a_check(manifest, proof, chain):
     gas = gas_of(manifest["verifier"]["contract"], manifest.file("verifier"), proof)
     assert 200_000 < gas < 600_000

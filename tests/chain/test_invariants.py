@@ -30,6 +30,8 @@ from zk.proof import Proof, answer, prove_all
 from zk.samples import Samples
 from zk.verifier import runtime_code
 
+pytestmark = pytest.mark.slow
+
 REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for
 SMALL = RunArgs(decomp_base=256)

@@ -177,6 +177,7 @@ def test_views_of_missing_members_and_clans(clan, accounts):
         ask(clan, "membersOf", 10)
 
 
+@pytest.mark.slow
 def test_clan_zero_is_a_clan(clan, proof_of, accounts):
     proof = proof_of(5)
     receipt = clan.join(accounts[5], proof.proof, proof.instances, sender=accounts[5])

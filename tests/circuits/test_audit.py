@@ -25,6 +25,8 @@ from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.verifier import without_metadata
 
+pytestmark = pytest.mark.slow
+
 APPLICATIONS = ROOT / "tests" / "contracts" / "applications"
 CONTRACTS = ROOT / "contracts"
 

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import onnx
+import pytest
 from onnx import numpy_helper
 
 from apps.circuits import circuit
@@ -12,6 +13,8 @@ from zk import ezkl
 from zk.audit.build import audit_build
 from zk.files import sha256
 from zk.manifest import Manifest
+
+pytestmark = pytest.mark.slow
 
 
 def rebuilt(artifacts, folder, **changes) -> list[str]:

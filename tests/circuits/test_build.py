@@ -49,6 +49,7 @@ def test_built_circuit_proves_and_says_what_it_is(tiny, run, samples):
         assert manifest.file(label).stat().st_size == entry["bytes"]
 
 
+@pytest.mark.slow
 def test_changed_weight_rebuilds_everything(tiny, run):
     write_model(tiny.model, weight=0.75)
     assert run(tiny)[1] == EVERYTHING
@@ -98,6 +99,7 @@ def test_model_knows_its_outputs(tiny):
     assert read_model(tiny.model).outputs == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "step"), [("bound", "bind"), ("compiled", "compile"), ("pk", "setup")]
 )
@@ -118,6 +120,7 @@ def test_damaged_file_is_refused_and_then_made_again(tiny, run, samples, label, 
     verify(manifest, prove(manifest, 7, samples.test[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", EVERYTHING)
 def test_killed_build_leaves_the_finished_one_and_goes_on(tiny, run, samples, tmp_path, step):
     """The process gets a SIGKILL as the step begins."""
@@ -153,6 +156,7 @@ build(
     assert not list(tmp_path.rglob("*.partial.*"))
 
 
+@pytest.mark.slow
 def test_kill_while_files_move(tiny, run, samples, tmp_path):
     """The manifest and one file are in the staging folder, the other files in their places."""
     write_model(tiny.model, weight=0.75)
@@ -178,6 +182,7 @@ def test_two_builds_at_once(tiny, run):
     assert run(tiny)[1] == []
 
 
+@pytest.mark.slow
 def test_model_with_external_weights(tiny, run, samples):
     """By default, torch exports the weights to a file beside the graph."""
     run(tiny)
@@ -332,6 +337,7 @@ def test_kinds_of_srs_never_share_a_file(tmp_path):
     assert dev.parent != ceremony.parent
 
 
+@pytest.mark.slow
 def test_new_srs_makes_new_keys(tiny, run, tmp_path):
     manifest, _ = run(tiny)
     srs_path(tmp_path / "artifacts" / "srs", "insecure-dev", manifest["logrows"]).unlink()

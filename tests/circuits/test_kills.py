@@ -18,6 +18,8 @@ from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.proof import Proof, prove, prove_all, verify
 
+pytestmark = pytest.mark.slow
+
 KILLS = scaled(2, 20)  # of each kind; test_live.py kills deployments
 PATIENCE = 300  # seconds for the first build or proof of a process
 

@@ -17,6 +17,8 @@ from zk.processes import answer_all
 from zk.proof import prove_all, verify
 from zk.witness import answers
 
+pytestmark = pytest.mark.slow
+
 DRAWINGS = digit_samples(view_of("clan", "drawing"), tests=100).test
 
 

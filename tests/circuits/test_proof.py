@@ -68,6 +68,7 @@ def test_negative_outputs_are_whole_numbers(made):
     assert Proof("tiny", b"", instances).outputs(made.layout) == [5, -5, 0]
 
 
+@pytest.mark.slow
 def test_proof_that_its_own_key_rejects_is_not_returned(made, foreign, samples, temporary):
     """ezkl writes a proof without checking it: here with the proving key of another circuit."""
     limbs = made.layout.split(KEY)
@@ -146,6 +147,7 @@ def test_witness_is_kept_for_the_user_alone(made, samples, tmp_path):
         prove_all(made, [(KEY, samples.test[0])] * 2, [kept])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("claims", "size", "expected"), [(3, 1e8, []), (4, 1e8, [2]), (4, 0, [])])
 def test_small_circuits_are_proved_in_processes(made, samples, monkeypatch, claims, size, expected):
     used, pool = [], processes.process_pool

@@ -16,6 +16,8 @@ from zk.errors import CircuitError
 from zk.files import sha256
 from zk.srs import ensure_srs, srs_path
 
+pytestmark = pytest.mark.slow
+
 LOGROWS = 6
 POINT = 64  # bytes
 

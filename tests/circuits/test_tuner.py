@@ -31,6 +31,8 @@ from zk.tuning.costs import Cost, CostModel
 from zk.tuning.tuner import Limits, Outcome, tune
 from zk.verifier import LARGEST_CODE
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = np.random.default_rng(0).normal(size=(48, 4)).astype(np.float32)
 SEEN, UNSEEN = np.split(SAMPLES, 2)
 

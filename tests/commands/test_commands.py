@@ -24,6 +24,7 @@ def test_every_command_has_help_with_an_example(name):
     assert f"ape run {name}" in result.output.split("Example:")[1]
 
 
+@pytest.mark.slow
 def test_demo_tells_both_stories():
     result = new_process(dict(os.environ), str(APE), "run", "demo")
     assert result.returncode == 0, result.stderr
@@ -32,6 +33,7 @@ def test_demo_tells_both_stories():
     assert "the thief's credit  0 ether" in result.stdout
 
 
+@pytest.mark.slow
 def test_port_taken_by_something_else():
     class Other(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -52,6 +54,7 @@ def test_port_taken_by_something_else():
     assert f"Port '{server.server_port}' already in use" in message
 
 
+@pytest.mark.slow
 def test_no_anvil():
     assert "make setup" in refused(ape(None, "clans", PATH="/nowhere", APE_FOUNDRY_HOST="auto"))
 

@@ -21,6 +21,8 @@ from tests.nodes import Node, own_node
 from tests.scale import scaled
 from zk.files import ROOT, read_json
 
+pytestmark = pytest.mark.slow
+
 LIVE = {one.choice: one.chain_id for one in NETWORKS if one.fork_upstream and one.chain_id != 1}
 AMOY = 80002
 # The networks differ by their chain ids only.

@@ -18,6 +18,8 @@ from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import prove, verify
 
+pytestmark = pytest.mark.slow
+
 
 def test_build_says_up_to_date_and_its_figures(manifest):
     result = ape(None, "build", "--circuit", "clan")

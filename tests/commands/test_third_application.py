@@ -72,6 +72,7 @@ def test_its_first_user(project, node: Node):
     assert "the code of Gate is compiled from contracts/Gate.sol" in result.stdout
 
 
+@pytest.mark.slow
 def test_manifest_of_an_earlier_version(project):
     """It names no application; the next build records it in seconds."""
     assert build(project, "older", 1, "--app", "Gate").returncode == 0

@@ -111,11 +111,13 @@ def some_images(monkeypatch):
         )
 
 
+@pytest.mark.slow
 def test_training_below_the_floor_fails(some_images):
     with pytest.raises(digits.TrainingError, match=r"below its floor .* nothing was exported"):
         digits.train("swift", epochs=1)
 
 
+@pytest.mark.slow
 def test_bad_model_is_trained_for_one_epoch_and_reproducibly(some_images):
     epochs: list[int] = []
     network, accuracy = digits.train(

@@ -81,6 +81,7 @@ def test_unusable_recordings(tmp_path):
             sound.read(path)
 
 
+@pytest.mark.slow
 def test_an_hour_is_not_read_to_its_end(tmp_path, monkeypatch):
     """Reading stops one sample after 30 seconds."""
     path = tmp_path / "hour.flac"

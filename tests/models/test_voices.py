@@ -114,6 +114,7 @@ def test_scores_run_from_disgust_to_surprise():
     assert np.allclose(np.diff(scores), 1 / 7)
 
 
+@pytest.mark.slow
 def test_synthetic_voices_are_the_same_every_time(monkeypatch, tmp_path):
     first = synthetic.ensure()
     monkeypatch.setattr(synthetic, "CACHE", tmp_path / ".cache")
@@ -157,6 +158,7 @@ def test_training_sees_what_proving_sees():
         assert (trained_on == sound.phrase(samples)).mean() > 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "epochs"), [("voice", scaled(6, 10)), ("idol", scaled(10, 20))])
 def test_training_on_any_corpus(name, epochs):
     """On synthetic voices, which say nothing about real ones, a judge learns to beat the mean."""
@@ -168,6 +170,7 @@ def test_training_on_any_corpus(name, epochs):
     assert judges.train(name, voices.synthetic(), epochs=epochs)[0] == network
 
 
+@pytest.mark.slow
 def test_training_below_the_floor_fails(tmp_path):
     """Noise under the names of RAVDESS: there is nothing to learn."""
     import soundfile
