@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,15 @@ import numpy as np
 
 from apps.circuits import circuit, sources
 from apps.registry import Application, application_of
-from chain.contracts import accepts, code_at, runtime_sha256
+from chain.contracts import (
+    NodeError,
+    accepts,
+    answer_of,
+    code_at,
+    creation_of,
+    key_for,
+    runtime_sha256,
+)
 from chain.network import is_dev
 from zk.audit.application import audit_application
 from zk.audit.attacks import attacks, genuine
@@ -20,13 +29,13 @@ from zk.audit.build import audit_build
 from zk.audit.curve import negated, written
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.srs import Srs
-from zk.audit.syntax import compiled_contract
+from zk.audit.syntax import Compiled, compiled_contract
 from zk.audit.verifier import audit_verifier, find_shape
 from zk.binding import read_model
 from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import prove_all
-from zk.verifier import without_metadata
+from zk.verifier import runtime_code, without_metadata
 
 if TYPE_CHECKING:
     from ape.contracts import ContractInstance
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 CONTRACTS = ROOT / "contracts"
 # The accounts that the audit proves for; their private keys are unknown.
 ACCOUNTS = ("0x000000000000000000000000000000000000dEaD", f"0x{'F' * 40}")
+UNREAD = "the hash of its sources at its end, where nothing jumps"
 AGAIN = "Deploy the build again with `ape run deploy`, and use that contract."
 
 Entry = dict[str, Any]  # of deployments/<chain id>.json
@@ -50,16 +60,17 @@ def audit_deployment(manifest: Manifest, entry: Entry) -> Iterator[Report]:
         return
     yield audit_contracts(manifest, entry)
     code = code_at(entry["verifier"])
-    yield audit_verifier(code, f"verifier at {entry['verifier']}", live=not is_dev())
+    verifier = audit_verifier(code, f"verifier at {entry['verifier']}", live=not is_dev())
+    _check_secret(verifier, manifest)
+    yield verifier
     yield audit_application(CONTRACTS / f"{application.name}.sol")
     yield attack(manifest, entry, code)
 
 
 def audit_contracts(manifest: Manifest, entry: Entry) -> Report:
-    """Compare the contracts and their parameters with the build's."""
+    """Compare the contracts, their parameters and their creation with the build's."""
     name, chain = application_of(manifest).name, ape.networks.provider.chain_id
     report = Report(f"{name} at {entry['contract']} on chain {chain}")
-    contract = _contract(entry)
     _check(
         report,
         entry["vk_sha256"] == manifest["files"]["vk"]["sha256"],
@@ -67,60 +78,118 @@ def audit_contracts(manifest: Manifest, entry: Entry) -> Report:
         "other-build",
         "It was deployed from another build than the one in artifacts/.",
     )
-    _check(
-        report,
-        runtime_sha256(entry["verifier"]) == manifest["verifier"]["runtime_sha256"],
-        "the verifier's code is the one that was built",
-        "verifier-code",
-        f"The code at {entry['verifier']} is not the one that was built.",
-    )
-    _check(
-        report,
-        _masked(name, code_at(entry["contract"])) == _masked(name, None),
-        f"the code of {name} is compiled from contracts/{name}.sol",
-        "application-code",
-        f"The code at {entry['contract']} is not compiled from contracts/{name}.sol.",
-    )
-    if report.sound:
-        _check_parameters(report, manifest, entry, contract)
-    _check_srs(report, manifest, entry)
+    _check_kind_of_srs(report, manifest)
+    with _answers(report):
+        _check(
+            report,
+            runtime_sha256(entry["verifier"]) == manifest["verifier"]["runtime_sha256"],
+            f"the verifier's code is the one that was built, but for {UNREAD}",
+            "verifier-code",
+            f"The code at {entry['verifier']} is not the one that was built.",
+        )
+        made = compiled_contract(CONTRACTS / f"{name}.sol", name)
+        expected = {
+            "verifier": int(entry["verifier"], 16),
+            "limbs": manifest.layout.limbs,
+            "limbBits": manifest.layout.limb_bits,
+            "outputScale": manifest["output_scale"],
+        }
+        if _check_code(report, name, made, expected, code_at(entry["contract"])):
+            _check_creation(report, made, expected, entry["contract"])
     return report
+
+
+@contextmanager
+def _answers(report: Report) -> Iterator[None]:
+    """End a report with a finding where the node stops answering."""
+    try:
+        yield
+    except NodeError as error:
+        report.findings.append(
+            Finding(
+                "no-answer",
+                Severity.HIGH,
+                "The node did not answer: the checks after this one are missing.",
+                str(error),
+                "Audit again, or ask another node.",
+            )
+        )
 
 
 def _contract(entry: Entry) -> ContractInstance:
     return getattr(ape.project, entry["application"]).at(entry["contract"])
 
 
-def _masked(name: str, code: bytes | None) -> bytes:
-    """Code on chain, or else compiled code, without metadata and immutable values."""
-    made, immutables = compiled_contract(CONTRACTS / f"{name}.sol", name)
-    masked = bytearray(without_metadata(made if code is None else code))
-    for start, length in immutables:
-        masked[start : start + length] = bytes(length)
-    return bytes(masked)
+def _check_code(
+    report: Report, name: str, made: Compiled, expected: dict[str, int], code: bytes
+) -> bool:
+    """Compare all of an application's code; each immutable value at each of its places.
 
-
-def _check_parameters(
-    report: Report, manifest: Manifest, entry: Entry, contract: ContractInstance
-) -> None:
-    expected = {
-        "verifier": entry["verifier"],
-        "limbs": manifest.layout.limbs,
-        "limbBits": manifest.layout.limb_bits,
-        "outputScale": manifest["output_scale"],
-    }
-    for parameter, value in expected.items():
-        found = getattr(contract, parameter)()
+    Only the metadata may differ: no jump of the compiled code leads there.
+    """
+    found = without_metadata(code)
+    if not _check(
+        report,
+        made.blanked(found) == without_metadata(made.runtime),
+        f"the code of {name} is compiled from contracts/{name}.sol, but for {UNREAD}",
+        "application-code",
+        f"Its code is not compiled from contracts/{name}.sol.",
+    ):
+        return False
+    for parameter, places in made.immutables.items():
+        values = {int.from_bytes(found[place]) for place in places}
+        shown = _shown(expected.get(parameter))
         _check(
             report,
-            found == value,
-            f"its {parameter} is {value}",
+            values == {expected.get(parameter)},
+            f"its {parameter} is {shown} in each of {len(places)} places",
             "parameter-differs",
-            f"Its {parameter} is {found}, the build's {value}.",
+            f"Its {parameter} is {' and '.join(map(_shown, sorted(values)))}, the build's {shown}.",
         )
+    return report.sound
 
 
-def _check_srs(report: Report, manifest: Manifest, entry: Entry) -> None:
+def _shown(value: int | None) -> str:
+    return f"{value:#042x}" if value and value >= 2**64 else str(value)
+
+
+def _check_creation(report: Report, made: Compiled, expected: dict[str, int], address: str) -> None:
+    """Compare the transaction that made an application: a constructor can fill the storage."""
+    try:
+        creation = creation_of(address)
+    except NodeError as error:
+        creation, reason = None, str(error)
+    else:
+        reason = "no transaction of its first block made it: another contract did"
+    if creation is None:
+        report.findings.append(
+            Finding(
+                "creation-unknown",
+                Severity.NOTE,
+                "The transaction that made the application is unknown.",
+                reason,
+                "Ask an archive node: another constructor could have filled the storage.",
+            )
+        )
+        return
+    arguments = b"".join(value.to_bytes(32) for value in expected.values())
+    end = len(creation.code) - len(arguments)
+    report.facts |= {
+        "deployer": creation.sender,
+        "block": creation.block,
+        "transaction": creation.transaction,
+    }
+    _check(
+        report,
+        without_metadata(creation.code[:end]) == without_metadata(made.creation)
+        and creation.code[end:] == arguments,
+        "the constructor and its arguments are the build's",
+        "creation-differs",
+        f"Transaction {creation.transaction} made it with another constructor or other arguments.",
+    )
+
+
+def _check_kind_of_srs(report: Report, manifest: Manifest) -> None:
     kind, network = manifest["srs"]["kind"], ape.networks.provider.network.choice
     report.facts["srs"] = kind
     if kind != "ceremony":
@@ -133,10 +202,12 @@ def _check_srs(report: Report, manifest: Manifest, entry: Entry) -> None:
                 "Keep it to local chains; elsewhere, build with `--srs ceremony` and deploy again.",
             )
         )
-    verifier = audit_verifier(code_at(entry["verifier"]), "")
+
+
+def _check_secret(verifier: Report, manifest: Manifest) -> None:
     secret = Srs.read(manifest.file("srs")).secret
     _check(
-        report,
+        verifier,
         verifier.facts.get("srs_point") in [written(p) for p in (secret, negated(secret))],
         "the verifier's pairing uses the secret of the build's SRS",
         "srs-differs",
@@ -146,14 +217,29 @@ def _check_srs(report: Report, manifest: Manifest, entry: Entry) -> None:
 
 def attack(manifest: Manifest, entry: Entry, code: bytes) -> Report:
     """Send forgeries to the verifier and the application, as calls that change nothing."""
+    report = Report(f"attacks on {entry['application']} at {entry['contract']}")
+    with _answers(report):
+        _attack(report, manifest, entry, code)
+    return report
+
+
+def _attack(report: Report, manifest: Manifest, entry: Entry, code: bytes) -> None:
     application: Application = application_of(manifest)
-    report = Report(f"attacks on {application.name} at {entry['contract']}")
     contract = _contract(entry)
-    shape = find_shape(code)
-    if not shape:
-        return report  # the verifier's own report says why
     round_number = 0 if application.has_rounds else None
-    keys = [application.key(contract, account, round_number) for account in ACCOUNTS]
+    keys = [key_for(entry["contract"], account, round_number or 0) for account in ACCOUNTS]
+    rounds = [] if round_number is None else [round_number]
+    given = [
+        answer_of(entry["contract"], contract.keyOf.encode_input(account, *rounds))
+        for account in ACCOUNTS
+    ]
+    _check(
+        report,
+        given == [key.to_bytes(32) for key in keys],
+        "keyOf gives the keys of this chain and contract",
+        "key-differs",
+        "keyOf gives other keys than those of this chain, contract and account.",
+    )
     x = np.zeros(read_model(manifest.file("model")).input_shape)
     proofs = prove_all(manifest, [(key, x) for key in keys])
     limbs = manifest.layout.limbs
@@ -166,6 +252,10 @@ def attack(manifest: Manifest, entry: Entry, code: bytes) -> Report:
         "The proof carries another key than the one given, or the key changes the answer.",
     )
     usual = genuine(proofs[0])
+    built = runtime_code(manifest["verifier"]["contract"], manifest.file("verifier").read_text())
+    shape = find_shape(built)
+    if not shape:
+        return  # the verifier's own report says why
     _check(
         report,
         accepts(entry["verifier"], usual.usual())
@@ -188,7 +278,6 @@ def attack(manifest: Manifest, entry: Entry, code: bytes) -> Report:
         "forgery-accepted",
         f"Forgeries are accepted: {', '.join(accepted)}.",
     )
-    return report
 
 
 def _check(report: Report, holds: bool, passed: str, name: str, what: str) -> bool:

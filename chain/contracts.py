@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
     from ape.api import AccountAPI
     from ape.contracts import ContractContainer, ContractInstance
 
+# The errors of a node whose EVM ran a call and stopped, as anvil, geth, erigon, Nethermind and Besu
+# write them.
+STOPPED = re.compile(
+    r"revert|EVM error|VM execution error|out.?of.?gas|insufficient.gas|gas uint64 overflow|"
+    r"(bad|invalid).?(instruction|jump|op.?code|operation|code)|stack.?(over|under|limit)|"
+    r"write protection|return data out of bounds|call depth",
+    re.IGNORECASE,
+)
 REVERTED = 3  # the JSON-RPC code of a call that reverts
 
 
@@ -151,33 +161,93 @@ def ask(contract: ContractInstance, view: str, *arguments: object) -> int:
 def call(address: str, data: bytes) -> dict[str, Any]:
     """The node's answer to a call, with a `result` or an `error`."""
     question = {"to": address, "data": f"0x{data.hex().removeprefix('0x')}"}
-    web3 = ape.networks.provider.web3
-    return dict(web3.provider.make_request("eth_call", [question, "latest"]))
+    return _request("eth_call", question, "latest")
+
+
+def _request(method: str, *arguments: object) -> dict[str, Any]:
+    """The node's answer, with a `result` or an `error`."""
+    from requests.exceptions import RequestException
+    from web3.exceptions import Web3Exception
+
+    try:
+        return dict(ape.networks.provider.web3.provider.make_request(method, list(arguments)))
+    except (RequestException, Web3Exception, ValueError) as error:
+        raise NodeError(f"The node did not answer {method}: {error}.") from error
+
+
+def answer_of(address: str, data: bytes) -> bytes | None:
+    """What a call returns, or None if the contract refuses it: by a revert or by any other stop."""
+    answer = call(address, data)
+    if isinstance(result := answer.get("result"), str):
+        return bytes.fromhex(result.removeprefix("0x"))
+    error = answer.get("error") or {}
+    message = str(error.get("message"))
+    if error.get("code") == REVERTED or STOPPED.search(message):
+        return None
+    raise NodeError(f"The node did not answer a call of {address}: {message}.")
 
 
 def accepts(address: str, data: bytes) -> bool:
-    """Return whether a call succeeds; raise `NodeError` if it fails by anything but a revert."""
-    answer = call(address, data)
-    if "result" in answer:
-        return True
-    error = answer.get("error", {})
-    if error.get("code") == REVERTED or "revert" in error.get("message", ""):
-        return False
-    raise NodeError(f"The node did not answer a call of {address}: {error.get('message')}.")
+    """Return whether a call succeeds; raise `NodeError` if the node does not say."""
+    return answer_of(address, data) is not None
+
+
+@dataclass(frozen=True)
+class Creation:
+    """The transaction that made a contract."""
+
+    block: int
+    transaction: str
+    sender: str
+    code: bytes  # with the arguments of the constructor
+
+
+def creation_of(address: str) -> Creation | None:
+    """Find the transaction that made a contract; None if a contract or the genesis made it."""
+    first, last = 0, int(_result("eth_blockNumber"), 16)
+    while first < last:  # the first block that has the code
+        middle = (first + last) // 2
+        has_code = len(_result("eth_getCode", address, hex(middle))) > 2
+        first, last = (first, middle) if has_code else (middle + 1, last)
+    for sent in _result("eth_getBlockByNumber", hex(first), True)["transactions"]:
+        if sent["to"] is None:
+            receipt = _result("eth_getTransactionReceipt", sent["hash"])
+            if receipt["contractAddress"].lower() == address.lower():
+                code = bytes.fromhex(sent["input"].removeprefix("0x"))
+                return Creation(first, sent["hash"], sent["from"], code)
+    return None
+
+
+def _result(method: str, *arguments: object) -> Any:
+    answer = _request(method, *arguments)
+    if answer.get("result") is None:
+        reason = (answer.get("error") or {}).get("message", "it returned nothing")
+        raise NodeError(f"The node did not answer {method}: {reason}.")
+    return answer["result"]
+
+
+def domain_of(contract: str, chain_id: int, round_number: int) -> int:
+    """The domain of a contract's keys in a round, hashed as `BoundApplication` does."""
+    from eth_utils.crypto import keccak
+
+    words = (chain_id, int(contract, 16), round_number)
+    return int.from_bytes(keccak(b"".join(word.to_bytes(32) for word in words))[-8:])
+
+
+def key_for(contract: str, account: str, round_number: int) -> int:
+    """The key of an account in a round of a contract on the connected chain."""
+    domain = domain_of(contract, ape.networks.provider.chain_id, round_number)
+    return domain << 160 | int(account, 16)
 
 
 def round_with(contract: ContractInstance, domain: int, rounds: int) -> int | None:
-    """The newest of a contract's rounds whose keys have this domain.
+    """The newest of a contract's rounds whose keys have this domain: confirm it with `keyOf`.
 
-    Hashes as `BoundApplication` does on chain: confirm the round with `keyOf`. Anyone can open
-    rounds, so asking the node for the key of each could take minutes.
+    Anyone can open rounds, so asking the node for the key of each could take minutes.
     """
-    from eth_utils.crypto import keccak
-
-    where = (ape.networks.provider.chain_id, int(str(contract.address), 16))
-    fixed = b"".join(word.to_bytes(32) for word in where)
+    address, chain_id = str(contract.address), ape.networks.provider.chain_id
     for round_number in reversed(range(rounds)):
-        if int.from_bytes(keccak(fixed + round_number.to_bytes(32))[-8:]) == domain:
+        if domain_of(address, chain_id, round_number) == domain:
             return round_number
     return None
 

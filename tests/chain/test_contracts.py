@@ -154,12 +154,17 @@ def test_answers_of_a_node(project, code_at, monkeypatch):
         ({"result": "0x"}, True),
         ({"error": {"code": 3, "message": "failed"}}, False),
         ({"error": {"code": -32000, "message": "execution reverted"}}, False),
+        ({"error": {"code": -32003, "message": "EVM error MemoryOOG"}}, False),
+        ({"error": {"code": -32000, "message": "out of gas"}}, False),
+        ({"error": {"code": -32000, "message": "invalid opcode: INVALID"}}, False),
+        ({"error": {"code": -32000, "message": "stack underflow (0 <=> 2)"}}, False),
+        ({"error": {"code": -32015, "message": "VM execution error."}}, False),
         ({"error": {"code": -32000, "message": "out of memory"}}, None),
         ({"error": {"message": "too many requests"}}, None),
         ({}, None),
     ],
 )
-def test_only_a_revert_is_a_refusal(monkeypatch, answer, accepted):
+def test_only_a_stopped_call_is_a_refusal(monkeypatch, answer, accepted):
     monkeypatch.setattr(contracts, "call", lambda address, data: answer)
     if accepted is None:
         with pytest.raises(NodeError, match=f"did not answer a call of {ADDRESS}"):

@@ -37,14 +37,23 @@ def test_limit_and_settings_are_the_chains_and_apes(project):
 
 
 def test_metadata_is_cut_off():
-    assert without_metadata(b"code" + b"meta" + b"\x00\x04") == b"code"
-    assert without_metadata(b"code" + b"\x00\x00") == b"code"
-    assert without_metadata(b"c" + b"m" * 258 + b"\x01\x02") == b"c"
     code = runtime_code("One", SOURCE)
+    assert len(without_metadata(code)) == len(code) - 53
     assert code.startswith(without_metadata(code))
     other = SOURCE.replace("MIT\n", "MIT\n// another comment\n")
     assert runtime_code("One", other) != code
     assert without_metadata(runtime_code("One", other)) == without_metadata(code)
+
+
+@pytest.mark.parametrize("tail", [b"\x00\x00", b"meta\x00\x04", b"\xff\xff"])
+def test_nothing_but_metadata_is_cut_off(tail):
+    """A deployed contract cannot hide code by a false length of its metadata."""
+    code = runtime_code("One", SOURCE)
+    assert without_metadata(code + tail) == code + tail
+    for place in (-53, -1):
+        edited = bytearray(code)
+        edited[place] ^= 1
+        assert without_metadata(bytes(edited)) == edited
 
 
 def test_contract_of_the_name_is_compiled():

@@ -1,11 +1,10 @@
 """Static analysis of runtime bytecode."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# solc appends a hash of the sources, its version, and the length of both.
-METADATA = re.compile(rb"\xa2\x64ipfs\x58\x22\x12\x20.{32}\x64solc\x43.{3}\x00\x33\Z", re.DOTALL)
+from zk.verifier import METADATA
+
 PUSH0, PUSH32, JUMPDEST = 0x5F, 0x7F, 0x5B
 ENDS = {0x00, 0x56, 0xF3, 0xFD, 0xFE, 0xFF}  # STOP, JUMP, RETURN, REVERT, INVALID, SELFDESTRUCT
 

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,9 @@ def compiled(path: Path) -> dict[str, Any]:
     settings = {
         "optimizer": {"enabled": True, "runs": 200},
         "evmVersion": "paris",
-        "outputSelection": {"*": {"": ["ast"], "*": ["evm.deployedBytecode"]}},
+        "outputSelection": {
+            "*": {"": ["ast"], "*": ["evm.bytecode.object", "evm.deployedBytecode"]}
+        },
     }
     content = {name: {"content": text} for name, text in sources_of(path).items()}
     try:
@@ -309,12 +312,34 @@ def _is_array(node: Node) -> bool:
     return kind.startswith(("uint256[", "bytes"))
 
 
-def compiled_contract(path: Path, name: str) -> tuple[bytes, list[tuple[int, int]]]:
-    """The runtime code of a contract, and the offsets and lengths of its immutable values."""
-    made = compiled(path)["contracts"][str(path.resolve())][name]
-    code = made["evm"]["deployedBytecode"]
-    places = [place for each in code.get("immutableReferences", {}).values() for place in each]
-    return bytes.fromhex(code["object"]), [(p["start"], p["length"]) for p in places]
+@dataclass(frozen=True)
+class Compiled:
+    """The code of a contract, as its constructor starts and as it makes it."""
+
+    creation: bytes
+    runtime: bytes
+    immutables: dict[str, list[slice]]  # where the runtime code holds each value, by name
+
+    def blanked(self, code: bytes) -> bytes:
+        """Runtime code with zeros in place of each immutable value, as solc leaves it."""
+        blank = bytearray(code)
+        for place in (place for places in self.immutables.values() for place in places):
+            blank[place] = bytes(len(blank[place]))
+        return bytes(blank)
+
+
+def compiled_contract(path: Path, name: str) -> Compiled:
+    output = compiled(path)
+    made = output["contracts"][str(path.resolve())][name]["evm"]
+    declared = Program(output).nodes
+    immutables = {
+        declared[int(variable)]["name"]: [
+            slice(place["start"], place["start"] + place["length"]) for place in places
+        ]
+        for variable, places in made["deployedBytecode"]["immutableReferences"].items()
+    }
+    creation, runtime = made["bytecode"]["object"], made["deployedBytecode"]["object"]
+    return Compiled(bytes.fromhex(creation), bytes.fromhex(runtime), immutables)
 
 
 def verifiers_of(path: Path) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ and each of its other checks can be tested by the proofs that it refuses.
 """
 
 from collections.abc import Iterable
+from functools import cache
 
 from zk.audit import curve
 from zk.audit.calldata import FIRST_WORD, SELECTOR, WORD, Call, Shape, random_call
@@ -50,6 +51,7 @@ def audit_verifier(code: bytes, subject: str, *, live: bool = False) -> Report:
     return report
 
 
+@cache
 def find_shape(code: bytes) -> Shape | None:
     """Derive the form of a proof from the lengths that the code compares and the words it reads."""
     words, instances = STRANGE_WORDS, STRANGE_INSTANCES
@@ -457,7 +459,7 @@ def forge(code: bytes, shape: Shape) -> bytes | None:
     honest, blank = shape.call(3), Call([0] * shape.words, [0] * shape.instances)
     answers: Answers = {PAIRING: TRUE}
     start = run(code, honest.behind(blank), answers)
-    if not start.accepted:
+    if not (start.accepted and start.asked(PAIRING)):
         return None
     left = start.asked(PAIRING)[-1][: 2 * WORD]
     rest = int.from_bytes(left[:WORD]), int.from_bytes(left[WORD:])
