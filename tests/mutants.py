@@ -12,9 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +142,14 @@ def draw(seed: int, count: int, only: Iterable[str] = ("",)) -> list[Mutant]:
     return [mutant for mutants in drawn.values() for mutant in mutants]
 
 
+@contextmanager
+def open_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A temporary folder that others can enter: PostgreSQL does not run as root."""
+    with tempfile.TemporaryDirectory(dir=parent, prefix="mutants-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 def copy_project(folder: Path) -> None:
     """Copy the files of git and what was built from them; the tools are shared."""
     words = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -200,8 +208,8 @@ class Copies:
 
     def outcome(self, mutant: Mutant) -> str:
         tests = suite_of(mutant.file)
-        with tempfile.TemporaryDirectory(dir=self.original.parent, prefix="m") as folder:
-            project = Path(folder, "project")
+        with open_folder(self.original.parent) as folder:
+            project = folder / "project"
             shutil.copytree(self.original, project, symlinks=True)
             (project / mutant.file).write_text(mutant.content)
             return run_tests(project, tests, 60 + 4 * self.seconds[" ".join(tests)])
@@ -212,8 +220,8 @@ def main() -> None:
     mutants = draw(options.seed, options.count, options.only)
     outcomes: list[str] = []
     unargued = 0
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        copies = Copies(Path(folder))
+    with open_folder() as folder:
+        copies = Copies(folder)
         for mutant in tqdm(mutants, "run the tests without mutants", leave=False):
             copies.require_passing(suite_of(mutant.file))
         with ThreadPoolExecutor(options.workers) as pool:
