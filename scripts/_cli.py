@@ -1,9 +1,12 @@
 """The base of the commands: foreseeable errors become one sentence."""
 
+import re
+
 import click
 from ape.cli import ConnectedProviderCommand
 from ape.exceptions import ApeException, ContractLogicError
 
+from chain.network import UPSTREAM
 from models.data import DatasetError
 from zk.errors import CircuitError, obstacle
 
@@ -21,15 +24,35 @@ class Command(click.Command):
         except OSError as error:
             raise click.ClickException(obstacle(error)) from error
         except ApeException as error:
-            message = str(error)
-            # Compared by name, because importing ape_foundry would slow every command down.
-            if type(error).__name__ == "FoundryNotInstalledError":
-                message = "anvil is not installed: run `make setup`, `source .venv/bin/activate`."
-            raise click.ClickException(message) from error
+            raise click.ClickException(sentence(error)) from error
 
 
 class ChainCommand(Command, ConnectedProviderCommand):
     """A command that uses a chain, ethereum:local unless `--network` names another."""
+
+
+# Errors of Ape and of nodes, and what they mean to the user.
+MEANINGS = {
+    "nonce too low|already known|underpriced": "The account sent another transaction meanwhile: "
+    "run the command again.",
+    "insufficient funds": "The account cannot pay for this transaction: send it ether, or name "
+    "another one with --account.",
+    f"node found on '{UPSTREAM}'": f"The node at {UPSTREAM}, which a fork copies, does not answer: "
+    "start one with `anvil --silent --port 8544 --fork-url URL &`.",
+}
+
+
+def sentence(error: ApeException) -> str:
+    """The error of Ape or of a node in one sentence."""
+    # Compared by name, because importing ape_foundry would slow every command down.
+    if type(error).__name__ == "FoundryNotInstalledError":
+        return "anvil is not installed: run `make setup`, `source .venv/bin/activate`."
+    text = str(error)
+    for pattern, meaning in MEANINGS.items():
+        if re.search(pattern, text):
+            return meaning
+    answered = re.search(r"""'message': (['"])(.*?)\1""", text)  # a JSON-RPC error
+    return answered[2] if answered else text
 
 
 def refusal(error: ContractLogicError) -> str:

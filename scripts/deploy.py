@@ -5,6 +5,7 @@ from apps.circuits import ARTIFACTS, defaults
 from apps.registry import application_of
 from chain import deployments
 from chain.accounts import signer
+from chain.contracts import deploy
 from scripts._cli import ChainCommand
 from zk.manifest import Manifest
 
@@ -24,13 +25,15 @@ def cli(only: str | None, account: str | None) -> None:
     for manifest in manifests:
         application_of(manifest)  # refuses before anything is sent
     provider, sender = ape.networks.provider, signer(account)
+    if getattr(provider, "process", None) is not None:
+        for manifest in manifests:
+            deploy(manifest, sender, report=click.echo)
+        click.echo(
+            "Nothing is recorded: this anvil ends with this command. Keep one running with `anvil "
+            "--silent &`, and deploy again."
+        )
+        return
     for manifest in manifests:
         deployments.deploy_once(manifest, sender, click.echo)
     click.echo(f"recorded in {deployments.path().relative_to(deployments.FOLDER.parent)}")
-    if getattr(provider, "process", None) is not None:
-        click.echo(
-            "This anvil ends with this command. To keep one running, start `anvil` in another "
-            "terminal and deploy again."
-        )
-    else:
-        click.echo("Next: `ape run prove --help`.")
+    click.echo("Next: `ape run prove --help`.")

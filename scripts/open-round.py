@@ -7,13 +7,14 @@ from chain.accounts import signer
 from chain.network import now
 from scripts._cli import ChainCommand
 
-LARGEST = 10**9  # above every score, and above all ether
-
 
 class Units(click.ParamType):
-    """A decimal number, converted exactly to units of 1e-18."""
+    """A decimal number in a range, converted exactly to units of 1e-18."""
 
     name = "decimal"
+
+    def __init__(self, smallest: Decimal, largest: Decimal) -> None:
+        self.smallest, self.largest = smallest, largest
 
     def convert(self, value, param, ctx) -> int:
         if isinstance(value, int):
@@ -23,23 +24,26 @@ class Units(click.ParamType):
         except InvalidOperation:
             number = Decimal("NaN")
         # Decimal holds 28 digits exactly, enough for these.
-        fits = number.is_finite() and 0 <= number < LARGEST
+        fits = number.is_finite() and self.smallest <= number <= self.largest
         if not fits or int(number.as_tuple().exponent) < -18:
             self.fail(
-                f"{value!r} is not a decimal number below {LARGEST:,} with at most 18 decimals.",
+                f"{value!r} is not a decimal number from {self.smallest:f} to {self.largest:,f} "
+                "with at most 18 decimals.",
                 param,
                 ctx,
             )
         return int(number.scaleb(18))
 
 
+SCORE = Units(Decimal(0), Decimal(1))
+ETHER = Units(Decimal("1e-18"), Decimal(10**9))
+
+
 @click.command(cls=ChainCommand)
-@click.option(
-    "--threshold", type=Units(), required=True, help="Lowest score that earns the reward."
-)
+@click.option("--threshold", type=SCORE, required=True, help="Lowest score that earns the reward.")
 @click.option(
     "--reward",
-    type=Units(),
+    type=ETHER,
     required=True,
     help="Ether for each account that reaches the threshold.",
 )

@@ -114,12 +114,16 @@ def _items(
 
 def _read_batch(path: Path) -> list[tuple[str, dict[str, Any]]]:
     try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file, restkey="", strict=True))
+        # Excel begins a file with a byte order mark, and in many countries separates by semicolons.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            separator = ";" if ";" in file.readline() else ","
+            file.seek(0)
+            reader = csv.DictReader(file, restkey="", strict=True, delimiter=separator)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise click.UsageError(f"{path} cannot be read as a .csv file: {error}.") from error
     items: list[tuple[str, dict[str, Any]]] = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         given = {name: value for name, value in row.items() if value}
         account = given.pop("account", "")
         if not account or len(given) != 1 or not set(given) <= set(SOURCES):

@@ -1,6 +1,7 @@
 """Help of every command, the demo, missing tools, and the commands about models and voices."""
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -8,12 +9,38 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import pytest
+from ape.exceptions import ApeException
 from click.testing import CliRunner
 
+from apps.circuits import sources
+from scripts._cli import sentence
 from tests.inputs import REAL_VOICE
 from tests.typed import ape, new_process, refused
 from tests.warm import APE
 from zk.files import ROOT
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("{'code': -32003, 'message': 'nonce too low'}", "sent another transaction meanwhile"),
+        ("insufficient funds for gas * price + value", "cannot pay for this transaction"),
+        ("No (supported) node found on 'http://127.0.0.1:8544'.", "which a fork copies"),
+        ("{'code': -32000, 'message': 'header not found'}", "header not found"),
+        ("anything else", "anything else"),
+    ],
+)
+def test_errors_of_nodes_are_sentences(message, shown):
+    assert shown in sentence(ApeException(message))
+    assert "{" not in sentence(ApeException(message))
+
+
+def test_circuits():
+    listed = ape(None, "circuits").stdout
+    assert re.search(r"clan-lenet +Clan +\S+.* +models/exports/lenet.onnx", listed)
+    found = {one["circuit"]: one for one in json.loads(ape(None, "circuits", "--json").stdout)}
+    assert set(sources()) <= set(found)
+    assert found["voice"]["application"] == "VoiceJudge"
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "scripts").glob("[a-z]*.py")))

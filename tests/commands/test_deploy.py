@@ -11,6 +11,16 @@ from zk.errors import CircuitError
 from zk.files import ROOT
 
 
+@pytest.mark.slow
+def test_deployment_on_a_node_that_ends_is_not_recorded(manifest):
+    record = ROOT / "deployments" / "31337.json"
+    before = record.read_bytes() if record.is_file() else None
+    result = ape(None, "deploy", "--only", "clan", APE_FOUNDRY_HOST="auto")
+    assert result.returncode == 0, result.stderr
+    assert "Nothing is recorded: this anvil ends with this command" in result.stdout
+    assert (record.read_bytes() if record.is_file() else None) == before
+
+
 @pytest.mark.parametrize("disk, reason", [("nr_inodes=1", FULL), ("ro", READ_ONLY)])
 def test_deploy_without_room(node, disk, reason):
     """Nothing is sent that cannot be recorded."""

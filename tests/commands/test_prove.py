@@ -39,6 +39,8 @@ def test_prove_refuses_a_bad_batch(node, tmp_path):
         ("has no line below its header", "account,test-image\n"),
         ("Line 2 of", "account,test-image\n,0\n"),
         ("Line 3 of", "account,test-image,image\n1,0,\n2,0,x.png\n"),
+        # As Excel saves it; the empty line is line 3.
+        ("Line 5 of", "\ufeffaccount;test-image\r\n1;0\r\n\r\n2;1\r\n3;one\r\n"),
         ("Line 2 of", "account,picture\n1,0\n"),
         ("has test-image '10000'", "account,test-image\n1,10000\n"),
         ("twice", "account,test-image\n1,0\n1,1\n"),

@@ -24,12 +24,12 @@ def test_open_round_refuses(node):
     all_refused(
         node,
         [
-            ("VoiceJudge__ThresholdTooHigh", *offer, "--threshold", "1.1"),
+            ("'1.1' is not a decimal number from 0 to 1", *offer, "--threshold", "1.1"),
             ("'high' is not a decimal number", *offer, "--threshold", "high"),
             ("'1e999999' is not a decimal", *offer, "--threshold", "1e999999"),
             ("'nan' is not a decimal", *offer, "--threshold", "nan"),
             ("is not in the range", *low, "--hours", "0"),
-            ("VoiceJudge__BrokenRewards", *low, "--reward", "0"),
+            ("'0' is not a decimal number from 0.000000000000000001", *low, "--reward", "0"),
             ("at most 18 decimals", *low, "--reward", "0.0000000000000000001"),
             ("'-1' is not a decimal", *low, "--reward", "-1"),
         ],
