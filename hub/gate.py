@@ -1,8 +1,8 @@
 """Checks before every request: its size, host and origin, and the pace of its token."""
 
+import re
 import time
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +11,13 @@ from hub import LOOPBACK
 from hub.problems import RequestError
 
 LARGEST_BODY = 16_000_000  # bytes; thirty seconds of sound in base64 have up to 12,000,000
+
+# `Host` headers that reach this machine only.
+LOCAL = re.compile(
+    f"({'|'.join(re.escape(f'[{name}]' if ':' in name else name) for name in LOOPBACK)})"
+    r"(:\d{1,5})?",
+    re.ASCII | re.IGNORECASE,
+)
 
 # Only the hub's own files run, and they connect only to the hub.
 HEADERS = {
@@ -62,12 +69,12 @@ class Gate:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if self._loopback and _name(host) not in LOOPBACK:
+        if self._loopback and not LOCAL.fullmatch(host):
             raise RequestError(
                 403, f"This hub answers at loopback addresses only, not at {host!r}."
             )
         origin = headers.get("origin")
-        own = origin and origin.partition("://")[2] == host
+        own = origin in (f"http://{host}", f"https://{host}")
         if origin and not own and scope["method"] != "GET" and origin not in self._origins:
             raise RequestError(
                 403, f"Pages of {origin} may not use this hub: restart it with --origin {origin}."
@@ -75,14 +82,6 @@ class Gate:
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > LARGEST_BODY:
             raise RequestError(413, _TOO_LARGE)
-
-
-def _name(host: str) -> str | None:
-    """The host name in a `Host` header, without the port; None if it is malformed."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
 
 
 _TOO_LARGE = f"The request is too large: send at most {LARGEST_BODY:,} bytes."

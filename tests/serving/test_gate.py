@@ -115,6 +115,12 @@ FOREIGN_HOSTS = [
     "127.0.0.2",
     "localhost.elsewhere.example",
     "localhost@elsewhere.example",
+    "elsewhere.example@localhost",
+    "localhost#elsewhere",
+    "localhost/elsewhere",
+    "localhost?elsewhere",
+    "localhost:",
+    "localhost:8000:1",
     "[",
     "[::1",
     "[::2]",
@@ -134,7 +140,11 @@ def test_on_loopback_other_hosts_are_refused(behind, host):
 
 @pytest.mark.parametrize("loopback", [True, False])
 @pytest.mark.parametrize(
-    "origin", ["https://elsewhere.example", "null", f"http://{OWN}0", f"{PAGE}.example", "http://["]
+    "origin",
+    [
+        *("https://elsewhere.example", "null", f"http://{OWN}0", f"{PAGE}.example", "http://["),
+        *(f"ftp://{OWN}", f"http://{OWN}/", f"http://a@{OWN}", OWN, f"://{OWN}"),
+    ],
 )
 def test_foreign_pages_may_read_and_not_write(behind, loopback, origin):
     ask = gated(behind, loopback, [PAGE])
