@@ -39,6 +39,10 @@ class NodeError(CircuitError):
     """The chain's node did not answer a call."""
 
 
+class UnreachableError(NodeError):
+    """The chain's node cannot be asked."""
+
+
 def deploy(
     manifest: Manifest,
     sender: AccountAPI,
@@ -172,7 +176,7 @@ def _request(method: str, *arguments: object) -> dict[str, Any]:
     try:
         return dict(ape.networks.provider.web3.provider.make_request(method, list(arguments)))
     except (RequestException, Web3Exception, ValueError) as error:
-        raise NodeError(f"The node did not answer {method}: {error}.") from error
+        raise UnreachableError(f"The node cannot be asked {method}: {error}.") from error
 
 
 def answer_of(address: str, data: bytes) -> bytes | None:

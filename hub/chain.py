@@ -10,6 +10,7 @@ import requests
 from apps.registry import Application, RefusedError, application_of
 from chain import deployments
 from chain.accounts import account_of, checked_account
+from chain.contracts import UnreachableError
 from chain.network import explorer, is_dev
 from hub.circuits import Served
 from hub.schemas import ChainState, Deployment
@@ -67,10 +68,10 @@ class Chain:
             account = checked_account(account_of(key))
             round_number = application.round_of(contract, account, key)
             application.require_open(contract, account, round_number, outputs)
+        except (requests.RequestException, UnreachableError):
+            return round_number, "The chain's node does not answer: check the proof again later."
         except CircuitError as error:
             return round_number, str(error)
-        except requests.RequestException:
-            return round_number, "The chain's node does not answer: check the proof again later."
         return round_number, None
 
     def _deployed(self, served: Served) -> tuple[Application, ContractInstance]:
@@ -84,6 +85,8 @@ class Chain:
         try:
             application = application_of(served.manifest)
             found = application, application.contract_of(served.name, served.manifest)
+        except UnreachableError:
+            raise
         except CircuitError as error:
             raise RefusedError(str(error)) from error
         self._contracts[served.name] = found

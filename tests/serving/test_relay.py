@@ -8,6 +8,7 @@ import requests
 
 from apps.registry import RefusedError
 from chain import deployments
+from chain.contracts import UnreachableError
 from hub import chain as module
 from hub.chain import Chain
 from tests.hubs import ADA, BEN
@@ -140,18 +141,28 @@ def test_a_proof_of_a_circuit_that_is_not_deployed(record, clan_served):
     assert reason.startswith("clan is not deployed according to")
 
 
+@pytest.mark.parametrize("error", [requests.ConnectionError, UnreachableError])
 def test_a_node_that_does_not_answer_after_the_round_was_found(
-    hub_chain, judge, voice_served, open_round, monkeypatch
+    hub_chain, judge, voice_served, open_round, monkeypatch, error
 ):
     round_number = open_round()
     key = judge.keyOf(ADA, round_number)
 
     def silent(*_):
-        raise requests.ConnectionError
+        raise error
 
     monkeypatch.setattr(voice_served.application, "require_open", silent)
     reason = "The chain's node does not answer: check the proof again later."
     assert hub_chain.submission(voice_served, key, [0]) == (round_number, reason)
+
+
+def test_a_node_that_does_not_answer_is_no_refusal(hub_chain, clan_served, monkeypatch):
+    def silent(*_):
+        raise UnreachableError
+
+    monkeypatch.setattr(clan_served.application, "contract_of", silent)
+    with pytest.raises(UnreachableError):
+        hub_chain.key(clan_served, ADA, None)
 
 
 # The page
