@@ -13,6 +13,7 @@ import numpy as np
 
 from apps.circuits import circuit, sources
 from apps.registry import Application, application_of
+from chain.accounts import account_of
 from chain.contracts import (
     NodeError,
     accepts,
@@ -26,6 +27,7 @@ from chain.network import is_dev
 from zk.audit.application import audit_application
 from zk.audit.attacks import attacks, genuine
 from zk.audit.build import audit_build
+from zk.audit.code import DELEGATION, proxied
 from zk.audit.curve import negated, written
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.srs import Srs
@@ -65,6 +67,31 @@ def audit_deployment(manifest: Manifest, entry: Entry) -> Iterator[Report]:
     yield verifier
     yield audit_application(CONTRACTS / f"{application.name}.sol")
     yield attack(manifest, entry, code)
+
+
+def audit_address(address: str) -> Iterator[Report]:
+    """Audit the verifier at an address of the connected chain; follow minimal proxies."""
+    code, seen = code_at(address), {int(address, 16)}
+    while (target := proxied(code)) and target not in seen:
+        seen.add(target)
+        report = Report(f"proxy at {address}", {"target": account_of(target)})
+        report.passed.append("it always calls the code at this target")
+        yield report
+        address, code = account_of(target), code_at(account_of(target))
+    if code.startswith(DELEGATION):
+        report = Report(f"account at {address}", {"target": account_of(int.from_bytes(code[3:]))})
+        report.findings.append(
+            Finding(
+                "account",
+                Severity.CRITICAL,
+                "The verifier is an account, which can exchange its code at any time (EIP-7702).",
+                f"its code begins with {DELEGATION.hex()}",
+                "Do not use it: its owner can make it accept anything.",
+            )
+        )
+        yield report
+        return
+    yield audit_verifier(code, f"verifier at {address}", live=not is_dev())
 
 
 def audit_contracts(manifest: Manifest, entry: Entry) -> Report:

@@ -5,12 +5,11 @@ from pathlib import Path
 import ape
 import click
 
-from apps.audit import audit_deployment
+from apps.audit import audit_address, audit_deployment
 from apps.circuits import ARTIFACTS
 from chain import deployments
 from chain.accounts import checked_address
 from chain.contracts import code_at
-from chain.network import is_dev
 from scripts._cli import Command
 from scripts._reports import show, show_verdict
 from zk.audit.findings import Report
@@ -77,7 +76,7 @@ def _reports(
             yield audit_verifier(code, f"{name} in {source}")
     if where:
         with ape.networks.parse_network_choice(network):
-            yield audit_verifier(_code_at(where), f"verifier at {where}", live=not is_dev())
+            yield from audit_address(_checked(where))
     if app:
         yield audit_application(app)
     if source or where or app:
@@ -99,12 +98,11 @@ def _deployed() -> list[str]:
     return found
 
 
-def _code_at(where: str) -> bytes:
+def _checked(where: str) -> str:
     checked = checked_address(where)
-    code = code_at(checked)
-    if not code:
+    if not code_at(checked):
         raise CircuitError(
             f"{checked} has no code on {ape.networks.provider.network.choice}: give the address "
             "of a verifier, and its network with --network."
         )
-    return code
+    return checked

@@ -1,5 +1,6 @@
 """Static analysis of runtime bytecode."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,22 @@ STRANGE = {
     0xF5: "CREATE2",
     0xFF: "SELFDESTRUCT",
 }
+
+
+# Minimal proxies (EIP-1167, and Solady's), which call the code at one address for ever.
+PROXIES = (
+    rb"\x36\x3d\x3d\x37\x3d\x3d\x3d\x36\x3d[\x60-\x73](.{1,20})\x5a\xf4\x3d\x82\x80\x3e\x90\x3d\x91\x60.\x57\xfd\x5b\xf3",
+    rb"\x3d\x3d\x3d\x3d\x36\x3d\x3d\x37\x36\x3d[\x60-\x73](.{1,20})\x5a\xf4\x3d\x3d\x93\x80\x3e\x60.\x57\xfd\x5b\xf3",
+)
+DELEGATION = bytes.fromhex("ef0100")  # an account with the code of a contract (EIP-7702)
+
+
+def proxied(code: bytes) -> int | None:
+    """The address whose code a minimal proxy calls."""
+    for pattern in PROXIES:
+        if found := re.fullmatch(pattern, code, re.DOTALL):
+            return int.from_bytes(found[1])
+    return None
 
 
 @dataclass(frozen=True)

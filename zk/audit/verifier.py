@@ -20,6 +20,10 @@ STRANGE_WORDS, STRANGE_INSTANCES = 1009, 503
 PRECOMPILED = range(1, 0x12)
 AGAIN = "Generate the verifier with a tool that adds this check, and deploy it again."
 
+# Instructions by which other code takes the place of a contract's.
+REPLACING = {"DELEGATECALL", "CALLCODE", "SELFDESTRUCT"}
+REPLACED = ": other code can take its place, and applications believe all that it accepts"
+
 # Functions of verifiers that also take the verification key.
 KEY_FROM_CALLER = (
     "verifyProof(address,bytes,uint256[])",
@@ -112,7 +116,7 @@ def _check_instructions(report: Report, code: bytes) -> None:
             "strange-instructions",
             Severity.CRITICAL if {"DELEGATECALL", "CALLCODE"} & set(away) else Severity.HIGH,
             "The verifier has instructions that no verifier needs.",
-            f"its code contains {', '.join(away)}",
+            f"its code contains {', '.join(away)}{REPLACED if REPLACING & set(away) else ''}",
             "Deploy a verifier without these instructions.",
         ),
     )
