@@ -291,6 +291,26 @@ def test_verifier_with_fixed_offsets_accepts_a_forgery(faulty_verifiers):
     ((_, code),) = verifiers_of(faulty_verifiers["fixed-offsets"]).items()
     calldata = forge(code, find_shape(code))
     assert calldata and run(code, calldata).accepted
+    (finding,) = audit_verifier(code, "").wrong
+    assert (finding.name, finding.severity.name) == ("fixed-offsets", "CRITICAL")
+
+
+def test_verifier_that_hashes_what_it_reads(tmp_path, tiny_manifest):
+    """As ezkl wrote it up to version 20: offsets mean nothing, but no forgery follows from that."""
+    source = tiny_manifest.file("verifier").read_text()
+    length = re.search(r"eq\((0x\w+), proof.length\)", source)
+    assert length
+    instances = hex(0x64 + int(length[1], 16) + 32)
+    for fault in (
+        ("success := and(success, eq(0x64, proof.offset))", ""),
+        ("let proof_cptr := proof.offset", "let proof_cptr := 0x64"),
+        ("instances.offset", instances),
+    ):
+        source = planted(source, fault)
+    path = tmp_path / "Fixed.sol"
+    path.write_text(source)
+    (finding,) = audited(path).wrong
+    assert (finding.name, finding.severity.name) == ("fixed-offsets", "MEDIUM")
 
 
 def test_key_from_the_caller(tmp_path, tiny_manifest):

@@ -427,30 +427,44 @@ class _Checks:
         moved = run(self.code, self.good.behind(decoy), PERMISSIVE)
         self.report.facts["generation"] = _generation(moved, decoy)
         instances = run(self.code, self.good.instances_behind(decoy), PERMISSIVE)
-        first = FIRST_WORD + self.shape.words * WORD
-        fixed = {place for place in moved.reads & set(decoy.usual_places) if moved.accepted} | {
-            place
-            for place in instances.reads & set(decoy.usual_places)
-            if instances.accepted and place >= first
-        }
-        forged = forge(self.code, self.shape) if fixed and moved.accepted else None
-        evidence = (
-            "it accepts a proof of arbitrary instances that was made without a witness"
-            if forged
-            else "these words can differ from those that a caller decodes"
-        )
+        fixed, unhashed = set[int](), set[int]()
+        for seen, first in ((moved, 0), (instances, FIRST_WORD + self.shape.words * WORD)):
+            if seen.accepted:
+                read = {place for place in seen.reads & set(decoy.usual_places) if place >= first}
+                fixed |= read
+                unhashed |= self._unhashed(seen, decoy, read)
+        forged = forge(self.code, self.shape) if unhashed and moved.accepted else None
+        if forged:
+            severity = Severity.CRITICAL
+            evidence = "it accepts a proof of arbitrary instances that was made without a witness"
+        elif unhashed:
+            severity = Severity.HIGH
+            evidence = f"the challenges do not depend on {len(unhashed)} of them"
+        else:
+            severity = Severity.MEDIUM
+            evidence = "it also hashes them there, but a caller can decode other words"
         self.report.check(
             not fixed,
             "a proof at an unusual calldata offset is refused, or read from that offset",
             Finding(
                 "fixed-offsets",
-                Severity.CRITICAL if forged else Severity.HIGH,
+                severity,
                 "The verifier reads calldata from fixed positions and ignores its offsets.",
                 f"{len(fixed)} words, the first at {min(fixed, default=0):#x}; {evidence}",
                 "Call it only from contracts that encode the arguments themselves. Better: check "
                 "the offsets in the verifier.",
             ),
         )
+
+    def _unhashed(self, seen: Run, decoy: Call, read: set[int]) -> set[int]:
+        """The places whose words are read and not hashed. No challenge follows the last point."""
+        last = FIRST_WORD + self.shape.points[-1] * WORD
+        hashed, words = b"".join(seen.hashed), decoy.usual()
+        return {
+            place
+            for place in read - {last, last + WORD}
+            if words[place : place + WORD] not in hashed
+        }
 
 
 def forge(code: bytes, shape: Shape) -> bytes | None:
@@ -486,9 +500,9 @@ def _generation(moved: Run, decoy: Call) -> str:
     if not moved.accepted:
         return "key in its code; refuses unusual calldata offsets"
     if decoy.proof[0].to_bytes(WORD) in b"".join(moved.hashed):
-        return "key in its code; reads all calldata from fixed positions (ezkl before 22, halo2)"
+        return "key in its code; reads all calldata from fixed positions (ezkl up to 20, halo2)"
     if moved.reads & set(decoy.usual_places):
-        return "key in its code; hashes calldata by its offsets, uses fixed positions (ezkl 22, 23)"
+        return "key in its code; hashes by offsets, reads from fixed positions (ezkl 21 to 23)"
     return "key in its code; reads calldata by its offsets"
 
 
