@@ -165,19 +165,17 @@ def _check_code(
         return False
     for parameter, places in made.immutables.items():
         values = {int.from_bytes(found[place]) for place in places}
-        shown = _shown(expected.get(parameter))
+        wanted = expected.get(parameter)
+        form = "{:#042x}" if parameter == "verifier" else "{}"
+        shown = " and ".join(form.format(value) for value in sorted(values))
         _check(
             report,
-            values == {expected.get(parameter)},
+            values == {wanted},
             f"its {parameter} is {shown} in each of {len(places)} places",
             "parameter-differs",
-            f"Its {parameter} is {' and '.join(map(_shown, sorted(values)))}, the build's {shown}.",
+            f"Its {parameter} is {shown}, the build's {form.format(wanted)}.",
         )
     return report.sound
-
-
-def _shown(value: int | None) -> str:
-    return f"{value:#042x}" if value and value >= 2**64 else str(value)
 
 
 def _check_creation(report: Report, made: Compiled, expected: dict[str, int], address: str) -> None:

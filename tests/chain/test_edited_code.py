@@ -86,3 +86,6 @@ def test_creation_of_a_deployment(manifest, clan, deployer):
     assert named(report) == []
     assert report.facts["deployer"].lower() == deployer.address.lower()
     assert "the constructor and its arguments are the build's" in report.passed
+    address = entry_for(manifest, clan)["verifier"].lower()
+    assert f"its verifier is {address} in each of 2 places" in report.passed
+    assert "its limbs is 10 in each of 5 places" in report.passed
