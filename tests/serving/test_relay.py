@@ -240,7 +240,9 @@ def test_on_a_dev_chain_the_node_signs_for_its_accounts(accounts, chain):
     assert accounts[0].address.lower() in listed
     before = accounts[1].balance
     value = {"from": accounts[0].address, "to": accounts[1].address, "value": "0x7"}
-    assert list(relay("eth_sendTransaction", [value])) == ["result"]
+    sent = relay("eth_sendTransaction", [value])
+    assert list(sent) == ["result"]
+    chain.provider.web3.eth.wait_for_transaction_receipt(sent["result"], timeout=60)
     assert accounts[1].balance == before + 7
 
 
