@@ -180,7 +180,7 @@ def _request(method: str, *arguments: object) -> dict[str, Any]:
 
 
 def answer_of(address: str, data: bytes) -> bytes | None:
-    """What a call returns, or None if the contract refuses it: by a revert or by any other stop."""
+    """Return the result of a call, or None if the EVM stopped it, by a revert or otherwise."""
     answer = call(address, data)
     if isinstance(result := answer.get("result"), str):
         return bytes.fromhex(result.removeprefix("0x"))

@@ -32,7 +32,7 @@ def cli(as_json: bool) -> None:
 
 
 def _facts(name: str) -> dict[str, Any]:
-    """What a circuit is for, its size if it is built, and its model if the project has it."""
+    """Describe a circuit: its application, its size if it is built, the model if it ships."""
     manifest = read_json(ARTIFACTS / name / "manifest.json")
     shipped = circuit(name) if name in sources() else None
     rows = manifest.get("logrows")

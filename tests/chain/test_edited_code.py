@@ -10,8 +10,8 @@ from tests.audits import named
 from tests.scale import scaled
 from zk.audit.verifier import audit_verifier
 
-EDITS = scaled(20, 200)  # of each contract
-ATTACKED = scaled(2, 20)  # of these
+EDITS = scaled(10, 200)  # of each contract
+ATTACKED = scaled(1, 20)  # of these
 
 
 @pytest.fixture(scope="module", params=["Clan", "VoiceJudge"])
@@ -44,7 +44,7 @@ def test_edited_bits(deployed, chain, subject, findings):
         found = named(audit_contracts(manifest, entry))
         assert found in findings if bit // 8 < metadata else found in [[], *findings], bit
         if number < ATTACKED:
-            attack(manifest, entry, bytes(code))  # whatever it finds, it ends
+            attack(manifest, entry, bytes(code))  # ends, with or without findings
             if subject == "verifier":
                 audit_verifier(bytes(code), "")
     chain.provider.set_code(where, genuine)
