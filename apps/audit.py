@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ape
 import numpy as np
+from requests.exceptions import RequestException
 
 from apps.circuits import circuit, sources
 from apps.registry import Application, application_of
@@ -61,9 +62,11 @@ def audit_deployment(manifest: Manifest, entry: Entry) -> Iterator[Report]:
     if not build.sound:
         return
     yield audit_contracts(manifest, entry)
-    code = code_at(entry["verifier"])
-    verifier = audit_verifier(code, f"verifier at {entry['verifier']}", live=not is_dev())
-    _check_secret(verifier, manifest)
+    code, verifier = b"", Report(f"verifier at {entry['verifier']}")
+    with _answers(verifier):
+        code = code_at(entry["verifier"])
+        verifier = audit_verifier(code, verifier.subject, live=not is_dev())
+        _check_secret(verifier, manifest)
     yield verifier
     yield audit_application(CONTRACTS / f"{application.name}.sol")
     yield attack(manifest, entry, code)
@@ -115,7 +118,7 @@ def audit_contracts(manifest: Manifest, entry: Entry) -> Report:
             f"The code at {entry['verifier']} is not the one that was built.",
         )
         made = compiled_contract(CONTRACTS / f"{name}.sol", name)
-        expected = {
+        expected = {  # in the order of the constructor's arguments
             "verifier": int(entry["verifier"], 16),
             "limbs": manifest.layout.limbs,
             "limbBits": manifest.layout.limb_bits,
@@ -131,7 +134,7 @@ def _answers(report: Report) -> Iterator[None]:
     """End a report with a finding where the node stops answering."""
     try:
         yield
-    except NodeError as error:
+    except (NodeError, RequestException) as error:
         report.findings.append(
             Finding(
                 "no-answer",

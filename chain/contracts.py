@@ -128,7 +128,7 @@ def gas_of(verifier_name: str, source: Path, proof: Proof) -> int:
 
 
 def code_at(address: str) -> bytes:
-    return bytes(ape.networks.provider.get_code(address))
+    return bytes.fromhex(_result("eth_getCode", address, "latest").removeprefix("0x"))
 
 
 def runtime_sha256(address: str) -> str:

@@ -38,7 +38,7 @@ MEANINGS = {
     "insufficient funds": "The account cannot pay for this transaction: send it ether, or name "
     "another one with --account.",
     f"node found on '{UPSTREAM}'": f"The node at {UPSTREAM}, which a fork copies, does not answer: "
-    "start one with `anvil --silent --port 8544 --fork-url URL &`.",
+    f"start one with `anvil --silent --port {UPSTREAM.rpartition(':')[2]} --fork-url URL &`.",
 }
 
 

@@ -12,19 +12,12 @@ def entry(manifest, clan, judge, bad_verifier) -> dict:
     return entry_for(manifest, clan)
 
 
-def test_clan_is_sound(manifest, entry):
-    require_sound(manifest, entry)
-
-
-@pytest.mark.full  # the demo audits both applications, too
-def test_voice_judge_is_sound(voice_manifest, judge):
-    require_sound(voice_manifest, entry_for(voice_manifest, judge))
-
-
-def require_sound(manifest, entry) -> None:
-    reports = list(audit_deployment(manifest, entry))
-    assert [named(report) for report in reports] == [[]] * 5
-    assert reports[-1].facts["calls"] > 100
+def test_deployments_are_sound(manifest, entry, voice_manifest, judge):
+    judged = entry_for(voice_manifest, judge)
+    for built, recorded in ((manifest, entry), (voice_manifest, judged)):
+        reports = list(audit_deployment(built, recorded))
+        assert [named(report) for report in reports] == [[]] * 5
+        assert reports[-1].facts["calls"] > 100
 
 
 def test_edited_constant_of_the_verifier(manifest, entry, chain):

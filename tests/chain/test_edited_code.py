@@ -3,15 +3,18 @@
 import random
 
 import pytest
+import requests
 
 from apps.audit import attack, audit_contracts
+from chain import contracts
+from chain.contracts import UnreachableError
 from chain.deployments import entry_for
 from tests.audits import named
 from tests.scale import scaled
 from zk.audit.verifier import audit_verifier
 
-EDITS = scaled(10, 200)  # of each contract
-ATTACKED = scaled(1, 20)  # of these
+EDITS = scaled(20, 200)  # of each contract
+ATTACKED = scaled(2, 20)  # of these
 
 
 @pytest.fixture(scope="module", params=["Clan", "VoiceJudge"])
@@ -48,6 +51,20 @@ def test_edited_bits(deployed, chain, subject, findings):
             if subject == "verifier":
                 audit_verifier(bytes(code), "")
     chain.provider.set_code(where, genuine)
+
+
+@pytest.mark.parametrize("error", [UnreachableError, requests.ConnectionError])
+def test_node_that_stops_answering(manifest, clan, monkeypatch, error):
+    """The reports end with a finding that says so."""
+    entry = entry_for(manifest, clan)
+
+    def silent(*_: object) -> None:
+        raise error("gone")
+
+    monkeypatch.setattr(contracts, "_request", silent)
+    for report in (audit_contracts(manifest, entry), attack(manifest, entry, b"")):
+        assert named(report) == ["no-answer"]
+        assert report.wrong[0].evidence == "gone"
 
 
 def test_second_verifier_behind_an_honest_getter(manifest, clan, chain):
