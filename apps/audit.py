@@ -174,9 +174,9 @@ def _check_code(
         _check(
             report,
             values == {wanted},
-            f"its {parameter} is {shown} in each of {len(places)} places",
+            f"its code has {parameter} = {shown} at all {len(places)} places",
             "parameter-differs",
-            f"Its {parameter} is {shown}, the build's {form.format(wanted)}.",
+            f"Its code has {parameter} = {shown}, the build {form.format(wanted)}.",
         )
     return report.sound
 
@@ -203,7 +203,7 @@ def _check_creation(report: Report, made: Compiled, expected: dict[str, int], ad
     arguments = b"".join(value.to_bytes(32) for value in expected.values())
     end = len(creation.code) - len(arguments)
     report.facts |= {
-        "deployer": creation.sender,
+        "deployer": account_of(int(creation.sender, 16)),
         "block": creation.block,
         "transaction": creation.transaction,
     }

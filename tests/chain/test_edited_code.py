@@ -101,8 +101,8 @@ def test_constructor_that_fills_the_storage(manifest, clan, deployer, chain):
 def test_creation_of_a_deployment(manifest, clan, deployer):
     report = audit_contracts(manifest, entry_for(manifest, clan))
     assert named(report) == []
-    assert report.facts["deployer"].lower() == deployer.address.lower()
+    assert report.facts["deployer"] == deployer.address
     assert "the constructor and its arguments are the build's" in report.passed
     address = entry_for(manifest, clan)["verifier"].lower()
-    assert f"its verifier is {address} in each of 2 places" in report.passed
-    assert "its limbs is 10 in each of 5 places" in report.passed
+    assert f"its code has verifier = {address} at all 2 places" in report.passed
+    assert "its code has limbs = 10 at all 5 places" in report.passed
