@@ -24,7 +24,7 @@ from distributed.comm.core import CommClosedError
 from hub import proving
 from hub.jobs import DONE, FAILED, Job, Jobs
 from hub.metrics import Metrics
-from zk.errors import CircuitError
+from zk.errors import CircuitError, KilledError
 from zk.processes import CORES, add_project_to_path
 
 log = logging.getLogger("hub")
@@ -170,6 +170,12 @@ class Dispatcher:
                 await self._fail(job, reason)
             else:
                 await self._finish(job, made["proof"], made["started"])
+        except (proving.ArtifactError, KilledError) as error:
+            self._attempts[job.id] += 1
+            if self._attempts[job.id] >= ATTEMPTS:
+                await self._fail(job, str(error))
+            else:
+                await self._again(job, error)
         except CircuitError as error:
             await self._fail(job, str(error))
         except KilledWorker:
@@ -180,12 +186,6 @@ class Dispatcher:
             if future:
                 await future.cancel()
             raise
-        except proving.ArtifactError as error:
-            self._attempts[job.id] += 1
-            if self._attempts[job.id] >= ATTEMPTS:
-                await self._fail(job, str(error))
-            else:
-                await self._again(job, error)
         except (CancelledError, CommClosedError, OSError) as error:  # the scheduler is away
             await self._again(job, error)
         except Exception as error:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from zk.errors import CircuitError
+from zk.errors import CircuitError, KilledError, TimeLimitError
 from zk.files import sha256, whole
 from zk.samples import Array
 
@@ -37,6 +37,7 @@ class Order:
     artifacts: dict[str, Artifact] = field(repr=False)
     limbs: list[int]
     x: Array = field(repr=False)
+    limit: float  # seconds after which the proof is taken to hang
 
 
 class ArtifactError(Exception):
@@ -59,7 +60,9 @@ def prove(order: Order) -> dict[str, Any]:
     files = {label: _local(artifact) for label, artifact in order.artifacts.items()}
     say("proving")
     try:
-        proof = prove_with(order.circuit, files, order.limbs, order.x)
+        proof = prove_with(order.circuit, files, order.limbs, order.x, order.limit)
+    except (KilledError, TimeLimitError):
+        raise  # Dask tries the order again
     except CircuitError as error:
         return {"reason": str(error)}
     return {"proof": proof.content(), "started": started}

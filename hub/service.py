@@ -159,4 +159,5 @@ class Hub:
                 f"The build of {job.circuit} that accepted this job was replaced: order again."
             )
         limbs = served.manifest.layout.split(int(job.key))
-        return Order(job.id, job.circuit, served.artifacts, limbs, job.input)
+        limit = served.manifest.time_limit
+        return Order(job.id, job.circuit, served.artifacts, limbs, job.input, limit)

@@ -229,6 +229,14 @@ def run(tmp_path):
 
 
 @pytest.fixture(scope="session")
+def hanging(tmp_path_factory, samples) -> tuple[Manifest, np.ndarray]:
+    """A circuit with a lookup table, and an input beyond the table, on which ezkl hangs."""
+    folder = tmp_path_factory.mktemp("hanging")
+    write_model(folder / "tiny.onnx", operator="Sigmoid")
+    return run_in(folder, tiny_in(folder, samples))[0], 200 * samples.test[0]
+
+
+@pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server."""
     with postgres() as url:

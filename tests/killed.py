@@ -1,6 +1,6 @@
-"""The program that tests kill. It builds or proves a tiny circuit forever, or waits in processes.
+"""The program that tests kill. It builds or proves a tiny circuit forever, or waits or hangs.
 
-Usage: killed.py build|prove|wait FOLDER
+Usage: killed.py build|prove|wait|hang FOLDER
 
 It prints the seconds that the first build or proof took.
 """
@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.tiny import run_in, tiny_in, write_model
+from zk import ezkl
 from zk.manifest import Manifest
 from zk.processes import answer_all
 from zk.proof import prove
 from zk.samples import Samples
+from zk.witness import witness
 
 
 def build_forever(folder: Path) -> None:
@@ -48,10 +50,30 @@ def wait_in_processes(folder: Path) -> None:
 
 
 def wait(folder: Path) -> None:
-    (folder / str(os.getpid())).touch()
+    (folder / f"{os.getpid()}.pid").touch()
     time.sleep(3600)
 
 
+def hang_in_a_process(folder: Path) -> None:
+    answer_all(hang, [folder], "hang", 1, limit=5)
+
+
+def hang(folder: Path) -> None:
+    built, beyond = Manifest(folder / "artifacts" / "tiny"), np.load(folder / "beyond.npy")
+    files = {label: built.file(label) for label in ("compiled", "pk", "srs")}
+    run = folder / "witness.json"
+    witness(files["compiled"], built.layout.widest, beyond, run)
+    (folder / f"{os.getpid()}.pid").touch()
+    ezkl.prove(run, files["compiled"], files["pk"], files["srs"], folder / "proof.json")
+
+
 if __name__ == "__main__":
-    tasks = {"build": build_forever, "prove": prove_forever, "wait": wait_in_processes}
+    from tests import killed  # the name under which other processes find these functions
+
+    tasks = {
+        "build": build_forever,
+        "prove": prove_forever,
+        "wait": killed.wait_in_processes,
+        "hang": killed.hang_in_a_process,
+    }
     tasks[sys.argv[1]](Path(sys.argv[2]))

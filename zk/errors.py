@@ -27,6 +27,14 @@ class RangeError(CircuitError):
     """An input leads to a value outside the circuit's range."""
 
 
+class KilledError(CircuitError):
+    """A process was killed from outside, perhaps for lack of memory. Another try may succeed."""
+
+
+class TimeLimitError(CircuitError):
+    """A process was stopped because it did not end in time."""
+
+
 def obstacle(error: OSError) -> str:
     """Return one sentence about why a file could not be written or read, and the fix."""
     if error.errno not in OBSTACLES:

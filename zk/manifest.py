@@ -14,6 +14,9 @@ from zk.errors import CircuitError
 from zk.ezkl import VERSION
 from zk.files import digest, read_json, sha256, whole, write_json, write_whole
 
+# A proof takes as long as the set-up, and hangs if it takes this many times as long, and at least
+# these seconds: another machine, or a busy one, may be slower than the one that built the circuit.
+LIMIT_FACTOR, LIMIT_SECONDS = 20, 120
 FORMAT = 2  # of the steps in a manifest; steps of another format are repeated
 
 Facts = dict[str, Any]
@@ -157,6 +160,11 @@ class Manifest:
     @property
     def layout(self) -> KeyLayout:
         return KeyLayout.from_json(self["key"])
+
+    @property
+    def time_limit(self) -> float:
+        """The seconds after which a proof that has not ended is taken to hang."""
+        return max(LIMIT_FACTOR * float(self["steps"]["setup"]["seconds"]), LIMIT_SECONDS)
 
     @property
     def application(self) -> str:

@@ -1,21 +1,31 @@
-"""Work on all cores, in processes: ezkl holds Python's lock, so threads would take turns."""
+"""Work in other processes.
 
+There it uses all cores, although ezkl holds Python's lock, so that threads would take turns; and
+it can be stopped, although some calls of ezkl never end.
+"""
+
+import math
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from zk.errors import CircuitError
+from zk.errors import KilledError, TimeLimitError
 from zk.ezkl import sentences
 from zk.files import ROOT
+from zk.private import remove_abandoned
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -23,33 +33,115 @@ Answer = TypeVar("Answer")
 CORES = os.cpu_count() or 1
 
 
+class Child:
+    """A process that answers one order at a time, with this many threads or as many as here."""
+
+    def __init__(self, threads: int | None) -> None:
+        self.pipe, its = Pipe()
+        share = {"RAYON_NUM_THREADS": str(threads)} if threads else {}
+        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "zk.child", str(its.fileno())],
+            env={**os.environ, "PYTHONPATH": paths, **share},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[its.fileno()],
+        )
+        its.close()
+        self.number, self.ends = 0, math.inf
+
+    def order(self, number: int, task: Callable[[Item], object], item: Item, limit: float) -> None:
+        self.number, self.ends = number, time.monotonic() + limit
+        # The second after which it ends itself, also if this process is gone by then. 0: none.
+        alarm = 0 if limit == math.inf else math.ceil(limit) + 1
+        self.pipe.send((alarm, task, item))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.pipe.close()
+        remove_abandoned()
+
+
+_idle: dict[int | None, list[Child]] = defaultdict(list)  # by their threads
+
+
 def answer_all(
-    task: Callable[[Item], Answer], items: Sequence[Item], doing: str, processes: int
+    task: Callable[[Item], Answer],
+    items: Sequence[Item],
+    doing: str,
+    processes: int,
+    limit: float = math.inf,
 ) -> list[Answer]:
     """Return the answer of `task` to each item; show a progress bar if there are several.
 
-    At most `processes` share the cores, and with fewer than two the work stays in this process.
+    At most `processes` share the cores. With fewer than two the work stays in this process, unless
+    there is a `limit`: the seconds after which a process that has not answered is killed.
     `task` must be a function of a module, or a `partial` of one. `doing` completes the sentence
     "ezkl could not …" on failure.
     """
     attempt = partial(_attempt, task, doing)
-    bar = partial(
-        tqdm, desc=doing, total=len(items), leave=False, disable=True if len(items) == 1 else None
-    )
-    processes = min(processes, CORES)
-    if processes < 2:
-        return [attempt(item) for item in bar(items)]
-    with process_pool(processes) as pool:
-        try:
-            chunk = -(-len(items) // (processes * 16))
-            return list(bar(pool.map(attempt, items, chunksize=chunk)))
-        except BrokenProcessPool as error:
-            raise CircuitError(
-                f"ezkl could not {doing}: one of {processes} processes was killed, perhaps because "
-                "memory ran out: free some, then run the command again."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
+    processes = min(processes, CORES, len(items))
+    alone = True if len(items) == 1 else None
+    with tqdm(desc=doing, total=len(items), leave=False, disable=alone) as bar:
+        answers: dict[int, Answer] = {}
+        found: Iterator[tuple[int, Answer]]
+        if processes < 2 and limit == math.inf:
+            found = ((number, attempt(item)) for number, item in enumerate(items))
+        else:
+            found = _answers_aside(attempt, items, doing, max(processes, 1), limit)
+        for number, answer in found:
+            answers[number] = answer
+            bar.update()
+    return [answers[number] for number in range(len(items))]
+
+
+def _answers_aside(
+    attempt: Callable[[Item], Answer], items: Sequence[Item], doing: str, count: int, limit: float
+) -> Iterator[tuple[int, Answer]]:
+    """Yield numbers of items and their answers, which children find."""
+    waiting = list(enumerate(items))[::-1]
+    threads = CORES // count if count > 1 else None
+    free, busy = [_child(threads) for _ in range(count)], dict[Any, Child]()
+    try:
+        while waiting or busy:
+            while waiting and free:
+                child = free.pop()
+                busy[child.pipe] = child
+                child.order(waiting[-1][0], attempt, waiting.pop()[1], limit)
+            slowest = min(busy.values(), key=lambda child: child.ends)
+            rest = max(slowest.ends - time.monotonic(), 0)
+            for pipe in (ready := wait(busy, None if rest == math.inf else rest)):
+                answer, error = busy[pipe].pipe.recv()
+                free.append(busy.pop(pipe))
+                if error:
+                    raise error
+                yield free[-1].number, answer
+            if not ready:
+                which = f"number {slowest.number + 1} of {len(items)}" if len(items) > 1 else "it"
+                raise TimeLimitError(
+                    f"ezkl could not {doing}: {which} had not ended after {limit:,.0f} seconds and "
+                    "was stopped, as ezkl hangs on some inputs; try again, or give another input."
+                )
+    except (EOFError, ConnectionError) as error:
+        one = f"one of {count} processes" if count > 1 else "its process"
+        raise KilledError(
+            f"ezkl could not {doing}: {one} was killed, perhaps because memory ran out: free some, "
+            "then run the command again."
+        ) from error
+    finally:
+        for child in busy.values():
+            child.kill()
+        _idle[threads] += free
+
+
+def _child(threads: int | None) -> Child:
+    """Return an idle child, or a new one."""
+    while idle := _idle[threads]:
+        child = idle.pop()
+        if child.process.poll() is None:
+            return child
+    return Child(threads)
 
 
 def process_pool(processes: int) -> ProcessPoolExecutor:

@@ -102,6 +102,7 @@ def prove_all(
     """Prove claims, each a key and an input. The hashes of the artifacts are checked once.
 
     Claims of a small circuit are proved in parallel. A large circuit takes all cores and memory.
+    A proof that hangs is stopped with a `TimeLimitError`.
     The private witnesses are removed, or kept at one path for each claim in `witnesses`.
     """
     name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
@@ -113,7 +114,8 @@ def prove_all(
         (manifest.layout.split(key), x, path) for (key, x), path in zip(claims, kept, strict=True)
     ]
     processes = len(claims) // FEW if small else 1
-    return answer_all(partial(_prove, name, files), inputs, f"prove {name}", processes)
+    doing, limit = f"prove {name}", manifest.time_limit
+    return answer_all(partial(_prove, name, files), inputs, doing, processes, limit)
 
 
 def _prove(name: str, files: dict[str, Path], claim: tuple[list[int], Array, Path | None]) -> Proof:
@@ -129,11 +131,12 @@ def _prove(name: str, files: dict[str, Path], claim: tuple[list[int], Array, Pat
         return Proof(name, *ezkl.read_proof(out))
 
 
-def prove_with(name: str, files: dict[str, str], limbs: list[int], x: Array) -> Proof:
+def prove_with(name: str, files: dict[str, str], limbs: list[int], x: Array, limit: float) -> Proof:
     """Prove with the files at these paths, whose hashes the caller has checked."""
-    with ezkl.sentences(f"prove {name}"):
-        paths = {label: Path(file) for label, file in files.items()}
-        return _prove(name, paths, (limbs, x, None))
+    paths = {label: Path(file) for label, file in files.items()}
+    task = partial(_prove, name, paths)
+    (proof,) = answer_all(task, [(limbs, x, None)], f"prove {name}", 1, limit)
+    return proof
 
 
 def _check(name: str, x: Array) -> None:

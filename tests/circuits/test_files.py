@@ -159,14 +159,12 @@ def double(number: int) -> int:
 
 @pytest.mark.parametrize(
     ("wanted", "cores", "used"),
-    [(0, 4, []), (1, 4, []), (2, 1, []), (2, 4, [2]), (9, 2, [2])],
+    [(0, 4, []), (1, 4, []), (2, 1, []), (2, 4, [2, 2]), (9, 2, [1, 1])],
 )
 def test_work_is_shared_by_as_many_processes_as_wanted(monkeypatch, wanted, cores, used):
-    made, pool = [], processes.process_pool
+    made, child = [], processes._child
     monkeypatch.setattr(processes, "CORES", cores)
-    monkeypatch.setattr(
-        processes, "process_pool", lambda number: made.append(number) or pool(number)
-    )
+    monkeypatch.setattr(processes, "_child", lambda threads: made.append(threads) or child(threads))
     items = list(range(40))
     assert answer_all(double, items, "double", wanted) == [2 * item for item in items]
     assert made == used

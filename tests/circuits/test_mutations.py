@@ -105,4 +105,4 @@ def test_truncated_address(manifest, clan, views, accounts, bits):
 def proved(manifest, limbs: list[int], x) -> Proof:
     """Prove any limbs, also those that no key has."""
     labels = ("compiled", "pk", "vk", "settings", "srs")
-    return prove_with("clan", {name: str(manifest.file(name)) for name in labels}, limbs, x)
+    return prove_with("clan", {name: str(manifest.file(name)) for name in labels}, limbs, x, 600)

@@ -1,18 +1,23 @@
 """Several processes return the same answers as one, and fail with one sentence."""
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections import defaultdict
 
 import numpy as np
 import psutil
 import pytest
 
 from apps.circuits import digit_samples, view_of
-from zk import proof, witness
-from zk.errors import CircuitError
+from zk import manifest as of_manifest
+from zk import processes, proof, witness
+from zk.errors import CircuitError, KilledError, TimeLimitError
 from zk.files import ROOT
+from zk.private import PREFIX
 from zk.processes import answer_all
 from zk.proof import prove_all, verify
 from zk.witness import answers
@@ -46,19 +51,59 @@ def test_failure_in_a_process_is_a_sentence(manifest):
 
 
 def test_killed_process_is_a_sentence():
-    with pytest.raises(CircuitError, match="could not die: one of 2 processes was killed, perhaps"):
+    with pytest.raises(KilledError, match="could not die: one of 2 processes was killed, perhaps"):
         answer_all(os._exit, [1, 1], "die", 2)
 
 
-def test_processes_end_with_a_parent_that_is_killed(tmp_path):
-    words = [sys.executable, "-m", "tests.killed", "wait", str(tmp_path)]
+def stop(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def test_process_that_stands_still_is_killed():
+    """Also one that no signal but SIGKILL reaches; the next work begins in another."""
+    with pytest.raises(TimeLimitError, match="not stand: it had not ended after 1 seconds"):
+        answer_all(stop, [1], "stand", 1, limit=1)
+    assert answer_all(abs, [-1], "count", 1, limit=60) == [1]
+
+
+def test_proof_that_hangs_is_stopped(hanging, monkeypatch, tmp_path):
+    """ezkl's issue 1029. Nothing of it is left, and the next proof is made."""
+    built, beyond = hanging
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(processes, "_idle", defaultdict(list))  # these have another TMPDIR
+    monkeypatch.setattr(of_manifest, "LIMIT_FACTOR", 0)
+    monkeypatch.setattr(proof, "FEW", 1)
+    inputs = [(1, beyond), (2, beyond / 200)]
+    for claims, which in ((inputs[:1], "it"), (inputs, "number 1 of 2")):
+        monkeypatch.setattr(of_manifest, "LIMIT_SECONDS", 3)
+        with pytest.raises(TimeLimitError, match=f"not prove tiny: {which} had not ended after 3"):
+            prove_all(built, claims)
+        assert not list(tmp_path.glob(f"{PREFIX}*"))
+        monkeypatch.setattr(of_manifest, "LIMIT_SECONDS", 60)
+        verify(built, prove_all(built, inputs[1:])[0])
+
+
+def test_limit_of_a_proof_is_a_multiple_of_the_setup(manifest, monkeypatch):
+    seconds = manifest["steps"]["setup"]["seconds"]
+    assert manifest.time_limit == max(20 * seconds, 120)
+    monkeypatch.setattr(of_manifest, "LIMIT_SECONDS", 0)
+    assert manifest.time_limit == 20 * seconds > 0
+
+
+@pytest.mark.parametrize(("what", "count"), [("wait", 2), ("hang", 1)])
+def test_processes_end_with_a_parent_that_is_killed(what, count, hanging, tmp_path):
+    """Also while ezkl hangs in one, which then runs no Python."""
+    np.save(tmp_path / "beyond.npy", hanging[1])
+    (tmp_path / "artifacts").symlink_to(hanging[0].folder.parent)
+    words = [sys.executable, "-m", "tests.killed", what, str(tmp_path)]
     with subprocess.Popen(words, cwd=ROOT) as parent:
         limit = time.monotonic() + 60
-        while len(working := list(tmp_path.iterdir())) < 2:
-            assert parent.poll() is None, "the parent ended before two processes had begun"
-            assert time.monotonic() < limit, f"{len(working)} of 2 processes began in a minute"
+        while len(working := list(tmp_path.glob("*.pid"))) < count:
+            assert parent.poll() is None, "the parent ended before the processes had begun"
+            assert time.monotonic() < limit, f"{len(working)} of {count} began in a minute"
             time.sleep(0.05)
-        children = [psutil.Process(int(path.name)) for path in working]
+        children = [psutil.Process(int(path.stem)) for path in working]
         parent.kill()
     _, alive = psutil.wait_procs(children, timeout=20)
-    assert not alive, f"{len(alive)} of 2 processes were alive 20 seconds after their parent"
+    assert not alive, f"{len(alive)} of {count} were alive 20 seconds after their parent"

@@ -56,13 +56,11 @@ def test_quantised_model_answers_like_the_float_model(made, samples):
 @pytest.mark.parametrize(("inputs", "in_processes"), [(3, False), (4, True)])
 def test_few_inputs_are_not_worth_a_process(made, samples, monkeypatch, inputs, in_processes):
     monkeypatch.setattr(witness, "FEW", 2)
-    used, pool = [], processes.process_pool
+    used, child = [], processes._child
     monkeypatch.setattr(processes, "CORES", 2)
-    monkeypatch.setattr(
-        processes, "process_pool", lambda number: used.append(number) or pool(number)
-    )
+    monkeypatch.setattr(processes, "_child", lambda threads: used.append(threads) or child(threads))
     answers(made.file("compiled"), made.layout.widest, samples.test[:inputs])
-    assert used == ([2] if in_processes else [])
+    assert used == ([1, 1] if in_processes else [])
 
 
 def test_witness_is_written_where_it_is_wanted(made, samples, tmp_path):

@@ -65,9 +65,10 @@ def begun(hub: Hub, drawings: np.ndarray) -> list[str]:
 
 
 def children(process: int) -> list[int]:
-    """The processes that a hub started: its workers, and the process that runs models."""
+    """The processes that a hub started: its workers, those that prove, and the one for models."""
     found = psutil.Process(process).children(recursive=True)
-    return [child.pid for child in found if "spawn_main" in " ".join(child.cmdline())]
+    lines = {child.pid: " ".join(child.cmdline()) for child in found}
+    return [pid for pid, line in lines.items() if "spawn_main" in line or "zk.child" in line]
 
 
 @pytest.fixture(scope="session")

@@ -254,8 +254,8 @@ def test_a_file_that_cannot_be_fetched(artifact, cache, url):
 
 def test_an_order_shows_nothing_private(artifact):
     x = np.array([0.123456], np.float32)
-    shown = repr(Order("job", "clan", {"pk": artifact}, [1, 2], x))
-    assert shown == "Order(job='job', circuit='clan', limbs=[1, 2])"
+    shown = repr(Order("job", "clan", {"pk": artifact}, [1, 2], x, 9))
+    assert shown == "Order(job='job', circuit='clan', limbs=[1, 2], limit=9)"
 
 
 def test_artifacts_are_cached_for_the_user():

@@ -23,7 +23,8 @@ from hub.jobs import Job, Jobs, new_job
 from hub.metrics import Metrics
 from hub.proving import ArtifactError, Order
 from tests.hubs import ADA
-from zk.errors import CircuitError
+from zk.errors import CircuitError, KilledError
+from zk.files import sha256
 from zk.proof import Proof, verify
 
 PATIENCE = 20  # seconds for an event of the dispatcher
@@ -52,7 +53,7 @@ def accepted(jobs: Jobs, number: int = 0) -> Job:
 
 
 def order_of(job: Job) -> Order:
-    return Order(job.id, job.circuit, {}, [int(job.key)], job.input)
+    return Order(job.id, job.circuit, {}, [int(job.key)], job.input, 600)
 
 
 @asynccontextmanager
@@ -164,7 +165,7 @@ def test_a_job_is_proved_and_timed(jobs, clan_served, manifest, views, monkeypat
 
     def order(job: Job) -> Order:
         limbs = manifest.layout.split(int(job.key))
-        return Order(job.id, job.circuit, clan_served.artifacts, limbs, job.input)
+        return Order(job.id, job.circuit, clan_served.artifacts, limbs, job.input, 600)
 
     async def follow(dispatcher: Dispatcher) -> None:
         async for _ in dispatcher.changes(job.id):
@@ -393,6 +394,26 @@ def test_a_job_whose_order_cannot_be_made_fails(jobs, working):
     assert 'verdict_jobs_ended_total{circuit="clan",state="failed"} 1.0' in figures
 
 
+def test_a_job_that_hangs_is_tried_again_then_fails(jobs, hanging, monkeypatch):
+    """ezkl's issue 1029, on a worker."""
+    built, beyond = hanging
+    files = {label: built.file(label) for label in proving.LABELS}
+    artifacts = {
+        label: proving.Artifact(str(path), sha256(path), "") for label, path in files.items()
+    }
+    steps, heard = [], Dispatcher._step
+
+    async def step(dispatcher: Dispatcher, event: tuple[float, dict[str, str]]) -> None:
+        steps.append(event[1]["step"])
+        await heard(dispatcher, event)
+
+    monkeypatch.setattr(Dispatcher, "_step", step)
+    limbs = built.layout.widest
+    job, _ = settled(jobs, lambda job: Order(job.id, "tiny", artifacts, limbs, beyond, limit=2))
+    assert (job.state, steps) == ("failed", ["fetching", "proving"] * 2)
+    assert "could not prove tiny: it had not ended after 2 seconds and was stopped" in job.reason
+
+
 def test_a_job_that_kills_its_workers_fails(jobs, working):
     working(raise_next)
     work.raised = [KilledWorker("task", SimpleNamespace(address="gone"), 5) for _ in range(2)]
@@ -420,10 +441,12 @@ def test_a_job_is_tried_again_when_the_scheduler_was_away(jobs, working, error):
     assert len(work.started) == 21
 
 
+@pytest.mark.parametrize("error", [ArtifactError, KilledError])
 @pytest.mark.parametrize("failures, state", [(4, "done"), (5, "failed")])
-def test_a_job_fails_after_five_attempts_without_its_artifacts(jobs, working, failures, state):
+def test_a_job_fails_after_five_attempts_on_workers_in_need(jobs, working, failures, state, error):
+    """They lack its artifacts, or the memory to prove it."""
     working(raise_next)
-    work.raised = [ArtifactError("no file") for _ in range(2 * failures)]
+    work.raised = [error("no file") for _ in range(2 * failures)]
     job, _ = settled(jobs)
     assert (job.state, job.reason) == (state, "no file" if state == "failed" else None)
     assert len(work.started) == (9 if state == "done" else 10)

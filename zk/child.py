@@ -1,0 +1,42 @@
+"""The program of a process that answers orders, and may be killed. See `zk.processes`."""
+
+import os
+import pickle
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
+
+
+def answer_orders(parent: Connection) -> None:
+    """Answer each order: the longest time in seconds or 0, a task and its item."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
+    orders: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_receive, args=(parent, orders), daemon=True).start()
+    while True:
+        content = orders.get()
+        try:
+            limit, task, item = pickle.loads(content)
+            # Ends the process even where compiled code hangs, and where the parent is gone.
+            signal.alarm(limit)
+            answer, error = task(item), None
+        except Exception as raised:
+            raised.add_note(traceback.format_exc())
+            answer, error = None, raised
+        signal.alarm(0)
+        parent.send((answer, error))
+
+
+def _receive(parent: Connection, orders: SimpleQueue[bytes]) -> None:
+    """Pass on orders until the parent ends, and this process with it."""
+    try:
+        while True:
+            orders.put(parent.recv_bytes())
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    answer_orders(Connection(int(sys.argv[1])))
