@@ -1,6 +1,5 @@
 """The project's circuits by name, their samples and knobs; and circuits of users' own models."""
 
-import json
 import os
 import re
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from apps.registry import Medium, Source, applications
 from models.data import DatasetError, arrays, mnist, voices
 from zk.circuit import Circuit, RunArgs
 from zk.errors import CircuitError
-from zk.files import ROOT, write_json
+from zk.files import ROOT, read_json, write_json
 from zk.samples import Array, Samples
 
 ARTIFACTS = ROOT / "artifacts"
@@ -24,8 +23,9 @@ EXPORTS = ROOT / "models" / "exports"
 CALIBRATION_SAMPLES = 32
 SEARCH_SAMPLES = 500  # for the tuner, from the training data
 
-# The knobs of each circuit, which `ape run tune` finds.
+# The knobs that `ape run tune` finds: of the project's circuits, and of users' own.
 RUN_ARGS = Path(__file__).with_name("run_args.json")
+OWN_RUN_ARGS = ARTIFACTS / "run_args.json"
 MEDIA: dict[Medium, str] = {"drawing": "drawings", "clip": "recordings"}
 NAME = re.compile(r"[a-z][a-z0-9]+")
 RESERVED = ("srs", "tune", "search", "bench")  # other folders of artifacts/
@@ -70,12 +70,18 @@ def view_of(name: str, medium: Medium) -> Callable[[Array], Array]:
 
 def tuned(name: str) -> RunArgs:
     """The knobs that a circuit was tuned to, or else the default ones."""
-    return RunArgs(**json.loads(RUN_ARGS.read_text()).get(name, {}))
+    return RunArgs(**read_json(_record(name)).get(name, {}))
 
 
-def keep(name: str, run_args: RunArgs) -> None:
-    """Record the knobs that a circuit is tuned to."""
-    write_json(RUN_ARGS, json.loads(RUN_ARGS.read_text()) | {name: asdict(run_args)})
+def keep(name: str, run_args: RunArgs) -> Path:
+    """Record the knobs that a circuit is tuned to; return the file."""
+    path = _record(name)
+    write_json(path, read_json(path) | {name: asdict(run_args)})
+    return path
+
+
+def _record(name: str) -> Path:
+    return RUN_ARGS if name in sources() else OWN_RUN_ARGS
 
 
 def _samples(source: Source) -> Samples:

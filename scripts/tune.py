@@ -81,8 +81,9 @@ def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> 
     path = ARTIFACTS / "tune" / chosen.name / f"{goal}.png"
     _picture(outcome, chosen.name, path)
     click.echo(f"picture: {path}")
-    keep(chosen.name, outcome.winner.candidate.run_args)
+    kept = keep(chosen.name, outcome.winner.candidate.run_args)
     click.echo(f"{chosen.name} is tuned: {knobs(outcome.winner.candidate.run_args)}")
+    click.echo(f"recorded in {kept}")
     click.echo("Next: `ape run build` with the same circuit.")
 
 

@@ -18,6 +18,9 @@ def test_deployments_are_sound(manifest, entry, voice_manifest, judge):
         reports = list(audit_deployment(built, recorded))
         assert [named(report) for report in reports] == [[]] * 5
         assert reports[-1].facts["calls"] > 100
+        # The build is that SRS's maker: who made it is no question any more.
+        assert reports[2].facts["srs"] == "the build's, insecure-dev"
+        assert "unknown-srs" not in [finding.name for finding in reports[2].findings]
 
 
 def test_edited_constant_of_the_verifier(manifest, entry, chain):

@@ -42,14 +42,15 @@ def test_circuits_of_the_applications():
 
 
 def test_knobs_are_kept_by_name(monkeypatch, tmp_path):
+    """Those of users' models stay out of the file that is in git."""
     monkeypatch.setattr(circuits, "RUN_ARGS", tmp_path / "run_args.json")
-    circuits.RUN_ARGS.write_text("{}")
-    for name, scale in (("one", 5), ("two", 6), ("one", 7)):
+    monkeypatch.setattr(circuits, "OWN_RUN_ARGS", tmp_path / "artifacts" / "run_args.json")
+    for name, scale in (("clan", 5), ("mine", 6), ("clan", 7), ("voice", 8)):
         circuits.keep(name, RunArgs(param_scale=scale))
-    assert circuits.tuned("one") == RunArgs(param_scale=7)
-    assert circuits.tuned("two") == RunArgs(param_scale=6)
-    assert circuits.tuned("three") == RunArgs()
-    assert list(json.loads(circuits.RUN_ARGS.read_text())) == ["one", "two"]
+    for name, scale in (("clan", 7), ("voice", 8), ("mine", 6), ("other", RunArgs.param_scale)):
+        assert circuits.tuned(name) == RunArgs(param_scale=scale)
+    assert list(json.loads(circuits.RUN_ARGS.read_text())) == ["clan", "voice"]
+    assert list(json.loads(circuits.OWN_RUN_ARGS.read_text())) == ["mine"]
 
 
 def test_view_of_a_circuit_for_its_medium():

@@ -28,7 +28,7 @@ from zk.rewriting import sum_averages, unfold_convolutions
 from zk.samples import Samples
 from zk.tuning import candidates, costs, tuner
 from zk.tuning.costs import Cost, CostModel
-from zk.tuning.tuner import Limits, Outcome, tune
+from zk.tuning.tuner import Finalist, Limits, Outcome, tune
 from zk.verifier import LARGEST_CODE
 
 pytestmark = pytest.mark.slow
@@ -102,6 +102,20 @@ def test_winner_is_built_as_it_was_measured(search, tmp_path):
     proof = prove(manifest, 5, UNSEEN[0])
     assert len(proof.proof) == winner.cost.proof
     verify(manifest, proof)
+
+
+@pytest.mark.parametrize("goal", tuner.GOALS)
+def test_winner_is_never_dearer_than_another(goal, first):
+    """Neither in what was to be minimised, nor in both seconds and gas, for a smaller key."""
+
+    def measured(seconds: float, gas: float, key: float) -> Finalist:
+        cost = Cost(proving_key=key, proof=1, code=1, gas=gas, seconds=seconds)
+        return replace(first.winner, cost=cost)
+
+    dearer, best = measured(1.04, 104, 1e6), measured(1, 100, 2e6)
+    assert tuner._best([dearer, best, measured(1.01, 101, 1)], goal) is best
+    small = measured(1, 100, 1e6)
+    assert tuner._best([best, small, dearer], goal) is small
 
 
 def test_same_search_finds_the_same(new_search, first):

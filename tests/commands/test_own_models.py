@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.circuits import ARTIFACTS, RUN_ARGS
+from apps.circuits import ARTIFACTS, OWN_RUN_ARGS, RUN_ARGS
 from tests.tiny import write_model
 from tests.typed import FULL, READ_ONLY, ape, ape_in, ape_on, copy_of_project, refused
 from zk.circuit import RunArgs
@@ -112,15 +112,17 @@ def test_own_model_is_built_and_proved(project, numbers, tmp_path):
 
 def test_own_model_is_tuned(project, numbers, node, tmp_path):
     """`build` uses the knobs that `tune` finds for a user's model."""
-    knobs = project / RUN_ARGS.relative_to(ROOT)
-    before = knobs.read_bytes()
+    tracked, knobs = (project / path.relative_to(ROOT) for path in (RUN_ARGS, OWN_RUN_ARGS))
+    before = tracked.read_bytes()
     model = own_model(tmp_path, numbers, "tunedmodel")
     limits = ["--for", "gas", "--measure", "1", "--tolerance", "0.1"]
     small = refused(ape_in(project, node, "tune", *model, "--max-key", "0.001"))
     assert "needs a proving key of" in small
-    assert knobs.read_bytes() == before
+    assert not knobs.exists()
     result = ape_in(project, node, "tune", *model, *limits)
     assert "tunedmodel is tuned" in result.stdout, result.stderr
+    assert f"recorded in {knobs}" in result.stdout
+    assert tracked.read_bytes() == before
     assert "the predictions were off by at most" in result.stdout
     picture = project / "artifacts" / "tune" / "tunedmodel" / "gas.png"
     assert picture.stat().st_size > 10_000

@@ -33,7 +33,6 @@ GOALS: tuple[Goal, ...] = get_args(Goal)
 
 FIRST_SAMPLES = 8  # a circuit whose range is too small for these skips the others
 RANGE_MARGIN = 2.0  # a circuit's range, relative to the range in which its samples are tried
-SAME = 1.05  # among values that differ by a smaller factor, the smallest proving key wins
 
 
 @dataclass(frozen=True)
@@ -268,7 +267,5 @@ def _value(cost: Cost, goal: Goal) -> float:
 
 
 def _best(measured: list[Finalist], goal: Goal) -> Finalist:
-    """Return the finalist of the smallest value, or of the smallest key among almost equal ones."""
-    least = min(_value(finalist.cost, goal) for finalist in measured)
-    equal = [f for f in measured if _value(f.cost, goal) <= SAME * least]
-    return min(equal, key=lambda f: (f.cost.proving_key, _value(f.cost, goal)))
+    """Return the finalist of the smallest value; of equal ones, that of the smallest key."""
+    return min(measured, key=lambda f: (_value(f.cost, goal), f.cost.proving_key))
