@@ -17,6 +17,11 @@ def _source(model: str, verifier_name: str, tests: int = 1000) -> Source:
     return Source(model, verifier_name, "drawing", drawing.VIEWS[model], tests)
 
 
+# Between the two largest logits. Of MNIST's 10,000 test images, the quantised model of `clan` reads
+# 343 with a smaller margin, and 119 of these, a third, wrongly: 61 % of all its 194 errors.
+SMALL_MARGIN = 1.5
+
+
 class Clan(Application):
     name = "Clan"
     outputs = 10  # one logit for each digit
@@ -69,7 +74,19 @@ class Clan(Application):
             f"  {digit}  {logit:8.2f}  {'█' * round(30 * (logit - lowest) / width)}"
             for digit, logit in enumerate(found.logits)
         ]
-        return [*bars, f"the model reads a {found.digit}"]
+        second, margin = _second(found)
+        last = f"the model reads a {found.digit}, ahead of a {second} by {margin:.2f}"
+        return [*bars, last]
+
+    def doubt(self, answer: list[int], scale: int) -> str | None:
+        found = self.result(answer, scale)
+        second, margin = _second(found)
+        if margin >= SMALL_MARGIN:
+            return None
+        return (
+            f"This may be a {second} as well as a {found.digit}: a third of the readings with a "
+            f"margin below {SMALL_MARGIN} are wrong"
+        )
 
 
 application = Clan()
@@ -78,6 +95,13 @@ application = Clan()
 def digit_of(logits: list[int]) -> int:
     """The digit of the largest logit; of equal ones, the lowest digit. As `Clan.digitOf`."""
     return logits.index(max(logits))
+
+
+def _second(found: Digit) -> tuple[int, float]:
+    """The digit that comes second, and by how much its logit is smaller."""
+    others = [digit for digit in range(len(found.logits)) if digit != found.digit]
+    second = max(others, key=lambda digit: found.logits[digit])
+    return second, found.logits[found.digit] - found.logits[second]
 
 
 def table(contract: ContractInstance) -> str:

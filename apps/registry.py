@@ -134,6 +134,10 @@ class Application(ABC):
     def lines(self, answer: list[int], scale: int) -> list[str]:
         """The outputs for a terminal; the last line is the summary."""
 
+    def doubt(self, answer: list[int], scale: int) -> str | None:
+        """The reason, if there is one, to look at an answer twice before it is proved."""
+        return None
+
     def terms(self, contract: ContractInstance, round_number: int | None) -> str | None:
         """The offer that a proof is made for, in one line."""
         return None

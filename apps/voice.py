@@ -120,19 +120,39 @@ def moment(timestamp: int) -> str:
         return "after the year 9999"
 
 
-def table(contract: ContractInstance, first_block: int) -> str:
-    """One line for each round, with its best accounts."""
-    if not (rounds := contract.rounds()):
-        return "no round has been opened yet"
+def rounds(contract: ContractInstance, first_block: int) -> list[dict[str, Any]]:
+    """The rounds with their three best scores, in JSON's types."""
     best, today = _best(contract, first_block), now()
+    offers = [(number, contract.roundOf(number)) for number in range(contract.rounds())]
+    return [
+        {
+            "round": number,
+            "threshold": exactly(offer.threshold),
+            "reward": exactly(offer.reward),
+            "rewards_left": offer.rewardsLeft,
+            "deadline": offer.deadline,
+            "open": today <= offer.deadline and offer.rewardsLeft > 0,
+            "best": [
+                {"account": account, "score": written(score)}
+                for score, account in best.get(number, [])
+            ],
+        }
+        for number, offer in offers
+    ]
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """One line for each of the `rounds`, with its best accounts."""
+    if not found:
+        return "no round has been opened yet"
+    today = now()
     rows = [f"  {'round':>5}  {'threshold':>9}  {'reward':>10}  {'left':>5}  {'deadline':20}  best"]
-    for round_number in range(rounds):
-        offer = contract.roundOf(round_number)
-        over = " (over)" if today > offer.deadline else ""
-        scores = ", ".join(f"{written(score)} {one}" for score, one in best.get(round_number, []))
+    for one in found:
+        over = " (over)" if today > one["deadline"] else ""
+        best = ", ".join(f"{of['score']} {of['account']}" for of in one["best"])
         rows.append(
-            f"  {round_number:5}  {written(offer.threshold):>9}  {exactly(offer.reward):>10}  "
-            f"{offer.rewardsLeft:5}  {moment(offer.deadline)}{over}  {scores or '-'}"
+            f"  {one['round']:5}  {float(one['threshold']):9.4f}  {one['reward']:>10}  "
+            f"{one['rewards_left']:5}  {moment(one['deadline'])}{over}  {best or '-'}"
         )
     return "\n".join(rows)
 

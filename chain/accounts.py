@@ -37,6 +37,14 @@ def signer(name: str | None) -> AccountAPI:
     )
 
 
+def name_of(address: str) -> str:
+    """The name under which `signer` knows an account, or the word ALIAS if it is not ours."""
+    numbers = enumerate(ape.accounts.test_accounts) if is_dev() else ()
+    ours = {one.address: str(number) for number, one in numbers}
+    ours |= {str(ape.accounts.load(alias).address): alias for alias in ape.accounts.aliases}
+    return ours.get(address, "ALIAS")
+
+
 def account_named(name: str) -> str:
     """The account that `--account` means: an address, an alias, or a test account's number."""
     return checked_account(name) if name.startswith("0x") else str(signer(name).address)

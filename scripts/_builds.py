@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -68,6 +69,13 @@ def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:
         click.echo(f"{chosen.name} is up to date ({seconds:.1f} s)")
     _show(manifest)
     return manifest
+
+
+def facts_of(manifest: Manifest) -> dict[str, Any]:
+    """A build in JSON's types."""
+    names = ("circuit", "application", "logrows", "rows", "cells", "srs", "verifier", "accuracy")
+    key = manifest["files"]["pk"]["bytes"]
+    return {name: manifest[name] for name in names} | {"proving_key_bytes": key}
 
 
 def _show(manifest: Manifest) -> None:

@@ -1,7 +1,12 @@
-"""The base of the commands: foreseeable errors become one sentence."""
+"""The base of the commands: errors become one sentence, results one JSON document."""
 
+import json
 import re
+import sys
+from contextlib import redirect_stdout
+from typing import Any
 
+import ape
 import click
 from ape.cli import ConnectedProviderCommand
 from ape.exceptions import ApeException, ContractLogicError
@@ -10,11 +15,57 @@ from chain.network import UPSTREAM
 from models.data import DatasetError
 from zk.errors import CircuitError, obstacle
 
+JSON = "verdict.json"  # of a context: whether to print JSON
+HOME = "ethereum:local"  # the network of commands without --network
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[JSON] = value
+
+
+# The document is what the command's function returns.
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember,
+    help="Print the result as one JSON document; all else goes to standard error.",
+)
+yes_option = click.option(
+    "--yes", is_flag=True, help="Answer yes to every question; scripts need it."
+)
+
+
+class UnsoundError(Exception):
+    """The command did its work, and this document says what is wrong."""
+
+    def __init__(self, document: Any) -> None:
+        self.document = document
+
 
 class Command(click.Command):
     """A command whose foreseeable failures are one sentence and exit code 1, never a traceback."""
 
     def invoke(self, ctx: click.Context):
+        if not ctx.meta.get(JSON):
+            try:
+                return self._invoke_in_sentences(ctx)
+            except UnsoundError:
+                raise SystemExit(1) from None
+        failure: BaseException | None = None
+        with redirect_stdout(sys.stderr):
+            try:
+                document = self._invoke_in_sentences(ctx)
+            except UnsoundError as found:
+                document, failure = found.document, SystemExit(1)
+            except click.ClickException as error:
+                document, failure = {"error": error.format_message()}, error
+        click.echo(json.dumps(document, indent=2))
+        if failure:
+            raise failure
+        return None
+
+    def _invoke_in_sentences(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (CircuitError, DatasetError) as error:
@@ -29,6 +80,22 @@ class Command(click.Command):
 
 class ChainCommand(Command, ConnectedProviderCommand):
     """A command that uses a chain, ethereum:local unless `--network` names another."""
+
+
+def suggest(words: str) -> None:
+    """Name the command to type next, on the same network."""
+    choice = ape.networks.provider.network_choice if ape.networks.active_provider else HOME
+    network = "" if choice.startswith(HOME) else f" --network {choice}"
+    click.echo(f"Next: `ape run {words}{network}`.")
+
+
+def require_yes(yes: bool, problem: str, question: str, remedy: str) -> None:
+    """Go on only if the user agrees: with --yes, or on the terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CircuitError(f"{problem}: {remedy}.")
+    click.confirm(f"{problem}. {question}", abort=True, err=True)
 
 
 # Errors of Ape and of nodes, and what they mean to the user.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apps.registry import Application
 from chain.accounts import signer
@@ -32,6 +32,15 @@ class Submitted:
         sender = self.sender.address
         relayed = "" if sender == self.account else f", relayed by {sender}"
         return f"{relayed} ({self.receipt.gas_used:,} gas)"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "account": self.account,
+            "round": self.round_number,
+            "sender": self.sender.address,
+            "transaction": self.receipt.txn_hash,
+            "gas": self.receipt.gas_used,
+        }
 
 
 def submit(application: Application, path: Path, sender_name: str | None) -> Submitted:

@@ -1,8 +1,8 @@
 import click
 
 from apps.circuits import circuit, defaults, sources
-from scripts._builds import app_option, chosen_circuit, own_model_options, run_build
-from scripts._cli import Command
+from scripts._builds import app_option, chosen_circuit, facts_of, own_model_options, run_build
+from scripts._cli import Command, json_option, suggest
 
 
 @click.command(cls=Command)
@@ -21,7 +21,8 @@ from scripts._cli import Command
     show_default=True,
     help="insecure-dev is made here, for local chains only; ceremony is downloaded.",
 )
-def cli(name, onnx, data, own_name, app, srs) -> None:
+@json_option
+def cli(name, onnx, data, own_name, app, srs) -> list[dict]:
     """Build circuits: from ONNX to keys and a Solidity verifier. Redoes only what changed.
 
     \b
@@ -33,6 +34,9 @@ def cli(name, onnx, data, own_name, app, srs) -> None:
         circuits = [chosen_circuit(name, onnx, data, own_name, app)]
     else:
         circuits = [circuit(name) for name in defaults()]
-    for chosen in circuits:
-        run_build(chosen, srs)
-    click.echo("Next: `ape run deploy --network ethereum:local`.")
+    built = [run_build(chosen, srs) for chosen in circuits]
+    if own_name and not app:
+        suggest(f"build --onnx {onnx} --data {data} --name {own_name} --app APPLICATION")
+    else:
+        suggest(f"deploy --only {name or own_name}" if name or own_name else "deploy")
+    return [facts_of(manifest) for manifest in built]

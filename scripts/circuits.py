@@ -1,18 +1,17 @@
-import json
 from typing import Any
 
 import click
 
 from apps.circuits import ARTIFACTS, circuit, sources
-from scripts._cli import Command
+from scripts._cli import Command, json_option
 from zk.files import ROOT, read_json
 
 WIDTHS = {"circuit": 18, "application": 12, "built": 12, "model": 0}
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="Print a list as JSON.")
-def cli(as_json: bool) -> None:
+@json_option
+def cli() -> list[dict]:
     """List the circuits: the project's, and those that you built from models of your own.
 
     \b
@@ -21,14 +20,12 @@ def cli(as_json: bool) -> None:
     """
     own = {path.parent.name for path in ARTIFACTS.glob("*/manifest.json")} - set(sources())
     found = [_facts(name) for name in [*sources(), *sorted(own)]]
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
     heads = dict(zip(WIDTHS, WIDTHS, strict=True))
     for facts in [heads, *found]:
         cells = [f"{facts[head] or '-':<{width}}" for head, width in WIDTHS.items()]
         click.echo("  ".join(cells).rstrip())
     click.echo("Next: `ape run build --circuit NAME`, or `ape run deploy --only NAME`.")
+    return found
 
 
 def _facts(name: str) -> dict[str, Any]:

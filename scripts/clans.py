@@ -1,16 +1,21 @@
 import click
 
 from apps import clan
-from scripts._cli import ChainCommand
+from scripts._cli import ChainCommand, json_option, suggest
 
 
 @click.command(cls=ChainCommand)
 @click.option("--circuit", default="clan", show_default=True)
-def cli(circuit: str) -> None:
+@json_option
+def cli(circuit: str) -> dict:
     """Show the clans as bars, and the leader.
 
     \b
     Example:
         ape run clans --network ethereum:local
     """
-    click.echo(clan.table(clan.application.contract_of(circuit)))
+    contract = clan.application.contract_of(circuit)
+    click.echo(clan.table(contract))
+    suggest(f"prove --circuit {circuit} --image drawing.png --account ACCOUNT")
+    leader, most = contract.leader()
+    return {"members": list(contract.counts()), "leader": leader if most else None}

@@ -95,7 +95,7 @@ def _sing(step: Step, manifest: Manifest, contract) -> None:
     step("A sponsor opens a round")
     deadline = ape.chain.blocks.head.timestamp + 3600
     contract.openRound(THRESHOLD, REWARD, deadline, value=REWARD * REWARDS, sender=sponsor)
-    click.echo(voice.table(contract, 0))
+    click.echo(voice.table(voice.rounds(contract, 0)))
 
     singing, emotion, sentence = SONG
     clip = voices.synthetic_clip(singing, emotion, sentence)
@@ -116,7 +116,7 @@ def _sing(step: Step, manifest: Manifest, contract) -> None:
     click.echo(f"  Dora       {(dora.balance - owned) / 1e18:+.4f} ether, gas included")
     click.echo(f"  the thief  {(thief.balance - wealth) / 1e18:+.4f} ether")
     step("The rounds")
-    click.echo(voice.table(contract, 0))
+    click.echo(voice.table(voice.rounds(contract, 0)))
 
 
 def _steal(contract, proof: Proof, dora, thief) -> None:

@@ -1,19 +1,21 @@
 import ape
 import click
 
-from apps.circuits import ARTIFACTS, defaults
+from apps.circuits import ARTIFACTS, defaults, sources
 from apps.registry import application_of
 from chain import deployments
 from chain.accounts import signer
 from chain.contracts import deploy
-from scripts._cli import ChainCommand
+from chain.network import is_dev
+from scripts._cli import ChainCommand, json_option, suggest
 from zk.manifest import Manifest
 
 
 @click.command(cls=ChainCommand)
 @click.option("--only", metavar="CIRCUIT", help="Default: the circuit of each application.")
 @click.option("--account", help="Account that pays; on a dev network test account 0.")
-def cli(only: str | None, account: str | None) -> None:
+@json_option
+def cli(only: str | None, account: str | None) -> list[dict]:
     """Deploy circuits' verifiers with their applications; record them in deployments/.
 
     \b
@@ -26,14 +28,26 @@ def cli(only: str | None, account: str | None) -> None:
         application_of(manifest)  # refuses before anything is sent
     provider, sender = ape.networks.provider, signer(account)
     if getattr(provider, "process", None) is not None:
-        for manifest in manifests:
-            deploy(manifest, sender, report=click.echo)
+        made = [deploy(manifest, sender, report=click.echo) for manifest in manifests]
         click.echo(
             "Nothing is recorded: this anvil ends with this command. Keep one running with `anvil "
             "--silent &`, and deploy again."
         )
-        return
-    for manifest in manifests:
-        deployments.deploy_once(manifest, sender, click.echo)
-    click.echo(f"recorded in {deployments.path().relative_to(deployments.FOLDER.parent)}")
-    click.echo("Next: `ape run prove --help`.")
+        entries = list(map(deployments.entry_for, manifests, made))
+    else:
+        for manifest in manifests:
+            deployments.deploy_once(manifest, sender, click.echo)
+        click.echo(f"recorded in {deployments.path().relative_to(deployments.FOLDER.parent)}")
+        suggest(_first_words(manifests[0]["circuit"]))
+        entries = [deployments.entry_of(manifest["circuit"]) for manifest in manifests]
+    names = [manifest["circuit"] for manifest in manifests]
+    return [{"circuit": name, **entry} for name, entry in zip(names, entries, strict=True)]
+
+
+def _first_words(circuit: str) -> str:
+    """The first command for the application of a circuit."""
+    source = sources().get(circuit)
+    if source and source.medium == "clip":
+        return "open-round --threshold 0.35 --reward 0.01"
+    given = "--test-image 0" if source else "--input x.npy"
+    return f"prove --circuit {circuit} {given} --account {'1' if is_dev() else 'ACCOUNT'}"

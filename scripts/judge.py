@@ -3,14 +3,16 @@ from pathlib import Path
 import click
 
 from apps.voice import application, exactly, written
-from scripts._cli import ChainCommand
+from chain.accounts import name_of
+from scripts._cli import ChainCommand, json_option, suggest
 from scripts._submit import submit
 
 
 @click.command(cls=ChainCommand)
 @click.argument("path", metavar="PROOF", type=click.Path(path_type=Path))
 @click.option("--account", help="Sender, who pays for gas; on a dev network test account 0.")
-def cli(path: Path, account: str | None) -> None:
+@json_option
+def cli(path: Path, account: str | None) -> dict:
     """Submit a proof of a score. The account inside it earns the reward; anyone can send it.
 
     \b
@@ -24,4 +26,5 @@ def cli(path: Path, account: str | None) -> None:
         f"{sent.account} scored {score} in round {sent.round_number} and has a credit of {credit} "
         f"ether{sent.note}"
     )
-    click.echo("Next: `ape run withdraw --account …`, signed by that account.")
+    suggest(f"withdraw --account {name_of(sent.account)}")
+    return {**sent.as_json(), "score": score, "credit": credit}

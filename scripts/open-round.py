@@ -5,7 +5,7 @@ import click
 from apps.voice import application, exactly, moment
 from chain.accounts import signer
 from chain.network import now
-from scripts._cli import ChainCommand
+from scripts._cli import ChainCommand, json_option, suggest
 
 
 class Units(click.ParamType):
@@ -59,7 +59,8 @@ ETHER = Units(Decimal("1e-18"), Decimal(10**9))
 )
 @click.option("--circuit", default="voice", show_default=True)
 @click.option("--account", help="Account that pays; on a dev network test account 0.")
-def cli(threshold, reward, rewards, hours, circuit, account) -> None:
+@json_option
+def cli(threshold, reward, rewards, hours, circuit, account) -> dict:
     """Sponsor a round: a reward for every account whose score reaches the threshold.
 
     \b
@@ -76,3 +77,11 @@ def cli(threshold, reward, rewards, hours, circuit, account) -> None:
         f"round {opened.round} is open until {moment(deadline)}: {rewards} x "
         f"{exactly(reward)} ether for a score of {exactly(threshold)} or more"
     )
+    suggest(f"prove --circuit {circuit} --clip song.wav --account ACCOUNT --round {opened.round}")
+    return {
+        "round": opened.round,
+        "threshold": exactly(threshold),
+        "reward": exactly(reward),
+        "rewards": rewards,
+        "deadline": deadline,
+    }

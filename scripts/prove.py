@@ -1,6 +1,6 @@
 import csv
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from apps.registry import Application, application_of
 from chain.accounts import account_named
 from hub.client import Hub
 from models.data import DatasetError, arrays, drawing, mnist, sound
-from scripts._cli import ChainCommand
+from scripts._cli import ChainCommand, json_option, require_yes, suggest, yes_option
 from zk.errors import CircuitError
 from zk.files import ROOT, whole
 from zk.manifest import Manifest
@@ -32,6 +32,7 @@ class Claim:
     round_number: int | None
     x: np.ndarray
     path: Path
+    outputs: list[int]  # of the model
 
 
 @click.command(cls=ChainCommand)
@@ -62,7 +63,11 @@ class Claim:
 @click.option(
     "--hub", metavar="URL", help="Let a hub prove; it sees the input. Token: VERDICT_HUB_TOKEN."
 )
-def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, keep, hub) -> None:
+@yes_option
+@json_option
+def cli(
+    circuit, image, test_image, clip, tensor, account, number, out, batch, keep, hub, yes
+) -> list[dict]:
     """Prove a model's answer to a drawing or recording, for one account, chain and contract.
 
     \b
@@ -89,14 +94,41 @@ def cli(circuit, image, test_image, clip, tensor, account, number, out, batch, k
     folder = out.parent if out else ROOT / "proofs"
     claims = []
     for one, (_, source) in zip(accounts, items, strict=True):
-        x = _read_input(circuit, source, folder if keep else None)
-        _preview(application, manifest, contract, one, round_number, x, brief=bool(batch))
         name = "-".join(map(str, [circuit, *([] if round_number is None else [round_number]), one]))
+        path = out or folder / f"{name}.json"
+        _require_free(path, yes)
+        x = _read_input(circuit, source, folder if keep else None)
+        outputs = _preview(application, manifest, contract, one, round_number, x, bool(batch))
+        _require_clear(application, outputs, manifest["output_scale"], yes)
         key = application.key(contract, one, round_number)
-        claims.append(Claim(one, key, round_number, x, out or folder / f"{name}.json"))
+        claims.append(Claim(one, key, round_number, x, path, outputs))
     _prove(manifest, claims, keep, hub)
     if (COMMANDS / f"{application.action}.py").is_file():
-        click.echo(f"Next: `ape run {application.action} {claims[0].path}`.")
+        suggest(f"{application.action} {claims[0].path}")
+    return [_facts(claim, application, manifest["output_scale"]) for claim in claims]
+
+
+def _require_free(path: Path, yes: bool) -> None:
+    """Let the user decide whether a proof is replaced."""
+    problem, remedy = f"{path} exists already", "name another file with --out, or give --yes"
+    if path.exists():
+        require_yes(yes, problem, "Replace it?", f"{remedy} to replace it")
+
+
+def _require_clear(application: Application, outputs: list[int], scale: int, yes: bool) -> None:
+    """Let the user decide whether a doubtful answer is proved."""
+    if doubt := application.doubt(outputs, scale):
+        remedy = "give a clearer input, or --yes to prove it as it is"
+        require_yes(yes, doubt, "Prove it as it is?", remedy)
+
+
+def _facts(claim: Claim, application: Application, scale: int) -> dict[str, Any]:
+    return {
+        "account": claim.account,
+        "round": claim.round_number,
+        "proof": str(claim.path),
+        "result": asdict(application.result(claim.outputs, scale)),
+    }
 
 
 def _items(
@@ -186,14 +218,15 @@ def _hear(circuit: str, clip: Path, folder: Path | None) -> np.ndarray:
 
 def _preview(
     application: Application, manifest: Manifest, contract, account, round_number, x, brief: bool
-) -> None:
-    """Show the answer, and refuse to prove what the application would refuse."""
+) -> list[int]:
+    """Show the answer and return it; refuse to prove what the application would refuse."""
     outputs = [int(output) for output in answer(manifest, x)]
     lines = application.lines(outputs, manifest["output_scale"])
     click.echo("\n".join(lines[-1:] if brief else lines))
     if terms := application.terms(contract, round_number):
         click.echo(terms)
     application.require_open(contract, account, round_number, outputs)
+    return outputs
 
 
 def _prove(manifest: Manifest, claims: list[Claim], keep: bool, hub: str | None) -> None:

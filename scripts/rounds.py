@@ -2,12 +2,13 @@ import click
 
 from apps import voice
 from chain.deployments import entry_of
-from scripts._cli import ChainCommand
+from scripts._cli import ChainCommand, json_option, suggest
 
 
 @click.command(cls=ChainCommand)
 @click.option("--circuit", default="voice", show_default=True)
-def cli(circuit: str) -> None:
+@json_option
+def cli(circuit: str) -> list[dict]:
     """Show the rounds: threshold, reward, rewards left, deadline, best scores.
 
     \b
@@ -15,4 +16,11 @@ def cli(circuit: str) -> None:
         ape run rounds --network ethereum:local
     """
     contract = voice.application.contract_of(circuit)
-    click.echo(voice.table(contract, entry_of(circuit)["block"]))
+    first = entry_of(circuit)["block"]
+    found = voice.rounds(contract, first)
+    click.echo(voice.table(found))
+    if any(one["open"] for one in found):
+        suggest(f"prove --circuit {circuit} --clip song.wav --account ACCOUNT")
+    else:
+        suggest("open-round --threshold 0.35 --reward 0.01")
+    return found

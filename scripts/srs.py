@@ -3,7 +3,7 @@ from pathlib import Path
 import click
 
 from apps.circuits import ARTIFACTS
-from scripts._cli import Command
+from scripts._cli import Command, UnsoundError, json_option, suggest
 from scripts._reports import show
 from zk.audit.findings import Report
 from zk.files import ROOT
@@ -28,7 +28,8 @@ FOLDER = ARTIFACTS / "srs"
     metavar="N",
 )
 @click.option("--verify", is_flag=True, help="Check that each SRS is the powers of one secret.")
-def cli(wanted: int | None, mirror: str, dev: int | None, verify: bool) -> None:
+@json_option
+def cli(wanted: int | None, mirror: str, dev: int | None, verify: bool) -> list[dict]:
     """Show the SRS files of circuits, download the public ceremony's, or make one for tests.
 
     \b
@@ -45,13 +46,20 @@ def cli(wanted: int | None, mirror: str, dev: int | None, verify: bool) -> None:
         click.echo(
             "No SRS yet: download one with --fetch, or let `ape run build` make one for tests."
         )
+    listed: list[dict] = []
     for kind, k, path in found:
-        size = path.stat().st_size / 1e6
-        click.echo(f"{kind:13}  2**{k:<2} rows  {size:8.1f} MB  {path.relative_to(ROOT)}")
+        size, name = path.stat().st_size, str(path.relative_to(ROOT))
+        click.echo(f"{kind:13}  2**{k:<2} rows  {size / 1e6:8.1f} MB  {name}")
+        listed.append({"kind": kind, "logrows": k, "bytes": size, "path": name})
     if verify:
         reports = [_verified(*each) for each in found]
+        listed = [
+            one | {"report": report.as_json()} for one, report in zip(listed, reports, strict=True)
+        ]
         if not all(report.sound for report in reports):
-            raise SystemExit(1)
+            raise UnsoundError(listed)
+    suggest("build --srs ceremony" if wanted else "build")
+    return listed
 
 
 def _sizes(kind) -> list[tuple[int, Path]]:

@@ -1,5 +1,7 @@
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,7 +10,7 @@ from bench.charts import BLUE, GREY, ORANGE, chart, frontier
 from chain.contracts import gas_of
 from chain.network import is_dev
 from scripts._builds import chosen_circuit, own_model_options
-from scripts._cli import ChainCommand
+from scripts._cli import ChainCommand, json_option, suggest
 from zk.errors import CircuitError
 from zk.tuning.tuner import GOALS, Finalist, Limits, Outcome, knobs, tune
 from zk.verifier import require_solc
@@ -53,7 +55,8 @@ from zk.verifier import require_solc
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the choice of samples."
 )
-def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> None:
+@json_option
+def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> dict:
     """Find the knobs that make a model cheapest to prove, and record them for `ape run build`.
 
     \b
@@ -84,7 +87,25 @@ def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> 
     kept = keep(chosen.name, outcome.winner.candidate.run_args)
     click.echo(f"{chosen.name} is tuned: {knobs(outcome.winner.candidate.run_args)}")
     click.echo(f"recorded in {kept}")
-    click.echo("Next: `ape run build` with the same circuit.")
+    given = f"--onnx {onnx} --data {data} --name {own_name}" if onnx else f"--circuit {name}"
+    suggest(f"build {given}")
+    return {
+        "circuit": chosen.name,
+        "goal": goal,
+        "recorded": str(kept),
+        "picture": str(path),
+        "measured": [_facts(finalist, outcome) for finalist in outcome.finalists],
+    }
+
+
+def _facts(finalist: Finalist, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "run_args": asdict(finalist.candidate.run_args),
+        "cost": asdict(finalist.cost),
+        "cells": finalist.cells,
+        "loss": finalist.loss,
+        "winner": finalist is outcome.winner,
+    }
 
 
 def _table(outcome: Outcome) -> None:

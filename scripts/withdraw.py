@@ -2,7 +2,7 @@ import click
 
 from apps.voice import application, exactly
 from chain.accounts import signer
-from scripts._cli import ChainCommand
+from scripts._cli import ChainCommand, json_option, suggest
 from zk.errors import CircuitError
 
 
@@ -15,7 +15,8 @@ from zk.errors import CircuitError
 )
 @click.option("--circuit", default="voice", show_default=True)
 @click.option("--account", help="Account to pay out; on a dev network test account 0.")
-def cli(number: int | None, circuit: str, account: str | None) -> None:
+@json_option
+def cli(number: int | None, circuit: str, account: str | None) -> dict:
     """Withdraw an account's credit; a sponsor can first take back unclaimed rewards.
 
     \b
@@ -32,3 +33,5 @@ def cli(number: int | None, circuit: str, account: str | None) -> None:
         raise CircuitError(f"{sender.address} has no credit at {contract.address} to withdraw.")
     contract.withdraw(sender=sender)
     click.echo(f"{exactly(credit)} ether for {sender.address}")
+    suggest("rounds")
+    return {"account": sender.address, "ether": exactly(credit)}

@@ -32,10 +32,18 @@ def ape_on(folder: Path, disk: str, node: Node | None, *words: str, **environmen
     return new_process(_environment(node, environment), *alone, str(APE), "run", *words)
 
 
-def new_process(environment: dict[str, str], *words: str) -> Result:
+def new_process(
+    environment: dict[str, str], *words: str, stdin: int = subprocess.DEVNULL
+) -> Result:
     """Run a program that has not imported anything yet."""
     return subprocess.run(
-        words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE
+        words,
+        cwd=ROOT,
+        env=environment,
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
 
 

@@ -9,6 +9,8 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
 
+from zk.errors import CircuitError
+
 
 def answer_orders(parent: Connection) -> None:
     """Answer each order: the longest time in seconds or 0, a task and its item."""
@@ -16,15 +18,16 @@ def answer_orders(parent: Connection) -> None:
     orders: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(parent, orders), daemon=True).start()
     while True:
-        content = orders.get()
+        content, answer, error = orders.get(), None, None
         try:
             limit, task, item = pickle.loads(content)
             # Ends the process even where compiled code hangs, and where the parent is gone.
             signal.alarm(limit)
-            answer, error = task(item), None
+            answer = task(item)
         except Exception as raised:
-            raised.add_note(traceback.format_exc())
-            answer, error = None, raised
+            if not isinstance(raised, CircuitError):
+                raised.add_note(traceback.format_exc())  # which pickling would lose
+            error = raised
         signal.alarm(0)
         parent.send((answer, error))
 

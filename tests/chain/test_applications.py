@@ -147,7 +147,7 @@ def test_prepared_contract_has_ten_rewards(judge, accounts):
 
 
 def test_table_of_rounds(judge, open_round, sung, scores, accounts, monkeypatch, chain):
-    assert voice.table(judge, 0) == "no round has been opened yet"
+    assert voice.table(voice.rounds(judge, 0)) == "no round has been opened yet"
     first = chain.blocks.height
     deadline = open_round(threshold=ONE // 4, rewards=3)
     open_round(seconds=7200)
@@ -155,7 +155,7 @@ def test_table_of_rounds(judge, open_round, sung, scores, accounts, monkeypatch,
     for number in judged:
         JUDGE.submit(judge, str(accounts[number]), 0, sung(number), accounts[number])
     monkeypatch.setattr(voice, "now", lambda: deadline)
-    _, one, two = voice.table(judge, first).split("\n")
+    _, one, two = voice.table(voice.rounds(judge, first)).split("\n")
     best = ", ".join(
         f"{written(scores[n])} {accounts[n]}" for n in sorted(judged, key=lambda n: -scores[n])
     )
@@ -164,7 +164,7 @@ def test_table_of_rounds(judge, open_round, sung, scores, accounts, monkeypatch,
     assert one.endswith(f"{moment(deadline)}  {best}")
     assert two.endswith(f"{moment(deadline + 3600)}  -")
     monkeypatch.setattr(voice, "now", lambda: deadline + 1)
-    _, one, two = voice.table(judge, chain.blocks.height).split("\n")
+    _, one, two = voice.table(voice.rounds(judge, chain.blocks.height)).split("\n")
     last = f"{written(scores[judged[-1]])} {accounts[judged[-1]]}"
     assert one.endswith(f"{moment(deadline)} (over)  {last}")
     assert "(over)" not in two

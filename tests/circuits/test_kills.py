@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import psutil
 import pytest
 
 from tests.scale import scaled
@@ -37,7 +38,8 @@ def folder(tiny, samples, tmp_path, monkeypatch):
 def kill(what: str, folder, share: float, private: bool = False) -> None:
     """Start `tests.killed`, and kill it after its first round and a share of that round's time.
 
-    `private` waits for a moment in which it has private files.
+    `private` waits for a moment in which the process that proves for it has private files, and
+    kills both.
     """
     words = [sys.executable, "-m", "tests.killed", what, str(folder)]
     with subprocess.Popen(words, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE) as process:
@@ -45,21 +47,25 @@ def kill(what: str, folder, share: float, private: bool = False) -> None:
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         assert ready, f"the first {what} took more than {PATIENCE} seconds"
         time.sleep(share * float(process.stdout.readline()))
-        if private:
-            stop_with_private_files(process, folder)
+        prover = stop_with_private_files(process, folder) if private else None
         process.send_signal(signal.SIGKILL)
+        if prover:
+            prover.kill()
+            psutil.wait_procs([prover], timeout=PATIENCE)
         assert process.wait() == -signal.SIGKILL
 
 
-def stop_with_private_files(process: subprocess.Popen[bytes], folder) -> None:
+def stop_with_private_files(process: subprocess.Popen[bytes], folder) -> psutil.Process:
+    (prover,) = psutil.Process(process.pid).children()
     limit = time.monotonic() + PATIENCE
     while True:
-        process.send_signal(signal.SIGSTOP)
-        os.waitpid(process.pid, os.WUNTRACED)
-        if list((folder / "temporary").glob(f"verdict-{process.pid}-*/*")):
-            return
+        prover.suspend()
+        while prover.status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < limit, f"it did not stop for {PATIENCE} seconds"
+        if list((folder / "temporary").glob(f"verdict-{prover.pid}-*/*")):
+            return prover
         assert time.monotonic() < limit, f"it had no private files for {PATIENCE} seconds"
-        process.send_signal(signal.SIGCONT)
+        prover.resume()
         time.sleep(0.01)
 
 

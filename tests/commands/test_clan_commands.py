@@ -41,6 +41,21 @@ def test_deploy_prove_join_clans(node, tmp_path):
     assert not proof.exists()
 
 
+def test_join_says_that_the_last_proof_has_another_digit(node, drawing_proof, tmp_path):
+    first = tmp_path / "first.json"
+    first.write_bytes(drawing_proof.read_bytes())
+    last = tmp_path / "last.json"
+    draw = ("prove", "--test-image", "1", "--account", "1", "--out", str(last))
+    assert ape(node, *draw).returncode == 0
+    (tmp_path / "newest.json").write_text("{}")  # not a proof
+    said = f"this proof shows a 7; the last one, {last}, a 2"
+    with node.unchanged():
+        assert "last one" not in ape(node, "join", str(last)).stdout
+    result = ape(node, "join", str(first))
+    assert said in result.stdout, result.stderr
+    assert "joined clan 7" in result.stdout
+
+
 def test_join_refuses_damaged_proofs(node, drawing_proof, tmp_path):
     content = json.loads(drawing_proof.read_text())
     instances = content["instances"]

@@ -119,14 +119,18 @@ def test_own_model_is_tuned(project, numbers, node, tmp_path):
     small = refused(ape_in(project, node, "tune", *model, "--max-key", "0.001"))
     assert "needs a proving key of" in small
     assert not knobs.exists()
-    result = ape_in(project, node, "tune", *model, *limits)
-    assert "tunedmodel is tuned" in result.stdout, result.stderr
-    assert f"recorded in {knobs}" in result.stdout
+    result = ape_in(project, node, "tune", *model, *limits, "--json")
+    assert "tunedmodel is tuned" in result.stderr, result.stderr
+    assert f"Next: `ape run build {' '.join(model)}`" in result.stderr
+    tuned = json.loads(result.stdout)
+    assert tuned["recorded"] == str(knobs)
+    assert [one["winner"] for one in tuned["measured"]] == [True]
     assert tracked.read_bytes() == before
-    assert "the predictions were off by at most" in result.stdout
+    assert "the predictions were off by at most" in result.stderr
     picture = project / "artifacts" / "tune" / "tunedmodel" / "gas.png"
     assert picture.stat().st_size > 10_000
     assert ape_in(project, None, "build", *model).returncode == 0
     found = json.loads(knobs.read_text())["tunedmodel"]
     assert Manifest(project / "artifacts" / "tunedmodel")["run_args"] == found
+    assert tuned["measured"][0]["run_args"] == found
     assert found != asdict(RunArgs())

@@ -1,16 +1,28 @@
 """prove: batches, and inputs and accounts that it refuses."""
 
 import json
+import os
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 from eth_account import Account
 
 from models.data import sound
 from tests.inputs import REAL_VOICE
-from tests.typed import FULL, READ_ONLY, all_refused, ape, ape_on, open_round, refused
+from tests.typed import (
+    FULL,
+    READ_ONLY,
+    all_refused,
+    ape,
+    ape_on,
+    new_process,
+    open_round,
+    refused,
+)
+from tests.warm import APE
 from zk.files import ROOT
 from zk.proof import Proof, prove
 
@@ -108,6 +120,49 @@ def test_prove_without_room(node, tmp_path):
         (temporary, "size=16k", FULL),
     ):
         assert reason in refused(ape_on(folder, disk, node, *prove, TMPDIR=str(temporary)))
+
+
+DOUBTFUL = 247  # the MNIST test image of a 4 that reads as a 2, ahead by 0.09
+
+
+def test_proof_file_is_replaced_on_demand(node, tmp_path):
+    out = tmp_path / "proof.json"
+    out.write_text("mine")
+    for image in ("0", "1"):
+        again = ("prove", "--test-image", image, "--account", "1", "--out", str(out))
+        before = out.read_text()
+        assert f"{out} exists already: name another file with --out" in refused(ape(node, *again))
+        assert out.read_text() == before
+        assert ape(node, *again, "--yes").returncode == 0
+        assert Proof.load(out).circuit == "clan"
+
+
+def test_doubtful_reading_is_proved_on_demand(node, tmp_path):
+    out = tmp_path / "proof.json"
+    doubtful = ("prove", "--test-image", str(DOUBTFUL), "--account", "1", "--out", str(out))
+    result = ape(node, *doubtful)
+    assert "the model reads a 2, ahead of a 4 by 0.09" in result.stdout
+    assert "This may be a 4 as well as a 2: a third of the readings" in refused(result)
+    assert not out.exists()
+    assert ape(node, *doubtful, "--yes").returncode == 0
+    assert out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", ["n", "y"])
+def test_questions_on_a_terminal(node, tmp_path, said):
+    """Both questions: whether to replace a file, and whether to prove a doubtful reading."""
+    out = tmp_path / "proof.json"
+    out.write_text("mine")
+    ours, its = os.openpty()
+    os.write(ours, f"y\n{said}\n".encode())
+    words = ("prove", "--test-image", str(DOUBTFUL), "--account", "1", "--out", str(out))
+    result = new_process({**os.environ, **node.environment}, str(APE), "run", *words, stdin=its)
+    os.close(ours)
+    os.close(its)
+    assert "exists already. Replace it? [y/N]" in result.stderr
+    assert "are wrong. Prove it as it is? [y/N]" in result.stderr
+    assert (result.returncode == 0) == (out.read_text() != "mine") == (said == "y")
 
 
 def test_proof_file_holds_nothing_private(manifest, views, tmp_path):

@@ -64,7 +64,7 @@ def test_private_files_are_kept_on_demand(node, tmp_path):
     sing = (*SING, "--out", str(tmp_path / "proof.json"))
     assert ape(node, *sing).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["proof.json"]
-    result = ape(node, *sing, "--keep")
+    result = ape(node, *sing, "--keep", "--yes")
     assert result.returncode == 0, result.stderr
     for name in ("librivox.private.png", "proof.private.json"):
         assert str(tmp_path / name) in result.stdout
