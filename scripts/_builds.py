@@ -81,7 +81,7 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
 def _show(manifest: Manifest) -> None:
     files, verifier = manifest["files"], manifest["verifier"]
     rows = f"2**{manifest['logrows']} rows, {manifest['rows']:,} used, {manifest['cells']:,} cells"
-    click.echo(f"  accuracy     {_accuracy(manifest['accuracy'])}")
+    click.echo(f"  accuracy     {accuracy_in_words(manifest['accuracy'])}")
     click.echo(f"  circuit      {rows}")
     click.echo(f"  proving key  {files['pk']['bytes'] / 1e6:.1f} MB")
     click.echo(f"  verifier     {verifier['contract']}, {verifier['runtime_bytes']:,} bytes")
@@ -89,7 +89,7 @@ def _show(manifest: Manifest) -> None:
     click.echo(f"  application  {manifest['application'] or 'none (see --app)'}")
 
 
-def _accuracy(measured: dict) -> str:
+def accuracy_in_words(measured: dict) -> str:
     """The accuracy of a model, by the measure that fits its outputs."""
     on = f"{measured['samples']:,} {measured['source']}"
     if "correlation" in measured:
@@ -97,7 +97,9 @@ def _accuracy(measured: dict) -> str:
             f"{measured['correlation'][kind]:.3f} and {measured['error'][kind]:.3f} {kind}"
             for kind in ("quantised", "float")
         )
-        return f"correlation, and squared error relative to the mean's: {kinds}, on {on}"
+        worse = measured["error"]["quantised"] >= 1
+        verdict = "; WORSE than always answering the mean" if worse else ""
+        return f"correlation, and squared error relative to the mean's: {kinds}{verdict}, on {on}"
     if "quantised" in measured:
         return f"{measured['quantised']:.2%} quantised, {measured['float']:.2%} float, on {on}"
     if "agreement" in measured:

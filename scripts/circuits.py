@@ -3,7 +3,7 @@ from typing import Any
 import click
 
 from apps.circuits import ARTIFACTS, circuit, sources
-from scripts._cli import Command, json_option
+from scripts._cli import Command, json_option, suggest
 from zk.files import ROOT, read_json
 
 WIDTHS = {"circuit": 18, "application": 12, "built": 12, "model": 0}
@@ -24,7 +24,8 @@ def cli() -> list[dict]:
     for facts in [heads, *found]:
         cells = [f"{facts[head] or '-':<{width}}" for head, width in WIDTHS.items()]
         click.echo("  ".join(cells).rstrip())
-    click.echo("Next: `ape run build --circuit NAME`, or `ape run deploy --only NAME`.")
+    unbuilt = [one["circuit"] for one in found if not one["built"]]
+    suggest(f"build --circuit {unbuilt[0]}" if unbuilt else f"deploy --only {found[0]['circuit']}")
     return found
 
 

@@ -11,7 +11,7 @@ from apps.clan import application, digit_of
 from chain.accounts import signer
 from chain.contracts import deploy, deploy_verifier
 from scripts._builds import run_build
-from scripts._cli import ChainCommand, refusal
+from scripts._cli import ChainCommand, refusal, suggest
 from zk.errors import CircuitError, InvalidProofError
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
@@ -65,6 +65,7 @@ def cli(account: str | None) -> None:
     own, others = impostor[1:3], impostor[3:]
     if {*genuine[1:], *own} != {"accepted"} or "accepted" in others:
         raise CircuitError("The two models were not told apart: build both again.")
+    suggest("deploy --only clan")
 
 
 def _reading(manifest: Manifest, x: np.ndarray) -> int:

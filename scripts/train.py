@@ -2,8 +2,9 @@ from pathlib import Path
 
 import click
 
+from apps.circuits import sources
 from models.data import drawing, sound
-from scripts._cli import Command
+from scripts._cli import Command, suggest
 from zk.files import write_whole
 
 DIGITS, VOICES = tuple(drawing.VIEWS), tuple(sound.VIEWS)
@@ -53,7 +54,7 @@ def _train_digits(name: str, epochs: int | None, seed: int | None, bad: bool) ->
     path = EXPORTS / f"{name}{'-bad' if bad else ''}.onnx"
     write_whole(path, network)
     click.echo(f"{name} reads {accuracy:.2%} of 10,000 test images: {path}")
-    click.echo("Next: `ape run build`.")
+    _suggest_build(path.stem)
 
 
 def _train_voice(name: str, epochs: int | None, seed: int | None, data: Path | None) -> None:
@@ -67,4 +68,10 @@ def _train_voice(name: str, epochs: int | None, seed: int | None, data: Path | N
     for corpus, measured in figures.items():
         click.echo(f"{corpus}, speakers never heard in training: {measured}")
     click.echo(f"{name} is exported: {path}")
-    click.echo("Next: `ape run build --circuit voice`.")
+    _suggest_build(name)
+
+
+def _suggest_build(model: str) -> None:
+    """Name the command that builds the circuit of a model, if it has one."""
+    of_model = [name for name, source in sources().items() if source.model == model]
+    suggest(f"build --circuit {of_model[0]}" if of_model else "circuits")

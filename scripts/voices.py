@@ -3,7 +3,7 @@ from pathlib import Path
 
 import click
 
-from scripts._cli import Command
+from scripts._cli import Command, suggest
 from zk.files import ROOT, whole
 
 
@@ -60,3 +60,4 @@ def cli(data: Path | None, synthetic: bool, out: Path) -> None:
     with whole(out, mode=0o600) as partial:
         picture.spectrograms(panels).save(partial, "PNG")
     click.echo(f"  one spectrogram per emotion: {out}")
+    suggest(f"train voice --data {data}" if data else "train voice")

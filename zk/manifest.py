@@ -14,9 +14,9 @@ from zk.errors import CircuitError
 from zk.ezkl import VERSION
 from zk.files import digest, read_json, sha256, whole, write_json, write_whole
 
-# A proof takes as long as the set-up, and hangs if it takes this many times as long, and at least
-# these seconds: another machine, or a busy one, may be slower than the one that built the circuit.
-LIMIT_FACTOR, LIMIT_SECONDS = 20, 120
+# A proof takes about as long as the set-up. It is taken to hang after this many times as long, and
+# after these seconds at the least: it may have fewer cores, on a slower or busier machine.
+LIMIT_FACTOR, LIMIT_SECONDS = 50, 120
 FORMAT = 2  # of the steps in a manifest; steps of another format are repeated
 
 Facts = dict[str, Any]

@@ -82,17 +82,14 @@ def answer_all(
     """
     attempt = partial(_attempt, task, doing)
     processes = min(processes, CORES, len(items))
-    alone = True if len(items) == 1 else None
-    with tqdm(desc=doing, total=len(items), leave=False, disable=alone) as bar:
-        answers: dict[int, Answer] = {}
-        found: Iterator[tuple[int, Answer]]
-        if processes < 2 and limit == math.inf:
-            found = ((number, attempt(item)) for number, item in enumerate(items))
-        else:
-            found = _answers_aside(attempt, items, doing, max(processes, 1), limit)
-        for number, answer in found:
-            answers[number] = answer
-            bar.update()
+    found: Iterator[tuple[int, Answer]]
+    if processes < 2 and limit == math.inf:
+        found = ((number, attempt(item)) for number, item in enumerate(items))
+    else:
+        found = _answers_aside(attempt, items, doing, max(processes, 1), limit)
+    if len(items) > 1:  # a bar starts a process, which complains if this one is killed
+        found = tqdm(found, desc=doing, total=len(items), leave=False, disable=None)
+    answers = dict(found)
     return [answers[number] for number in range(len(items))]
 
 

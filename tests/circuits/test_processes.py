@@ -86,9 +86,9 @@ def test_proof_that_hangs_is_stopped(hanging, monkeypatch, tmp_path):
 
 def test_limit_of_a_proof_is_a_multiple_of_the_setup(manifest, monkeypatch):
     seconds = manifest["steps"]["setup"]["seconds"]
-    assert manifest.time_limit == max(20 * seconds, 120)
+    assert manifest.time_limit == max(50 * seconds, 120)
     monkeypatch.setattr(of_manifest, "LIMIT_SECONDS", 0)
-    assert manifest.time_limit == 20 * seconds > 0
+    assert manifest.time_limit == 50 * seconds > 0
 
 
 @pytest.mark.parametrize(("what", "count"), [("wait", 2), ("hang", 1)])

@@ -13,6 +13,7 @@ from ape.exceptions import ApeException
 from click.testing import CliRunner
 
 from apps.circuits import sources
+from scripts._builds import accuracy_in_words
 from scripts._cli import sentence
 from tests.inputs import REAL_VOICE
 from tests.typed import ape, new_process, refused
@@ -33,6 +34,15 @@ from zk.files import ROOT
 def test_errors_of_nodes_are_sentences(message, shown):
     assert shown in sentence(ApeException(message))
     assert "{" not in sentence(ApeException(message))
+
+
+@pytest.mark.parametrize(("error", "worse"), [(0.81, False), (1.0, True), (1.29, True)])
+def test_a_judge_worse_than_the_mean_is_called_so(error, worse):
+    """As `ape run build` and the demo print it."""
+    figures = {kind: {"quantised": error, "float": 0.9} for kind in ("correlation", "error")}
+    shown = accuracy_in_words({"samples": 240, "source": "clips"} | figures)
+    assert f"{error:.3f} quantised" in shown
+    assert ("WORSE than always answering the mean" in shown) == worse
 
 
 def test_circuits():
