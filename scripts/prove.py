@@ -96,9 +96,9 @@ def cli(
     for one, (_, source) in zip(accounts, items, strict=True):
         name = "-".join(map(str, [circuit, *([] if round_number is None else [round_number]), one]))
         path = out or folder / f"{name}.json"
-        _require_free(path, yes)
         x = _read_input(circuit, source, folder if keep else None)
         outputs = _preview(application, manifest, contract, one, round_number, x, bool(batch))
+        _require_free(path, yes)
         _require_clear(application, outputs, manifest["output_scale"], yes)
         key = application.key(contract, one, round_number)
         claims.append(Claim(one, key, round_number, x, path, outputs))

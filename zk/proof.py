@@ -13,7 +13,7 @@ import numpy as np
 
 from zk import ezkl
 from zk.binding import KeyLayout
-from zk.errors import CircuitError, InvalidProofError
+from zk.errors import CircuitError, InvalidProofError, RangeError
 from zk.files import whole, write_json
 from zk.manifest import Manifest
 from zk.private import private_folder
@@ -85,8 +85,21 @@ def answer(manifest: Manifest, x: Array) -> Array:
     name = manifest["circuit"]
     _check(name, x)
     with ezkl.sentences(f"run the input through {name}"):
-        outputs, _ = witness(manifest.file("compiled"), manifest.layout.widest, x)
+        outputs, lookups = witness(manifest.file("compiled"), manifest.layout.widest, x)
+    if manifest["shape"]["tables"] and not _in_table(manifest, lookups):
+        raise RangeError(
+            f"The input leads to a value outside the lookup table of {name}: build it again with "
+            "calibration samples like this input."
+        )
     return outputs
+
+
+def _in_table(manifest: Manifest, lookups: tuple[int, int]) -> bool:
+    """Return whether a table may hold these values. ezkl fills its last column with more values."""
+    smallest, largest = map(int, manifest["lookup_range"])
+    rows = ezkl.usable_rows(manifest["logrows"])
+    columns = -((smallest - largest - 1) // rows)
+    return smallest <= lookups[0] and lookups[1] < smallest + columns * rows
 
 
 def prove(manifest: Manifest, key: int, x: Array) -> Proof:

@@ -15,7 +15,7 @@ import pytest
 from apps.circuits import digit_samples, view_of
 from zk import manifest as of_manifest
 from zk import processes, proof, witness
-from zk.errors import CircuitError, KilledError, TimeLimitError
+from zk.errors import CircuitError, KilledError, RangeError, TimeLimitError
 from zk.files import ROOT
 from zk.private import PREFIX
 from zk.processes import answer_all
@@ -82,6 +82,15 @@ def test_proof_that_hangs_is_stopped(hanging, monkeypatch, tmp_path):
         assert not list(tmp_path.glob(f"{PREFIX}*"))
         monkeypatch.setattr(of_manifest, "LIMIT_SECONDS", 60)
         verify(built, prove_all(built, inputs[1:])[0])
+
+
+@pytest.mark.parametrize("times", [1, -1])
+def test_value_beyond_a_lookup_table_is_refused(hanging, times):
+    """Before ezkl hangs on it; and what its table holds is not."""
+    built, beyond = hanging
+    with pytest.raises(RangeError, match="outside the lookup table of tiny"):
+        proof.answer(built, times * beyond)
+    assert len(proof.answer(built, times * beyond / 200)) == 3
 
 
 def test_limit_of_a_proof_is_a_multiple_of_the_setup(manifest, monkeypatch):
