@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 
@@ -67,13 +68,13 @@ def hang(folder: Path) -> None:
     ezkl.prove(run, files["compiled"], files["pk"], files["srs"], folder / "proof.json")
 
 
-if __name__ == "__main__":
-    from tests import killed  # the name under which other processes find these functions
+TASKS = {
+    "build": build_forever,
+    "prove": prove_forever,
+    "wait": wait_in_processes,
+    "hang": hang_in_a_process,
+}
 
-    tasks = {
-        "build": build_forever,
-        "prove": prove_forever,
-        "wait": killed.wait_in_processes,
-        "hang": killed.hang_in_a_process,
-    }
-    tasks[sys.argv[1]](Path(sys.argv[2]))
+if __name__ == "__main__":
+    # Other processes know the functions by this name of their module.
+    import_module("tests.killed").TASKS[sys.argv[1]](Path(sys.argv[2]))
