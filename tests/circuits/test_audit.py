@@ -210,14 +210,13 @@ def good_code(tiny_manifest) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def faulty_verifiers(tmp_path_factory, good, manifest) -> Iterator[dict[str, Path]]:
-    """The tiny circuit's verifier with each of the faults, clan's with one of them."""
+def faulty_verifiers(tmp_path_factory, good) -> Iterator[dict[str, Path]]:
+    """The tiny circuit's verifier with each of the faults."""
     folder = tmp_path_factory.mktemp("verifiers")
     files = {name: folder / name / "Faulty.sol" for name in FAULTY_VERIFIERS}
     for name, file in files.items():
         file.parent.mkdir()
-        source = manifest.file("verifier").read_text() if name == "result-ignored 3" else good
-        file.write_text(planted_in_verifier(source, name))
+        file.write_text(planted_in_verifier(good, name))
     with compiled_together(folder, list(files.values())):
         yield files
 
