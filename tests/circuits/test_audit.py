@@ -17,9 +17,10 @@ from zk.audit import curve
 from zk.audit.application import audit_application
 from zk.audit.code import strange
 from zk.audit.findings import Report
+from zk.audit.halo2 import find_shape, forge
 from zk.audit.machine import run
 from zk.audit.syntax import compiled, verifiers_of
-from zk.audit.verifier import audit_verifier, find_shape, forge
+from zk.audit.verifier import audit_verifier
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.manifest import Manifest

@@ -16,12 +16,26 @@ class Call:
 
     proof: list[int]
     instances: list[int]
+    selector: bytes = SELECTOR
 
     def with_word(self, place: int, *values: int) -> "Call":
         return replace(self, proof=_with(self.proof, place, values))
 
     def with_instance(self, place: int, value: int) -> "Call":
         return replace(self, instances=_with(self.instances, place, (value,)))
+
+    def with_other(self, other: "Call", part: str) -> "Call":
+        """This call with the proof or the instances of another one."""
+        return replace(self, **{part: getattr(other, part)})
+
+    def satisfying(self, equal: set[tuple[int, int]]) -> "Call":
+        """This call with each word replaced by a number that it is compared with."""
+        wanted = {a: b for pair in equal for a, b in (pair, pair[::-1]) if a != b}
+        return replace(
+            self,
+            proof=[wanted.get(word, word) for word in self.proof],
+            instances=[wanted.get(word, word) for word in self.instances],
+        )
 
     @property
     def usual_places(self) -> range:
@@ -31,30 +45,38 @@ class Call:
 
     def usual(self) -> bytes:
         """The calldata that a compiler generates for this call."""
-        return _encoded(2, 3 + len(self.proof), self._arguments())
+        return self._encoded(2, 3 + len(self.proof), self._arguments())
 
     def behind(self, decoy: "Call") -> bytes:
         """Calldata with the decoy in the usual place and offsets that point to this call."""
         before = decoy._arguments()
         proof = 2 + len(before)
         instances = proof + 1 + len(self.proof)
-        return _encoded(proof, instances, [*before, *self._arguments()])
+        return self._encoded(proof, instances, [*before, *self._arguments()])
 
     def instances_behind(self, decoy: "Call") -> bytes:
         """Calldata like that of `behind`, for the instances only."""
         before = Call(self.proof, decoy.instances)._arguments()
         words = [*before, len(self.instances), *self.instances]
-        return _encoded(2, 2 + len(before), words)
+        return self._encoded(2, 2 + len(before), words)
 
     def _arguments(self) -> list[int]:
         proof, instances = self.proof, self.instances
         return [len(proof) * WORD, *proof, len(instances), *instances]
 
+    def _encoded(self, proof: int, instances: int, words: list[int]) -> bytes:
+        """Calldata with arguments that begin at these word offsets after the selector."""
+        head = [proof * WORD, instances * WORD]
+        return self.selector + b"".join(word.to_bytes(WORD) for word in [*head, *words])
 
-def _encoded(proof: int, instances: int, words: list[int]) -> bytes:
-    """Calldata with arguments that begin at these word offsets after the selector."""
-    head = [proof * WORD, instances * WORD]
-    return SELECTOR + b"".join(word.to_bytes(WORD) for word in [*head, *words])
+
+@dataclass(frozen=True)
+class FlatCall(Call):
+    """A call of a function whose arguments have fixed sizes."""
+
+    def usual(self) -> bytes:
+        words = [*self.proof, *self.instances]
+        return self.selector + b"".join(word.to_bytes(WORD) for word in words)
 
 
 def _with(words: list[int], place: int, values: tuple[int, ...]) -> list[int]:
