@@ -37,6 +37,14 @@ class Call:
             instances=[wanted.get(word, word) for word in self.instances],
         )
 
+    def raised(self) -> "Call":
+        """This call with 1 added to each word."""
+        return replace(
+            self,
+            proof=[word + 1 for word in self.proof],
+            instances=[instance + 1 for instance in self.instances],
+        )
+
     @property
     def usual_places(self) -> range:
         """The calldata offsets of the proof, the instances and their lengths in `usual`."""

@@ -177,15 +177,17 @@ class Checks:
 
 
 def accepts_unasked(code: bytes, call: Call) -> str:
-    """Evidence that the code accepts a call of meaningless numbers without a pairing, or ""."""
+    """Evidence that the code accepts calls whose proof no pairing checks, or nothing."""
     for stored in (False, True):
         tried = call
         for _ in range(3):
             seen = run(code, tried.usual(), PERMISSIVE, stored=stored)
-            if seen.accepted and not seen.asked(PAIRING):
-                size = f"{len(call.proof)} words and {len(call.instances)} instances"
-                condition = ", if its storage says so" * stored
-                return f"it accepts {size} of any proof{condition}, and asks for no pairing"
+            if seen.accepted:
+                other = run(code, tried.raised().usual(), PERMISSIVE, stored=stored)
+                if seen.asked(PAIRING) == other.asked(PAIRING):
+                    size = f"{len(call.proof)} words and {len(call.instances)} instances"
+                    condition = " if its storage says so" * stored
+                    return f"it accepts any {size}{condition}, and no pairing depends on them"
             tried = tried.satisfying(seen.equal)
     return ""
 

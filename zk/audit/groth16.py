@@ -175,7 +175,7 @@ class _Checks(Checks):
     def _read(self, call: Call) -> tuple[Key, Point1] | None:
         """The key, and the total for the call's instances."""
         pairs = _pairs(run(self.code, call.usual(), {PAIRING: TRUE}))
-        changed = replace(call, instances=[instance + 1 for instance in call.instances])
+        changed = replace(call, instances=call.raised().instances)
         moved = _pairs(run(self.code, changed.usual(), {PAIRING: TRUE}))
         of_proof = [p for p in pairs if p[1] == self.b and _sign(p[0], self.a)]
         of_c = [p for p in pairs if p not in of_proof and _sign(p[0], self.c)]
@@ -267,9 +267,13 @@ class _Checks(Checks):
             for name in ("alpha", "beta", "gamma", "delta")
             if not any(getattr(key, name))
         }
-        accepted = bool(ratios) and any(
-            run(self.code, forged.usual()).accepted for forged in self._forgeries(key, total)
-        )
+        forged = [
+            call
+            for call in (self._forgeries(key, total) if ratios else [])
+            if run(self.code, call.usual()).accepted
+        ]
+        if forged:
+            self.report.facts["forgery"] = f"0x{forged[0].usual().hex()}"
         self.report.check(
             not ratios,
             "beta, gamma and delta are not known multiples of one another",
@@ -278,8 +282,7 @@ class _Checks(Checks):
                 Severity.CRITICAL,
                 "Anyone can prove any statement: points of the key depend on one another.",
                 "; ".join(sorted(ratios))
-                + "; it accepts a proof of invented instances that was made without a witness"
-                * accepted,
+                + "; it accepts the forgery, a proof of invented instances" * bool(forged),
                 AGAIN,
             ),
         )

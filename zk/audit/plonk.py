@@ -9,14 +9,11 @@ from zk.audit.calldata import WORD, Call, FlatCall, random_call
 from zk.audit.checks import AGAIN, Checks, listed, not_understood
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.interfaces import PLONK, Interface
-from zk.audit.machine import PERMISSIVE, run
+from zk.audit.machine import PERMISSIVE, Answers, run
 from zk.witness import FIELD
 
 POINTS = {True: 9, False: 4}  # of a proof of PLONK, or else of fflonk: its first words
-# The words of an fflonk proof that no challenge depends on: the last point, and the inverse of a
-# number that the code computes.
-INVERSE = 23
-LAST = {6, 7, INVERSE}
+INVERSE = 23  # the word of an fflonk proof that inverts a number which the code computes
 
 
 def audit(report: Report, code: bytes, interface: Interface, live: bool) -> None:
@@ -37,8 +34,10 @@ def audit(report: Report, code: bytes, interface: Interface, live: bool) -> None
             f"{interface.signature} refuses proofs of valid points even if the pairing holds",
         )
         return
-    checks = _Checks(report, code, good, baseline, live)
-    checks.all(_call(code, interface, 2), set() if interface.family == PLONK else LAST)
+    checks = (_Checks if interface.family == PLONK else _FflonkChecks)(
+        report, code, good, baseline, live
+    )
+    checks.all(_call(code, interface, 2))
 
 
 def _call(code: bytes, interface: Interface, seed: int) -> Call:
@@ -53,6 +52,8 @@ def _call(code: bytes, interface: Interface, seed: int) -> Call:
 def _with_inverse(code: bytes, call: Call) -> Call:
     """The call with the inverse that the code compares with 1 after a multiplication."""
     seen = run(code, call.usual(), PERMISSIVE)
+    if seen.accepted:
+        return call
     products = {a * b for a, b in seen.equal if 1 in (a, b)} - {0, 1}
     for product in products:
         inverse = call.proof[INVERSE] * pow(product, -1, FIELD) % FIELD
@@ -65,22 +66,24 @@ def _with_inverse(code: bytes, call: Call) -> Call:
 class _Checks(Checks):
     """The checks of a verifier that accepts well-formed proofs if the pairing holds."""
 
-    def all(self, other: Call, last: set[int]) -> None:
+    last: frozenset[int] = frozenset()  # the words that no challenge depends on
+
+    def all(self, other: Call) -> None:
         if not self._equation(other):
             return
         self._results()
         self._calls()
         self._instances()
-        self._challenges(last)
+        self._challenges()
         if self._key_points():
             self._srs()
 
-    def _challenges(self, last: set[int]) -> None:
+    def _challenges(self) -> None:
         """Check that all words are hashed, but for the last ones."""
         hashed = b"".join(self.baseline.hashed)
         for name, part, words, free in (
-            ("instances-not-absorbed", "all instances", self.good.instances, set[int]()),
-            ("proof-not-absorbed", "the whole proof", self.good.proof, last),
+            ("instances-not-absorbed", "all instances", self.good.instances, frozenset[int]()),
+            ("proof-not-absorbed", "the whole proof", self.good.proof, self.last),
         ):
             hidden = {i for i, word in enumerate(words) if word.to_bytes(WORD) not in hashed}
             missing = hidden - free
@@ -96,3 +99,11 @@ class _Checks(Checks):
                     AGAIN,
                 ),
             )
+
+
+class _FflonkChecks(_Checks):
+    last = frozenset({6, 7, INVERSE})
+
+    def _accepts(self, call: Call, answers: Answers = PERMISSIVE) -> bool:
+        """Return whether the code accepts a call with the inverse that belongs to it."""
+        return super()._accepts(_with_inverse(self.code, call), answers)
