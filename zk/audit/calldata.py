@@ -101,6 +101,35 @@ def random_call(words: int, instances: int, seed: int = 0) -> Call:
 
 
 @dataclass(frozen=True)
+class Accumulator:
+    """The instances with the two points of other proofs, each coordinate in limbs."""
+
+    first: int
+    limbs: int
+    bits: int
+
+    @property
+    def places(self) -> range:
+        return range(self.first, self.first + 4 * self.limbs)
+
+    def points_in(self, instances: list[int]) -> list[curve.Point1]:
+        coordinates = [
+            sum(instances[place + i] << i * self.bits for i in range(self.limbs)) % 2**256
+            for place in self.places[:: self.limbs]
+        ]
+        return [(coordinates[0], coordinates[1]), (coordinates[2], coordinates[3])]
+
+    def holding(self, points: list[curve.Point1]) -> list[int]:
+        """The instances for two points."""
+        return [
+            coordinate >> i * self.bits & 2**self.bits - 1
+            for point in points
+            for coordinate in point
+            for i in range(self.limbs)
+        ]
+
+
+@dataclass(frozen=True)
 class Shape:
     """The form of the proofs that a verifier takes."""
 
@@ -108,11 +137,15 @@ class Shape:
     instances: int
     points: list[int]  # the words at which points of the curve begin
     scalars: list[int]
+    accumulator: Accumulator | None = None
 
     def call(self, seed: int) -> Call:
         """A well-formed call; each seed makes other numbers."""
         made = random_call(self.words, self.instances, seed)
-        points = curve.multiples(2 + 1000 * seed, len(self.points))
+        *points, left, right = curve.multiples(2 + 1000 * seed, len(self.points) + 2)
         for place, point in zip(self.points, points, strict=True):
             made = made.with_word(place, *point)
+        if held := self.accumulator:
+            for place, limb in zip(held.places, held.holding([left, right]), strict=True):
+                made = made.with_instance(place, limb)
         return made

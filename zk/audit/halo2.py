@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 
 from zk.audit import curve
-from zk.audit.calldata import FIRST_WORD, SELECTOR, WORD, Call, Shape, random_call
+from zk.audit.calldata import FIRST_WORD, SELECTOR, WORD, Accumulator, Call, Shape, random_call
 from zk.audit.checks import AGAIN, Checks, listed, not_understood
 from zk.audit.code import instructions
 from zk.audit.findings import Finding, Report, Severity
@@ -46,7 +46,8 @@ def find_shape(code: bytes) -> Shape | None:
     seen = run(code, probe.usual(), PERMISSIVE)
     read = [(place - FIRST_WORD) // WORD for place in sorted(seen.reads) if place >= FIRST_WORD]
     words = len([word for word in read if word < words])
-    instances = len([word for word in read if word > len(probe.proof)])
+    after = len(probe.proof) + 1  # the number of instances is between them and the proof
+    instances = len([word for word in read if after <= word < after + instances])
     if not words:
         return None
     points: list[int] = []
@@ -56,7 +57,8 @@ def find_shape(code: bytes) -> Shape | None:
         is_point = word + 1 < words and _is_point(seen, *probe.proof[word : word + 2])
         (points if is_point else scalars).append(word)
         word += 2 if is_point else 1
-    return Shape(words, instances, points, scalars)
+    accumulator = _accumulator(seen, probe.instances[:instances])
+    return Shape(words, instances, points, scalars, accumulator)
 
 
 def lengths(code: bytes, selector: bytes = SELECTOR) -> tuple[int, int]:
@@ -76,6 +78,19 @@ def _is_point(seen: Run, x: int, y: int) -> bool:
     square = y * y % field
     on_curve = any(square in pair for pair in seen.equal)
     return on_curve or {(x, field), (y, field)} <= seen.below
+
+
+def _accumulator(seen: Run, instances: list[int]) -> Accumulator | None:
+    """Find the instances whose points the code compares with the curve."""
+    field, equal = curve.BASE_FIELD, seen.equal | {(b, a) for a, b in seen.equal}
+    for limbs in range(2, 6):
+        for bits in range(-(-254 // limbs), 129):
+            for first in range(len(instances) - 4 * limbs + 1):
+                found = Accumulator(first, limbs, bits)
+                points = found.points_in(instances)
+                if all((y * y % field, (x**3 + 3) % field) in equal for x, y in points):
+                    return found
+    return None
 
 
 def _compared(seen: Run, length: int) -> int:
@@ -108,6 +123,7 @@ class _Checks(Checks):
             return
         self._lengths()
         self._instances()
+        self._accumulated()
         self._points()
         self._scalars()
         self._transcript()
@@ -144,6 +160,25 @@ class _Checks(Checks):
                 f"{len(more.instances)} or {len(fewer.instances)} instances are accepted instead "
                 f"of {len(good.instances)}",
                 AGAIN,
+            ),
+        )
+
+    def _accumulated(self) -> None:
+        if not (held := self.shape.accumulator):
+            return
+        places = f"instances {held.first} to {held.places[-1]}"
+        self.report.facts["accumulator"] = (
+            f"{places}: two points of other proofs, in limbs of {held.bits} bits"
+        )
+        self.report.check(
+            set(held.points_in(self.good.instances)) <= set(self.baseline.computed_with),
+            f"the pairing includes the accumulator in {places}",
+            Finding(
+                "accumulator-ignored",
+                Severity.CRITICAL,
+                "The verifier does not finish the proofs that it aggregates.",
+                f"the points in {places} are checked and not computed with",
+                "Do not use it: the aggregated proofs can be invalid.",
             ),
         )
 
