@@ -264,7 +264,7 @@ class _Checks(Checks):
             if (factor := _ratio(getattr(key, one), getattr(key, other)))
         } | {
             f"{name} is the point at infinity"
-            for name in ("alpha", "beta", "gamma", "delta")
+            for name in ("alpha", "beta", "gamma")
             if not any(getattr(key, name))
         }
         forged = [

@@ -6,7 +6,7 @@ from functools import cache
 from zk.audit.code import selectors
 
 HALO2, GROTH16, PLONK, FFLONK = "halo2", "Groth16", "PLONK", "fflonk"
-NOIR, KEY_FROM_CALLER = "Noir", "key from the caller"
+NO_EQUATION, KEY_FROM_CALLER = "a known tool", "a key from the caller"
 
 # Each function, with {} for the number of instances: its tools and the words of a proof.
 SNARKJS_GROTH16 = "verifyProof(uint256[2],uint256[2][2],uint256[2],uint256[{}])"
@@ -25,7 +25,8 @@ MOST_INSTANCES = 256
 # Functions whose arguments are dynamic, or that take the verification key as well.
 DYNAMIC = {
     "verifyProof(bytes,uint256[])": HALO2,
-    "verify(bytes,bytes32[])": NOIR,
+    "verify(bytes,bytes32[])": NO_EQUATION,  # Noir
+    "Verify(bytes,uint256[])": NO_EQUATION,  # PLONK of gnark, SP1
     "verifyProof(address,bytes,uint256[])": KEY_FROM_CALLER,
     "verifyProof(bytes,uint256[],bytes32[])": KEY_FROM_CALLER,
 }

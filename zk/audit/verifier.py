@@ -13,7 +13,7 @@ from zk.audit.interfaces import (
     GROTH16,
     HALO2,
     KEY_FROM_CALLER,
-    NOIR,
+    NO_EQUATION,
     PLONK,
     Interface,
     interfaces_of,
@@ -41,7 +41,7 @@ def audit_verifier(code: bytes, subject: str, *, live: bool = False) -> Report:
                 Severity.HIGH,
                 "The code has no known function of a verifier.",
                 f"none of its {len(selectors(code))} selectors is that of such a function",
-                f"Audit a verifier of {', '.join(list(AUDITS)[:-2])}.",
+                f"Audit a verifier of {HALO2}, {GROTH16}, {PLONK} or {FFLONK}.",
             )
         )
     return report
@@ -69,14 +69,14 @@ def _add(report: Report, part: Report, several: bool) -> None:
         report.facts.setdefault(name, value)
 
 
-def _audit_noir(report: Report, code: bytes, interface: Interface, live: bool) -> None:
+def _audit_without_equation(report: Report, code: bytes, interface: Interface, live: bool) -> None:
     call = random_call(*halo2.lengths(code, interface.selector))
     not_understood(
         report,
         code,
         replace(call, selector=interface.selector),
-        "This audit does not know the equation of Noir's verifiers.",
-        "it checks their instructions, and that they do not accept any proof without a pairing",
+        "This audit does not know the equation of this verifier.",
+        f"for {interface.signature}, it checks the instructions, and that a pairing is needed",
     )
 
 
@@ -97,7 +97,7 @@ AUDITS: dict[str, Callable[[Report, bytes, Interface, bool], None]] = {
     GROTH16: groth16.audit,
     PLONK: plonk.audit,
     FFLONK: plonk.audit,
-    NOIR: _audit_noir,
+    NO_EQUATION: _audit_without_equation,
     KEY_FROM_CALLER: _audit_key_from_caller,
 }
 
