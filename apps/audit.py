@@ -31,9 +31,10 @@ from zk.audit.build import audit_build
 from zk.audit.code import DELEGATION, proxied
 from zk.audit.curve import negated, written
 from zk.audit.findings import Finding, Report, Severity
+from zk.audit.halo2 import find_shape
 from zk.audit.srs import Srs
 from zk.audit.syntax import Compiled, compiled_contract
-from zk.audit.verifier import audit_verifier, find_shape
+from zk.audit.verifier import audit_verifier
 from zk.binding import read_model
 from zk.files import ROOT
 from zk.manifest import Manifest

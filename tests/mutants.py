@@ -36,6 +36,8 @@ TESTS = {
     "contracts/Clan.sol": "chain/test_numbers.py chain/test_join.py",
     "contracts/VoiceJudge.sol": "chain/test_rounds.py chain/test_judge.py",
     "zk/audit/": "circuits/test_audit.py circuits/test_audit_build.py",
+    "zk/audit/groth16.py": "circuits/test_audit_families.py",
+    "zk/audit/plonk.py": "circuits/test_audit_families.py",
     "zk/binding.py": "circuits/test_binding.py",
     "zk/build.py": "circuits/test_build.py",
     "zk/circuit.py": "circuits/test_samples.py",

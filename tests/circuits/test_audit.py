@@ -17,9 +17,10 @@ from zk.audit import curve
 from zk.audit.application import audit_application
 from zk.audit.code import strange
 from zk.audit.findings import Report
+from zk.audit.halo2 import find_shape, forge
 from zk.audit.machine import run
 from zk.audit.syntax import compiled, verifiers_of
-from zk.audit.verifier import audit_verifier, find_shape, forge
+from zk.audit.verifier import audit_verifier
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.manifest import Manifest
@@ -30,6 +31,8 @@ pytestmark = pytest.mark.slow
 APPLICATIONS = ROOT / "tests" / "contracts" / "applications"
 CONTRACTS = ROOT / "contracts"
 
+# The tiny circuit's instances 1 to 12 as the accumulator of an aggregating verifier.
+ACCUMULATOR = {"has_accumulator": 1, "acc_offset": 1, "num_acc_limbs": 3, "num_acc_limb_bits": 88}
 # For each finding, the text of a sound verifier that is replaced, and its replacement.
 FAULTY_VERIFIERS = {
     "instance-range": ("success := and(success, lt(instance, r))", ""),
@@ -78,6 +81,10 @@ FAULTY_VERIFIERS = {
     ),
     "bad-srs-point": ("re:(0x\\w{62})\\w\\w(\\) // neg_s_g2_x_1)", "\\g<1>00\\g<2>"),
     "known-secret": ("{secret}", "{generator}"),
+    "accumulator-ignored": (
+        "re:(if) mload\\(HAS_ACCUMULATOR_MPTR\\)(?=\\s*\\{\\s*mstore)",
+        "\\g<1> 0",
+    ),
 }
 FAULTY_APPLICATIONS = {
     "instance-count": ("if (instances.length != 2) revert Refused();", ""),
@@ -183,6 +190,8 @@ def planted(source: str, fault: tuple[str, str]) -> str:
 def planted_in_verifier(good: str, name: str) -> str:
     """The source of a sound verifier with one of the faults in it."""
     old, new = FAULTY_VERIFIERS[name]
+    if name == "accumulator-ignored":
+        good = aggregating(good)
     if name == "known-secret":
         negative = curve.negated(curve.GENERATOR)
         for label, number in zip(("x_1", "x_2", "y_1", "y_2"), negative, strict=True):
@@ -191,6 +200,13 @@ def planted_in_verifier(good: str, name: str) -> str:
     length = re.search(r"eq\((0x\w+), proof.length\)", good)
     assert length
     return planted(good, (old, new.replace("{instances}", hex(0x64 + int(length[1], 16) + 32))))
+
+
+def aggregating(good: str) -> str:
+    """The source of a verifier with an accumulator among its instances."""
+    for name, number in ACCUMULATOR.items():
+        good = planted(good, (rf"re:0x\w+(\) // {name}\n)", f"{number:#x}\\g<1>"))
+    return good
 
 
 @pytest.fixture(scope="module")
@@ -210,14 +226,13 @@ def good_code(tiny_manifest) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def faulty_verifiers(tmp_path_factory, good, manifest) -> Iterator[dict[str, Path]]:
-    """The tiny circuit's verifier with each of the faults, clan's with one of them."""
+def faulty_verifiers(tmp_path_factory, good) -> Iterator[dict[str, Path]]:
+    """The tiny circuit's verifier with each of the faults."""
     folder = tmp_path_factory.mktemp("verifiers")
     files = {name: folder / name / "Faulty.sol" for name in FAULTY_VERIFIERS}
     for name, file in files.items():
         file.parent.mkdir()
-        source = manifest.file("verifier").read_text() if name == "result-ignored 3" else good
-        file.write_text(planted_in_verifier(source, name))
+        file.write_text(planted_in_verifier(good, name))
     with compiled_together(folder, list(files.values())):
         yield files
 
@@ -326,11 +341,20 @@ def test_key_from_the_caller(tmp_path, tiny_manifest):
 )
 def test_no_verifier_at_all(tmp_path, name, found):
     path = tmp_path / "Other.sol"
-    arguments = "bytes calldata, uint256[] calldata x"
-    function = f"function {name}({arguments}) external pure returns (bool) {{ return x[0] == 1; }}"
+    arguments = "bytes calldata proof, uint256[] calldata"
+    body = "return uint256(keccak256(proof)) == 1;"
+    function = f"function {name}({arguments}) external pure returns (bool) {{ {body} }}"
     path.write_text(f"contract Other {{ {function} }}")
     assert named(audited(path)) == [found]
     assert named(audit_application(path)) == ["no-verifier"]
+
+
+def test_aggregating_verifier(tmp_path, good):
+    path = tmp_path / "Aggregating.sol"
+    path.write_text(aggregating(good))
+    report = audited(path)
+    assert named(report) == []
+    assert report.facts["accumulator"].startswith("instances 1 to 12:")
 
 
 def test_unknown_srs_on_a_live_network(good_code):

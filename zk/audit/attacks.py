@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from zk.audit.calldata import SELECTOR, WORD, Call, Shape
-from zk.audit.verifier import forge
+from zk.audit.halo2 import forge
 from zk.proof import Proof
 from zk.witness import FIELD
 

@@ -86,7 +86,7 @@ def _reached(code: bytes) -> Iterator[Instruction]:
 
 def selectors(code: bytes) -> set[bytes]:
     """The 4-byte constants of the code, among them the selectors of its functions."""
-    return {i.value.to_bytes(4) for i in instructions(code) if i.pushed == 4}
+    return {i.value.to_bytes(4) for i in instructions(code) if i.pushed in (3, 4)}
 
 
 def strange(code: bytes) -> list[str]:

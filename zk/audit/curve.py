@@ -9,6 +9,7 @@ BASE_FIELD = 2188824287183927522224640574525727508869631115729782366268903789464
 TWO_ADICITY = 28  # FIELD - 1 is divisible by 2**28
 ROOT = pow(7, (FIELD - 1) >> TWO_ADICITY, FIELD)
 
+Point1 = tuple[int, int]
 # A point of G2 as verifiers hold it: the imaginary part of x, its real part, and the same of y.
 Point2 = tuple[int, int, int, int]
 GENERATOR: Point2 = (
@@ -26,7 +27,13 @@ CEREMONY: Point2 = (
 )
 
 
-def multiples(first: int, count: int) -> list[tuple[int, int]]:
+def on_curve(point: Point1) -> bool:
+    """Return whether a point is on the curve of G1. (0, 0) stands for the point at infinity."""
+    x, y = point
+    return point == (0, 0) or (max(point) < BASE_FIELD and (y * y - x**3 - 3) % BASE_FIELD == 0)
+
+
+def multiples(first: int, count: int) -> list[Point1]:
     """Consecutive multiples of the base point of G1, beginning with the `first`."""
     from py_ecc.optimized_bn128 import optimized_curve as bn
 
@@ -38,12 +45,19 @@ def multiples(first: int, count: int) -> list[tuple[int, int]]:
     return found
 
 
-def scaled(point: tuple[int, int], scalar: int) -> tuple[int, int]:
+def scaled(point: Point1, scalar: int) -> Point1:
     """A point of G1 times a number."""
     from py_ecc.optimized_bn128 import optimized_curve as bn
 
     x, y = bn.normalize(bn.multiply(_first(point), scalar % FIELD))
     return int(x), int(y)
+
+
+def scaled_second(point: Point2, scalar: int) -> Point2:
+    """A point of G2 times a number."""
+    from py_ecc.optimized_bn128 import optimized_curve as bn
+
+    return _words(bn.multiply(_second(point), scalar % FIELD))
 
 
 def negated(point: Point2) -> Point2:
@@ -64,18 +78,17 @@ def in_g2(point: Point2) -> bool:
     return bn.is_on_curve(candidate, bn.b2) and bn.is_inf(bn.multiply(candidate, bn.curve_order))
 
 
-def has_small_secret(point: Point2) -> bool:
-    """Return whether a point of G2 is a small multiple of the generator, up to its sign."""
+def small_multiple(point: Point2, base: Point2) -> int:
+    """The number, of 16 at most, by which a point of G2 is a multiple of another, or 0."""
     from py_ecc.optimized_bn128 import optimized_curve as bn
 
-    candidate = bn.G2
-    for _ in range(16):
-        x, y = ([int(part) for part in axis.coeffs] for axis in bn.normalize(candidate))
-        found = x[1], x[0], y[1], y[0]
+    candidate = bn.Z2
+    for factor in range(1, 17):
+        candidate = bn.add(candidate, _second(base))
+        found = _words(candidate)
         if point in (found, negated(found)):
-            return True
-        candidate = bn.add(candidate, bn.G2)
-    return False
+            return factor if point == found else -factor
+    return 0
 
 
 def logrows_among(constants: Iterable[int]) -> int | None:
@@ -84,9 +97,7 @@ def logrows_among(constants: Iterable[int]) -> int | None:
     return next((roots[constant] for constant in constants if constant in roots), None)
 
 
-def same_ratio(
-    lower: tuple[int, int] | None, upper: tuple[int, int] | None, secret: Point2
-) -> bool:
+def same_ratio(lower: Point1 | None, upper: Point1 | None, secret: Point2) -> bool:
     """Return whether the upper point is the lower one times the secret of a point of G2."""
     from py_ecc.optimized_bn128 import optimized_curve as bn
     from py_ecc.optimized_bn128.optimized_pairing import pairing
@@ -97,7 +108,7 @@ def same_ratio(
     return same
 
 
-def _first(point: tuple[int, int]) -> Any:
+def _first(point: Point1) -> Any:
     from py_ecc.fields import optimized_bn128_FQ
 
     return optimized_bn128_FQ(point[0]), optimized_bn128_FQ(point[1]), optimized_bn128_FQ(1)
@@ -108,3 +119,10 @@ def _second(point: Point2) -> Any:
 
     x, y = optimized_bn128_FQ2([point[1], point[0]]), optimized_bn128_FQ2([point[3], point[2]])
     return x, y, optimized_bn128_FQ2.one()
+
+
+def _words(point: Any) -> Point2:
+    from py_ecc.optimized_bn128 import optimized_curve as bn
+
+    x, y = ([int(part) for part in axis.coeffs] for axis in bn.normalize(point))
+    return x[1], x[0], y[1], y[0]

@@ -10,6 +10,8 @@ from typing import Any
 
 from eth_typing import Address, BlockNumber, Hash32
 
+from zk.audit.curve import Point1, Point2
+
 ADD, MULTIPLY, PAIRING = 6, 7, 8  # the addresses of the curve's precompiled contracts
 TRUE, FALSE, BASE = (1).to_bytes(32), bytes(32), (1).to_bytes(32) + (2).to_bytes(32)
 Answers = dict[int, bytes]  # the fixed answers of precompiled contracts, by address
@@ -38,17 +40,49 @@ class Run:
 
     @property
     def accepted(self) -> bool:
-        return self.output is not None and int.from_bytes(self.output[:32]) == 1
+        """It returned true, or nothing, as verifiers do that revert for an invalid proof."""
+        return self.output is not None and (
+            not self.output or int.from_bytes(self.output[:32]) == 1
+        )
 
     def asked(self, address: int) -> list[bytes]:
         """The calldata of each call of a contract."""
         return [data for called, data in self.calls if called == address]
 
+    @property
+    def pairings(self) -> list[list[tuple[Point1, Point2]]]:
+        """The pairs of points in each pairing."""
+        return [
+            [
+                ((x, y), (a, b, c, d))
+                for x, y, a, b, c, d in zip(*(words(data)[i::6] for i in range(6)), strict=False)
+            ]
+            for data in self.asked(PAIRING)
+        ]
+
+    @property
+    def computed_with(self) -> list[Point1]:
+        """The points that were added or multiplied."""
+        return [
+            point
+            for address, count in ((MULTIPLY, 1), (ADD, 2))
+            for data in self.asked(address)
+            for point in zip(words(data)[0 : 2 * count : 2], words(data)[1::2], strict=False)
+        ]
+
 
 def run(
-    code: bytes, calldata: bytes, answers: Answers | None = None, failing: int | None = None
+    code: bytes,
+    calldata: bytes,
+    answers: Answers | None = None,
+    *,
+    failing: int | None = None,
+    stored: bool = False,
 ) -> Run:
-    """Call the code on an empty chain. Calls from the position `failing` in the code fail."""
+    """Call the code on an empty chain.
+
+    Calls from the position `failing` in the code fail. `stored` puts 1 into the whole storage.
+    """
     from eth.constants import BLANK_ROOT_HASH
     from eth.db.atomic import AtomicDB
     from eth.vm.execution_context import ExecutionContext
@@ -62,7 +96,7 @@ def run(
     state.set_code(CONTRACT, code)
     message = Message(GAS, CONTRACT, CALLER, 0, calldata, code)
     context = BaseTransactionContext(0, CALLER)
-    machine = _machine(_Recorder(seen, answers or {}, failing))
+    machine = _machine(_Recorder(seen, answers or {}, failing), stored)
     ended = machine.apply_message(state, message, context)
     if ended.is_success:
         seen.output = bytes(ended.output)
@@ -87,14 +121,14 @@ class _Recorder:
         return recorded
 
     def precompiled(self, address: int, original: Code) -> Code:
-        from eth.exceptions import VMError
+        from eth.exceptions import Revert
 
         def recorded(computation: Any) -> Any:
             data = bytes(computation.msg.data)
             self.seen.calls.append((address, data))
             self.seen.sites.add(self.site)
             if self.site == self.failing:
-                raise VMError("made to fail")
+                raise Revert("made to fail")  # keeps the gas: a site may be in a loop
             if address not in self.answers:
                 return original(computation)
             computation.output = self.answers[address]
@@ -111,7 +145,7 @@ class _Recorder:
             self.seen.calls.append((address, b""))
 
 
-def _machine(recorder: _Recorder) -> Any:
+def _machine(recorder: _Recorder, stored: bool) -> Any:
     """An EVM by the rules of Prague that tells the recorder of each step."""
     from eth.vm import opcode_values as op
     from eth.vm.forks.prague.computation import PragueComputation
@@ -128,6 +162,8 @@ def _machine(recorder: _Recorder) -> Any:
     recorded: dict[int, Any] = {
         code: recorder.instruction(opcodes[code], note) for code, note in notes.items()
     }
+    if stored:
+        recorded |= {code: _pushing_one(opcodes[code]) for code in (op.SLOAD, op.TLOAD)}
     contracts = {
         address: recorder.precompiled(int.from_bytes(address), original)
         for address, original in PragueComputation._precompiles.items()
@@ -137,5 +173,19 @@ def _machine(recorder: _Recorder) -> Any:
     )
 
 
+def _pushing_one(original: Code) -> Code:
+    def replaced(computation: Any) -> None:
+        original(computation=computation)
+        computation.stack_pop1_any()
+        computation.stack_push_int(1)
+
+    return replaced
+
+
 def _number(value: int | bytes) -> int:
     return value if isinstance(value, int) else int.from_bytes(value)
+
+
+def words(data: bytes) -> list[int]:
+    """The whole words of calldata."""
+    return [int.from_bytes(data[place : place + 32]) for place in range(0, len(data) - 31, 32)]

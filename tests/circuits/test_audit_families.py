@@ -1,0 +1,265 @@
+"""Audits of Groth16, PLONK, fflonk and Noir verifiers: each planted fault, and sound twins."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from apps.audit import audit_address
+from chain.contracts import answer_of
+from tests.audits import compiled_together, named
+from tests.circuits.test_audit import planted
+from tests.groth16 import BASE, Secrets, VerificationKey, key_of
+from zk.audit import curve
+from zk.audit.calldata import FlatCall
+from zk.audit.curve import GENERATOR, Point2
+from zk.audit.findings import Report
+from zk.audit.interfaces import interfaces_of
+from zk.audit.machine import run
+from zk.audit.syntax import verifiers_of
+from zk.audit.verifier import audit_verifier
+from zk.files import ROOT
+from zk.witness import FIELD
+
+pytestmark = pytest.mark.slow
+
+ADDRESS = "0x" + "ab" * 20
+VERIFIERS = ROOT / "tests" / "contracts" / "verifiers"
+SECRETS, OTHER_GAMMA = Secrets(), Secrets(gamma=0xC3C3)
+KEY, OTHER = key_of(SECRETS), key_of(OTHER_GAMMA)
+DOUBLE_DELTA = curve.scaled_second(OTHER.gamma, 2)
+WITHOUT_CONTRIBUTION = key_of(Secrets(delta=1))  # of the ceremony's second phase
+
+
+# A point on the curve of G2 that is not in the subgroup.
+OUTSIDE: Point2 = (
+    0,
+    1,
+    0x0D1271953ED9EA0836846E70A1934187998C7F790CB4D7511B7F8DA82DE048A4,
+    0x2869111D5381F072F8E2728FDB825A51AADD70E52C9830E9AB4B871C0531F1BB,
+)
+
+# For each finding, a key or the text of a sound verifier that is replaced, and its replacement.
+FAULTY_GROTH16: dict[str, VerificationKey | tuple[str, str]] = {
+    "related-key": WITHOUT_CONTRIBUTION,
+    "related-key 2": replace(OTHER, delta=OTHER.gamma),
+    "related-key 3": replace(OTHER, delta=curve.negated(DOUBLE_DELTA)),
+    "related-key 4": replace(OTHER, beta=OTHER.gamma),
+    "related-key 5": replace(OTHER, beta=OTHER.delta),
+    "related-key 6": replace(OTHER, gamma=(0, 0, 0, 0)),
+    "related-key 7": replace(OTHER, alpha=(0, 0)),
+    "known-secret": replace(OTHER, delta=GENERATOR),
+    "known-secret 2": replace(OTHER, beta=curve.scaled_second(GENERATOR, 3)),
+    "known-secret 3": replace(KEY, alpha=BASE),
+    "bad-key-point": replace(KEY, alpha=(KEY.alpha[0], KEY.alpha[1] + 1)),
+    "bad-key-point 2": replace(KEY, delta=OUTSIDE),
+    "bad-key-point 3": replace(KEY, points=(*KEY.points[:2], (1, 3))),
+    "shared-key-point": replace(KEY, points=(*KEY.points[:2], KEY.points[1])),
+    "instance-unused": replace(KEY, points=(*KEY.points[:2], (0, 0))),
+    "instance-unused 2": ("key[17 + 2 * i]], instances[i]", "key[17 + 2 * i]], instances[0]"),
+    "instance-range": ("if (instances[i] >= ORDER) return false;", ""),
+    "instance-count": (
+        "return _holds(",
+        "uint256 more; assembly { more := calldataload(0x144) }\n"
+        "total = _sum(total, _product(total, more)); return _holds(",
+    ),
+    "result-ignored": ("return ok && abi.decode(answer, (bool));", "return ok;"),
+    "result-ignored 2": (
+        "require(ok);\n        return abi.decode(answer, (uint256[2]))",
+        "return abi.decode(ok ? answer : abi.encode(1, 2), (uint256[2]))",
+    ),
+    "accepts-anything": ("total = _sum(total, _product(", "_sum(total, _product("),
+    "accepts-anything 2": ("return _holds(proof, key, total);", "return key[0] > 0;"),
+    "accepts-anything 3": (
+        "return _holds(proof, key, total);",
+        "for (uint256 i = 0; i < 6; i++) proof[i] = key[i];\n"
+        "(proof[6], proof[7]) = (key[0], key[1]); return _holds(proof, key, total);",
+    ),
+    "accepts-anything 4": ("if (instances[i] >= ORDER) return false;", "return instances[1] == 9;"),
+}
+# A contract with two functions that check proofs with different keys.
+OTHER_BETA = curve.scaled_second(GENERATOR, 0x9999)
+OTHER_KEY = (
+    "return _holds(",
+    f"if (msg.sig == 0xf11817b2) (key[2], key[3], key[4], key[5]) = {OTHER_BETA}; return _holds(",
+)
+SRS = curve.CEREMONY
+PLONK_KEY = [*curve.scaled(BASE, 5), *curve.scaled(BASE, 6), *SRS, *GENERATOR]
+FAULTY_PLONK: dict[str, list[int] | tuple[str, str]] = {
+    "known-secret": [*PLONK_KEY[:4], *curve.scaled_second(GENERATOR, 2), *GENERATOR],
+    "bad-key-point": [*PLONK_KEY[:4], *OUTSIDE, *GENERATOR],
+    "bad-key-point 2": [PLONK_KEY[0], 7, *PLONK_KEY[2:]],
+    "instance-range": ("if (instances[i] >= ORDER) return false;", ""),
+    "instances-not-absorbed": ("_key(), instances, proof", "_key(), instances[0], proof"),
+    "proof-not-absorbed": ("instances, proof)", "instances, proof[0], proof[9])"),
+    "result-ignored": ("return ok && abi.decode(answer, (bool));", "return ok;"),
+    "accepts-anything": (
+        "uint256[12] memory pairs;",
+        "uint256[12] memory pairs; if (key[0] != total[0]) return true;",
+    ),
+}
+# Verifiers that do not verify, by the function that applications call.
+PERMISSIVE_VERIFIERS = {
+    "true": "return true;",
+    "lengths": "return proof.length == 320 && instances.length == 2;",
+    "content": "return proof.length == 64 && instances[0] == 1;",
+    "flag": "return flag;",
+    "constant": "return calls(abi.encode(uint256(1), uint256(2)), 6) && pairs();",
+}
+PERMISSIVE = """
+contract Permissive {
+    bool flag;
+    function verify{name}(bytes calldata proof, {inputs}[] calldata instances)
+        external view returns (bool)
+    { {body} }
+    function calls(bytes memory data, uint160 to) private view returns (bool ok) {
+        (ok,) = address(to).staticcall(data);
+    }
+    function pairs() private view returns (bool) {
+        (bool ok, bytes memory answer) = address(8).staticcall(new bytes(384));
+        return ok && abi.decode(answer, (bool));
+    }
+}
+"""
+# As Noir generates them: the concrete contract has the key, its base the function.
+NOIR = """
+abstract contract Base {
+    function key() internal pure virtual returns (uint256);
+    function verify(bytes calldata proof, bytes32[] calldata inputs) external view returns (bool) {
+        require(inputs.length == 2 && proof.length == 64);
+        return BODY;
+    }
+}
+contract HonkVerifier is Base {
+    function key() internal pure override returns (uint256) { return 5; }
+}
+"""
+
+
+def plonk_source(key: list[int]) -> str:
+    lines = " ".join(f"key[{place}] = {word};" for place, word in enumerate(key))
+    return planted((VERIFIERS / "Plonk.sol").read_text(), ("key[0] = 0;", lines))
+
+
+def faulty(fault, source: Callable[..., str], key) -> str:
+    """A source with this key instead of the sound one, or with this text replaced."""
+    return planted(source(key), fault) if isinstance(fault, tuple) else source(fault)
+
+
+@pytest.fixture(scope="module")
+def verifiers(tmp_path_factory) -> Iterator[Callable[[str], dict[str, bytes]]]:
+    """The code of the sound and faulty verifiers of a file, by its name."""
+    folder = tmp_path_factory.mktemp("families")
+    sources = {
+        "groth16": KEY.source(),
+        "groth16 gamma": OTHER.source(),
+        "groth16 other-key": planted(KEY.source(), OTHER_KEY),
+        "plonk": plonk_source(PLONK_KEY),
+        "noir": NOIR.replace("BODY", "uint256(inputs[0]) == key()"),
+        "noir hash": NOIR.replace("BODY", "uint256(keccak256(proof)) == key()"),
+    }
+    for name, of_groth16 in FAULTY_GROTH16.items():
+        sources[f"groth16 {name}"] = faulty(of_groth16, VerificationKey.source, KEY)
+    for name, of_plonk in FAULTY_PLONK.items():
+        sources[f"plonk {name}"] = faulty(of_plonk, plonk_source, PLONK_KEY)
+    for name, body in PERMISSIVE_VERIFIERS.items():
+        sources[f"halo2 {name}"] = permissive("Proof", "uint256", body)
+        sources[f"noir {name}"] = permissive("", "bytes32", body.replace("[0] == 1", "[0] != 0"))
+    files = {name: folder / name / "Verifier.sol" for name in sources}
+    for name, file in files.items():
+        file.parent.mkdir()
+        file.write_text(sources[name])
+    with compiled_together(folder, list(files.values())):
+        yield lambda name: verifiers_of(files[name])
+
+
+def permissive(name: str, inputs: str, body: str) -> str:
+    source = PERMISSIVE.replace("{name}", name).replace("{inputs}", inputs)
+    return source.replace("{body}", body)
+
+
+def audits(codes: dict[str, bytes]) -> list[Report]:
+    return [audit_verifier(code, name) for name, code in codes.items()]
+
+
+@pytest.mark.parametrize("name", FAULTY_GROTH16)
+def test_planted_fault_of_groth16(verifiers, chain, name):
+    """Where the key allows a forgery, a node accepts the audit's."""
+    code = verifiers(f"groth16 {name}")["Answering"]
+    report = audit_verifier(code, "")
+    assert named(report) == [name.split()[0]]
+    assert ("forgery" in report.facts) == name.startswith("related-key")
+    if "forgery" in report.facts:
+        chain.provider.set_code(ADDRESS, code)
+        forgery = bytes.fromhex(report.facts["forgery"][2:])
+        assert int.from_bytes(answer_of(ADDRESS, forgery)) == 1
+        chain.provider.set_code(ADDRESS, verifiers("groth16")["Answering"])
+        assert int.from_bytes(answer_of(ADDRESS, forgery)) == 0
+
+
+@pytest.mark.parametrize("name", FAULTY_PLONK)
+def test_planted_fault_of_plonk(verifiers, name):
+    for report in audits(verifiers(f"plonk {name}")):
+        assert named(report) == [name.split()[0]]
+
+
+@pytest.mark.parametrize("name", ["groth16", "groth16 gamma", "plonk"])
+def test_sound_twins(verifiers, name):
+    """snarkjs' gamma is the generator, which is no fault."""
+    reports = audits(verifiers(name))
+    assert len(reports) == 2
+    for report in reports:
+        assert not named(report)
+        assert report.facts["instances"] == 2
+        malleable = "proof-malleable" in [finding.name for finding in report.findings]
+        assert malleable == name.startswith("groth16")
+
+
+def test_functions_with_different_keys(verifiers):
+    assert named(audit_verifier(verifiers("groth16 other-key")["Reverting"], "")) == ["other-key"]
+
+
+@pytest.mark.parametrize("family", ["halo2", "noir"])
+@pytest.mark.parametrize("name", PERMISSIVE_VERIFIERS)
+def test_verifier_that_accepts_anything(verifiers, family, name):
+    (report,) = audits(verifiers(f"{family} {name}"))
+    assert set(named(report)) - {"changeable"} == {"accepts-anything"}
+    assert ("changeable" in named(report)) == (name == "flag")
+
+
+@pytest.mark.parametrize(
+    "name, found", [("noir", "accepts-anything"), ("noir hash", "not-understood")]
+)
+def test_inherited_verifier(verifiers, name, found):
+    """The audit looks at the concrete contract: its base has the function, and no code."""
+    (report,) = audits(verifiers(name))
+    assert report.subject == "HonkVerifier"
+    assert report.facts["interface"] == ["verify(bytes,bytes32[])"]
+    assert named(report) == [found]
+
+
+def call_of(code: bytes, proof: list[int], instances: list[int]) -> FlatCall:
+    (interface,) = (i for i in interfaces_of(code) if i.words == 8)
+    return FlatCall(proof, instances, interface.selector)
+
+
+def test_proof_in_another_form(verifiers):
+    """A genuine proof is valid, and so is another that is made from it without a witness."""
+    code = verifiers("groth16")["Answering"]
+    proof, instances = SECRETS.proof(11)
+    assert instances == [121, 1331]
+    assert run(code, call_of(code, proof, instances).usual()).accepted
+    assert not run(code, call_of(code, proof, [122, 1331]).usual()).accepted
+    a, b, c = curve.scaled((proof[0], proof[1]), 5), tuple(proof[2:6]), proof[6:]
+    other = [*a, *curve.scaled_second(b, pow(5, -1, FIELD)), *c]
+    assert run(code, call_of(code, other, instances).usual()).accepted
+
+
+def test_groth16_by_address(verifiers, chain):
+    chain.provider.set_code(ADDRESS, verifiers("groth16 instance-range")["Reverting"])
+    (report,) = audit_address(ADDRESS)
+    assert named(report) == ["instance-range", "instance-range"]  # of both functions
+    assert [finding.evidence.split(":")[0] for finding in report.wrong] == [
+        "verifyProof",
+        "verifyCompressedProof",
+    ]
