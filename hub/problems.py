@@ -23,6 +23,7 @@ TITLES = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Request too slow",
     409: "Refused by the application",
     413: "Request too large",
     415: "Unsupported media type",

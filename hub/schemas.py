@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from apps.registry import Digit, Outputs, Score
 from hub.jobs import State
+from hub.limits import LARGEST_CLIP
 from models.data.sound import FORMATS_IN_WORDS
 
-LARGEST_CLIP = 12_000_000  # characters of base64: thirty seconds of studio quality
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Result = Annotated[Digit | Score | Outputs, Field(discriminator="kind")]
 

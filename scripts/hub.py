@@ -60,8 +60,9 @@ def cli(
 
     from hub.chain import Chain
     from hub.circuits import find
+    from hub.limits import Limits
     from hub.server import listen, serve, url_of
-    from hub.service import Hub, Limits
+    from hub.service import Hub
 
     door = listen(host, port)
     if play:

@@ -19,9 +19,10 @@ from chain.contracts import NodeError
 from hub import problems, server, service
 from hub.chain import Chain
 from hub.jobs import Jobs, keep_token, new_job
+from hub.limits import Limits
 from hub.problems import RequestError
 from hub.schemas import Call, Input, ProofFile, ProofOrder
-from hub.service import Hub, Limits
+from hub.service import Hub
 from models.data import DatasetError
 from tests.hubs import ADA, BEN
 from tests.serving.asgi import Ask, asking
