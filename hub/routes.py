@@ -122,11 +122,13 @@ AnOrder = Annotated[
 
 @routes.get("/healthz")
 def health(hub: TheHub) -> Health:
-    """Return the number of workers and of open jobs. Fails if there is no worker."""
+    """Return workers, open jobs and what is wrong with the chain. Fails if there is no worker."""
     workers = hub.dispatcher.workers
     if not workers:
         raise RequestError(503, "No worker is connected: jobs wait for one.", retry_after=5)
-    return Health(workers=workers, jobs=sum(hub.jobs.waiting().values()))
+    genesis, problem = hub.chain.health()
+    jobs = sum(hub.jobs.waiting().values())
+    return Health(workers=workers, jobs=jobs, genesis=genesis, problem=problem)
 
 
 @routes.get("/metrics", response_class=PlainTextResponse)

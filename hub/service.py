@@ -129,10 +129,10 @@ class Hub:
             )
         proof = Proof.of(given.model_dump(), "The body")
         if reason := circuit.flaw(proof):
-            return Verification(valid=False, reason=reason, refusal=reason)
+            return Verification(valid=False, reason=reason, answer="refused", refusal=reason)
         layout = circuit.manifest.layout
         key, outputs = proof.key(layout), proof.outputs(layout)
-        round_number, refusal = self.chain.submission(circuit, key, outputs)
+        round_number, answer, refusal = self.chain.submission(circuit, key, outputs)
         return Verification(
             valid=True,
             reason=None,
@@ -140,6 +140,7 @@ class Hub:
             account=account_of(key),
             result=circuit.result(outputs),
             round=round_number,
+            answer=answer,
             refusal=refusal,
         )
 
