@@ -259,7 +259,10 @@ def keep_token(url: str, name: str, token: str) -> None:
 def tokens_of(url: str) -> list[tuple[str, float | None]]:
     """The name of each token of a database, and the time when it was created."""
     with _tokens(url) as session:
-        return [(name, at) for name, at in session.execute(select(Token.name, Token.created))]
+        return [
+            (name, at)
+            for name, at in session.execute(select(Token.name, Token.created).order_by(Token.name))
+        ]
 
 
 def revoke_token(url: str, name: str) -> None:

@@ -5,9 +5,9 @@ import click
 
 from apps.circuits import circuit, defaults
 from apps.registry import application_of
+from apps.voice import moment
 from chain.accounts import signer
 from chain.deployments import deploy_once
-from apps.voice import moment
 from chain.network import is_dev
 from hub import LOOPBACK
 from scripts._builds import run_build
@@ -38,7 +38,12 @@ DATABASE = f"sqlite:///{ROOT / '.hub' / 'jobs.sqlite'}"
 @click.option("--keep", default=24.0, show_default=True, help="Hours to keep proofs.")
 @click.option("--play", is_flag=True, help="On a dev chain, first build and deploy everything.")
 @click.option("--new-token", metavar="NAME", help="Create a token, show it once, and exit.")
-@click.option("--tokens", "listing", is_flag=True, help="List the names of the tokens and their dates, and exit.")
+@click.option(
+    "--tokens",
+    "listing",
+    is_flag=True,
+    help="List the names of the tokens and their dates, and exit.",
+)
 @click.option("--revoke-token", "revoked", metavar="NAME", help="Remove a token, and exit.")
 def cli(
     host,
@@ -79,7 +84,7 @@ def cli(
         return
     if listing:
         for name, created in tokens_of(database):
-            click.echo(f"{moment(created) if created else 'unknown date':20}  {name}")
+            click.echo(f"{moment(int(created)) if created else 'unknown date':20}  {name}")
         return
     import asyncio
 

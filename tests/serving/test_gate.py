@@ -29,9 +29,7 @@ class Behind:
         self.kinds.append(scope["type"])
         if scope["type"] != "http":
             return
-        message = await receive()
-        assert (message["type"], message.get("more_body", False)) == ("http.request", False)
-        self.bodies.append(message["body"])
+        self.bodies.append(await Request(scope, receive).body())
         answer = Response(b"passed", headers={"X-Own": "kept", "Referrer-Policy": "origin"})
         await answer(scope, receive, send)
         assert await receive() == {"type": "http.disconnect"}
@@ -160,40 +158,35 @@ def request(*pieces: bytes, announced: int | str | None = None) -> Request:
     return Request(scope, receive)
 
 
-def read(bodies: Bodies, *pieces: bytes, during=lambda: None) -> bytes:
-    """The body that is read of these pieces; `during` runs while it is held."""
-
-    async def reading() -> bytes:
-        async with bodies.read(request(*pieces), LARGEST) as body:
-            during()
-            return bytes(body)
-
-    return asyncio.run(reading())
+async def read(bodies: Bodies, *pieces: bytes) -> bytes:
+    async with bodies.read(request(*pieces), LARGEST) as body:
+        return bytes(body)
 
 
-def refusal(bodies: Bodies, sent: Request | bytes) -> RequestError:
-    async def reading() -> None:
-        given = sent if isinstance(sent, Request) else request(sent)
-        async with bodies.read(given, LARGEST):
+async def refused(bodies: Bodies, sent: Request) -> RequestError:
+    with pytest.raises(RequestError) as refusal:
+        async with bodies.read(sent, LARGEST):
             raise AssertionError("the body is accepted")
+    return refusal.value
 
-    with pytest.raises(RequestError) as refused:
-        asyncio.run(reading())
-    return refused.value
+
+def refusal(bodies: Bodies, sent: Request) -> RequestError:
+    return asyncio.run(refused(bodies, sent))
 
 
 def test_a_body_is_read_to_its_end():
-    assert read(Bodies(SIZES), b"one ", b"", b"two ", b"three") == b"one two three"
-    assert read(Bodies(SIZES), b" " * 15, b" " * 5) == b" " * LARGEST
+    pieces = b"one ", b"", b"two ", b"three"
+    assert asyncio.run(read(Bodies(SIZES), *pieces)) == b"one two three"
+    assert asyncio.run(read(Bodies(SIZES), b" " * 15, b" " * 5)) == b" " * LARGEST
 
 
 @pytest.mark.parametrize(
     "pieces", [[b" " * 21], [b" " * 20, b" "], [b" " * 15, b" " * 6]], ids=["one", "more", "across"]
 )
 def test_a_body_over_the_limit_is_refused(pieces):
-    refused = refusal(Bodies(SIZES), request(*pieces))
+    found = refusal(Bodies(SIZES), request(*pieces))
     sentence = "The request is too large: send at most 20 bytes to /rpc."
-    assert (refused.status, refused.detail) == (413, sentence)
+    assert (found.status, found.detail) == (413, sentence)
 
 
 def test_an_announced_body_is_refused_before_it_is_read():
@@ -213,28 +206,33 @@ def test_a_malformed_length_is_left_to_the_server(length):
 def test_large_bodies_share_memory_and_small_ones_have_room():
     bodies = Bodies(SIZES)
 
-    def busy() -> None:
-        refused = refusal(bodies, b" " * 11)
-        assert (refused.status, refused.retry_after) == (503, 5)
-        assert refused.detail == "This hub has too many large requests at once."
-        assert read(bodies, b" " * 10) == b" " * 10
+    async def story() -> None:
+        async with bodies.read(request(b" " * 20), LARGEST):
+            found = await refused(bodies, request(b" " * 11))
+            assert (found.status, found.retry_after) == (503, 5)
+            assert found.detail == "This hub has too many large requests at once."
+            assert await read(bodies, b" " * 10) == b" " * 10
+        async with bodies.read(request(b" " * 19), LARGEST):
+            assert await read(bodies, b" " * 11) == b" " * 11
 
-    read(bodies, b" " * 20, during=busy)
-    both = []
-    read(bodies, b" " * 19, during=lambda: both.append(read(bodies, b" " * 11)))
-    assert both == [b" " * 11]
+    asyncio.run(story())
 
 
 def test_memory_is_free_again_after_each_end():
     bodies = Bodies(SIZES)
+
+    async def fail() -> None:
+        async with bodies.read(request(b" " * 15), LARGEST):
+            raise ZeroDivisionError
+
     for _ in range(3):
-        assert refusal(bodies, b" " * 21).status == 413
+        assert refusal(bodies, request(b" " * 21)).status == 413
         assert refusal(bodies, request(b" " * 15, b" " * 6)).status == 413
         left = refusal(bodies, request(b" " * 15, announced=20))
         assert (left.status, left.detail) == (400, "The client left before the end of its request.")
         with pytest.raises(ZeroDivisionError):
-            read(bodies, b" " * 15, during=lambda: 1 / 0)
-        assert len(read(bodies, b" " * 20)) == 20
+            asyncio.run(fail())
+        assert len(asyncio.run(read(bodies, b" " * 20))) == 20
 
 
 # Streams

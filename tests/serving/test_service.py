@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from apps.registry import RefusedError
-from chain.contracts import NodeError
+from chain.contracts import NodeError, first_block
 from hub import problems, server, service
 from hub.chain import Chain
 from hub.jobs import Jobs, keep_token, new_job
@@ -318,7 +318,8 @@ def test_health(hub, ask, monkeypatch):
     assert refused.json()["detail"] == "No worker is connected: jobs wait for one."
     order(ask)
     monkeypatch.setattr(type(hub.dispatcher), "workers", 2)
-    assert ask("GET", "/healthz").json() == {"workers": 2, "jobs": 1}
+    healthy = ask("GET", "/healthz").json()
+    assert healthy == {"workers": 2, "jobs": 1, "genesis": first_block(), "problem": None}
     assert "verdict_workers 2.0" in ask("GET", "/metrics").text
 
 
