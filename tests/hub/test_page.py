@@ -631,7 +631,7 @@ RECORD = """async () => {
 
 
 def test_recordings_of_other_formats_and_sizes(visit):
-    """The browser decodes what the hub does not read; the limits are said before anything is sent."""
+    """The browser decodes what the hub does not read; limits are said before a clip is sent."""
 
     def story(page: Page) -> None:
         alert, asked = page.get_by_role("alert"), []
