@@ -309,6 +309,42 @@ def test_every_private_route_needs_a_token(make_hub, method, path, body):
     assert ask(method, path, json=body).status_code == 401
 
 
+# Bodies
+
+
+@pytest.mark.parametrize(
+    "path, largest",
+    [
+        ("/rpc", 200_000),
+        ("/v1/circuits/clan/verifications", 200_000),
+        ("/v1/circuits/clan/predictions", 200_000 + 144 * 32),
+        (ORDERS, 200_000 + 144 * 32),
+    ],
+)
+def test_each_route_has_a_largest_body(ask, voice_served, path, largest):
+    assert ask("POST", path, content=b" " * largest).status_code == 422
+    refused = ask("POST", path, content=b" " * (largest + 1))
+    sentence = f"The request is too large: send at most {largest:,} bytes to {path}."
+    assert (refused.status_code, refused.json()["detail"]) == (413, sentence)
+    assert voice_served.largest_order == 12_200_000
+
+
+def test_a_token_is_asked_for_before_a_body(make_hub):
+    answers = []
+
+    async def receive():
+        raise AssertionError("the body is read")
+
+    async def send(message):
+        answers.append(message)
+
+    headers = [(b"host", b"hub.example"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": ORDERS, "query_string": b""}
+    app = server.create_app(make_hub(loopback=False), [])
+    asyncio.run(app({**scope, "headers": headers}, receive, send))
+    assert answers[0]["status"] == 401
+
+
 # Other routes
 
 
