@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from chain.contracts import ask
 from chain.deployments import contract_of
+from chain.sending import send
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof
@@ -168,8 +169,7 @@ class Application(ABC):
     ) -> ReceiptAPI:
         """Send a proof for its account."""
         act = getattr(contract, self.action)
-        receipt: ReceiptAPI = act(*_claim(account, round_number, proof), sender=sender)
-        return receipt
+        return send(act, *_claim(account, round_number, proof), sender=sender)
 
     # The audit
 

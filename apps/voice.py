@@ -12,6 +12,7 @@ import ape
 from apps.registry import Application, RefusedError, Score, Source
 from chain.contracts import ask, round_with
 from chain.network import now
+from chain.sending import send
 from models.data import sound
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class VoiceJudge(Application):
         if contract.rounds() == 0:
             reward, week = ONE // 100, 7 * 86_400
             terms = (35 * ONE // 100, reward, now() + week)
-            contract.openRound(*terms, value=proofs * reward, sender=sender)
+            send(contract.openRound, *terms, sender=sender, value=proofs * reward)
 
 
 application = VoiceJudge()

@@ -131,6 +131,11 @@ def code_at(address: str) -> bytes:
     return bytes.fromhex(_result("eth_getCode", address, "latest").removeprefix("0x"))
 
 
+def first_block() -> str:
+    """The hash of the chain's first block. It changes if the chain is reset."""
+    return str(_result("eth_getBlockByNumber", "0x0", False)["hash"])
+
+
 def runtime_sha256(address: str) -> str:
     """Hash the code at an address, without the metadata that solc appends."""
     return hashlib.sha256(without_metadata(code_at(address))).hexdigest()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 FOLDER = ROOT / "deployments"
 
 
+class MissingError(CircuitError):
+    """The connected chain has no contract of a circuit."""
+
+
 def path() -> Path:
     """The record of the connected chain. A fork has its own, which git ignores."""
     provider = ape.networks.provider
@@ -99,16 +103,17 @@ def entry_of(circuit: str) -> dict[str, Any]:
     """The entry of a circuit's contract."""
     entry = read().get(circuit)
     if entry is None:
-        raise CircuitError(
+        raise MissingError(
             f"{circuit} is not deployed according to {path().name}: {_again(circuit)}."
         )
     return dict(entry)
 
 
-def require_code(circuit: str, entry: dict[str, Any]) -> None:
-    """Refuse an entry whose contracts have no code on the connected chain."""
-    if not all(code_at(entry[name]) for name in ("contract", "verifier")):
-        raise _missing(circuit, entry)
+def require_code(circuit: str, *contracts: str) -> None:
+    """Refuse contracts of a circuit that have no code on the connected chain, as after a reset."""
+    for address in contracts:
+        if not code_at(address):
+            raise _missing(circuit, address)
 
 
 def contract_of(
@@ -123,7 +128,7 @@ def contract_of(
             f"{path().name}: give the circuit of a {application}."
         )
     if not exists(entry):
-        raise _missing(circuit, entry)
+        raise _missing(circuit, entry["contract"])
     if manifest and entry["vk_sha256"] != manifest["files"]["vk"]["sha256"]:
         raise CircuitError(
             f"The contract at {entry['contract']} was deployed from another build of {circuit} "
@@ -132,12 +137,12 @@ def contract_of(
     return _contract(entry)
 
 
-def _missing(circuit: str, entry: dict[str, Any]) -> CircuitError:
+def _missing(circuit: str, address: str) -> MissingError:
     hint = ""
     if ape.networks.provider.network.is_local:
         hint = " (an anvil that a command starts ends with it: keep one running with `anvil`)"
-    return CircuitError(
-        f"Contract {entry['contract']} not found on chain {ape.networks.provider.chain_id}"
+    return MissingError(
+        f"Contract {address} not found on chain {ape.networks.provider.chain_id}"
         f"{hint}: {_again(circuit)}."
     )
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import ape
 
 from zk.errors import CircuitError
-from zk.files import digest, read_json, write_json
+from zk.files import ROOT, digest, locked, read_json, write_json
 
 if TYPE_CHECKING:
-    from ape.api import AccountAPI
+    from ape.api import AccountAPI, ReceiptAPI
     from ape.contracts import ContractContainer, ContractInstance
 
 Report = Callable[[str], None]
 
+SENDERS = ROOT / ".cache" / "senders"  # a lock for each account
 PATIENCE = 600  # seconds to wait for a pending transaction
 # Gas of creating a contract: fixed, for a byte of code, for a byte of calldata, for a code word.
 CREATION, CODE_BYTE, DATA_BYTE, WORD_OF_CODE = 53_000, 200, 16, 2
@@ -25,6 +27,21 @@ CONSTRUCTOR = 60_000  # an upper bound for the constructors of this project
 # Optimism's contract that quotes the fee for publishing a transaction's bytes, and its selector.
 PUBLISHING = "0x420000000000000000000000000000000000000F"
 PUBLISHING_COST = bytes.fromhex("f1c7a58b")  # getL1FeeUpperBound(uint256)
+
+
+@contextmanager
+def turn(sender: AccountAPI) -> Iterator[None]:
+    """Keep an account's nonces from the other processes and threads of this machine."""
+    with locked(SENDERS / f"{ape.networks.provider.chain_id}-{sender.address}"):
+        yield
+
+
+def send(function: Any, *arguments: object, sender: AccountAPI, value: int = 0) -> ReceiptAPI:
+    """Call a contract's function in a transaction, after those of the account that are pending."""
+    with turn(sender):
+        nonce = _count(sender, "pending")
+        receipt: ReceiptAPI = function(*arguments, sender=sender, nonce=nonce, value=value)
+    return receipt
 
 
 class Sending:
@@ -47,11 +64,12 @@ class Sending:
         ours: Callable[[str], bool],
     ) -> ContractInstance:
         """Deploy a contract, or find the one of an earlier run that `ours` recognises."""
-        there, nonce = self._found(name, sender)
-        if there is None or not ours(there):
-            self._sent[name] = {"sender": sender.address, "nonce": nonce}
-            self._record()
-            there = str(sender.deploy(container, *arguments, nonce=nonce).address)
+        with turn(sender):
+            there, nonce = self._found(name, sender)
+            if there is None or not ours(there):
+                self._sent[name] = {"sender": sender.address, "nonce": nonce}
+                self._record()
+                there = str(sender.deploy(container, *arguments, nonce=nonce).address)
         return container.at(there)
 
     def finish(self) -> None:

@@ -10,10 +10,11 @@ import requests
 from apps.registry import Application, RefusedError, application_of
 from chain import deployments
 from chain.accounts import account_of, checked_account
-from chain.contracts import UnreachableError
+from chain.contracts import NodeError, code_at, first_block
+from chain.deployments import MissingError
 from chain.network import explorer, is_dev
 from hub.circuits import Served
-from hub.schemas import ChainState, Deployment
+from hub.schemas import Answer, ChainState, Deployment
 from zk.errors import CircuitError
 
 if TYPE_CHECKING:
@@ -60,37 +61,59 @@ class Chain:
 
     def submission(
         self, served: Served, key: int, outputs: list[int]
-    ) -> tuple[int | None, str | None]:
-        """The round of a valid proof, and the reason why its application would refuse it now."""
+    ) -> tuple[int | None, Answer, str | None]:
+        """The round of a valid proof, the answer of its application now, and the reason."""
         round_number = None
         try:
             application, contract = self._deployed(served)
             account = checked_account(account_of(key))
             round_number = application.round_of(contract, account, key)
             application.require_open(contract, account, round_number, outputs)
-        except (requests.RequestException, UnreachableError):
-            return round_number, "The chain's node does not answer: check the proof again later."
+        except (requests.RequestException, NodeError):
+            reason = "The chain's node does not answer: check the proof again later."
+            return round_number, "unreachable", reason
+        except MissingError as error:
+            return round_number, "missing", str(error)
         except CircuitError as error:
-            return round_number, str(error)
-        return round_number, None
+            return round_number, "refused", str(error)
+        return round_number, "accepted", None
 
     def _deployed(self, served: Served) -> tuple[Application, ContractInstance]:
-        """The application of a circuit and its contract; refuses proofs if there is none."""
+        """The application of a circuit and its contract; raises if the chain has none."""
         path = deployments.path()
         changed = path.stat().st_mtime_ns if path.is_file() else 0
         if changed != self._read:
             self._contracts, self._domains, self._read = {}, {}, changed
         if found := self._contracts.get(served.name):
+            deployments.require_code(served.name, str(found[1].address))
             return found
         try:
             application = application_of(served.manifest)
             found = application, application.contract_of(served.name, served.manifest)
-        except UnreachableError:
+        except (NodeError, MissingError):
             raise
         except CircuitError as error:
             raise RefusedError(str(error)) from error
         self._contracts[served.name] = found
         return found
+
+    def health(self) -> tuple[str | None, str | None]:
+        """The hash of the chain's first block, and in a sentence what is wrong with the chain."""
+        genesis = None
+        try:
+            genesis = first_block()
+            recorded = [entry["contract"] for entry in deployments.read().values()]
+            if recorded and not any(map(code_at, recorded)):
+                network = ape.networks.provider.network.choice
+                return genesis, (
+                    "The chain was reset: it has none of the recorded contracts. Run `ape run "
+                    f"deploy --network {network}` again."
+                )
+        except (requests.RequestException, NodeError):
+            return genesis, "The chain's node does not answer: start it again."
+        except CircuitError as error:
+            return genesis, str(error)
+        return genesis, None
 
     def described(self, tokens: bool) -> ChainState:
         """The chain as a page needs it to call the contracts."""
@@ -108,13 +131,17 @@ class Chain:
                 ],
             )
             for circuit, entry in deployments.read().items()
+            if code_at(entry["contract"])
         }
+        genesis, problem = self.health()
         return ChainState(
             chain_id=provider.chain_id,
             network=provider.network.choice,
             dev=is_dev(),
             tokens=tokens,
             explorer=explorer(),
+            genesis=genesis,
+            problem=problem,
             applications=applications,
         )
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import logging
+import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +16,7 @@ import numpy as np
 
 from apps.circuits import ARTIFACTS, sources, view_of
 from apps.registry import Application, Outputs, Result, application_of
+from hub.limits import largest_order
 from hub.proving import LABELS, Artifact
 from hub.schemas import CircuitState, Input, Picture, Prediction
 from models.data import drawing, sound
@@ -67,6 +69,12 @@ class Served:
     @cached_property
     def shape(self) -> tuple[int, ...]:
         return read_model(self.files["model"]).input_shape
+
+    @cached_property
+    def largest_order(self) -> int:
+        """The bytes of the largest request with an input of the circuit."""
+        source = sources().get(self.name)
+        return largest_order(source is not None and source.medium == "clip", math.prod(self.shape))
 
     def state(self) -> CircuitState:
         """The public description of the circuit."""

@@ -1,16 +1,18 @@
-"""Checks before every request: its size, host and origin, and the pace of its token."""
+"""Checks of every request: host, origin, size, the pace of its token, and streams."""
 
 import re
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub import LOOPBACK
-from hub.problems import RequestError
-
-LARGEST_BODY = 16_000_000  # bytes; thirty seconds of sound in base64 have up to 12,000,000
+from hub.limits import Limits
+from hub.problems import PAUSE, RequestError
 
 # `Host` headers that reach this machine only.
 LOCAL = re.compile(
@@ -30,7 +32,7 @@ HEADERS = {
 
 
 class Gate:
-    """Middleware that refuses requests of foreign web pages, and requests that are too large.
+    """Middleware that refuses requests of foreign web pages.
 
     On loopback, only loopback's host names are accepted: a foreign page could point its own name to
     this machine (DNS rebinding). Any origin may read; only the listed origins may write.
@@ -46,25 +48,13 @@ class Gate:
             self._check(scope)
         except RequestError as problem:
             return await problem.response()(scope, receive, send)
-        body = bytearray()
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if len(body) > LARGEST_BODY:
-                return await RequestError(413, _TOO_LARGE).response()(scope, receive, send)
-            if not message.get("more_body"):
-                break
-        whole: list[Message] = [{"type": "http.request", "body": bytes(body)}]
-
-        async def replayed() -> Message:
-            return whole.pop() if whole else await receive()
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        return await self._app(scope, replayed, guarded)
+        return await self._app(scope, receive, guarded)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -79,12 +69,63 @@ class Gate:
             raise RequestError(
                 403, f"Pages of {origin} may not use this hub: restart it with --origin {origin}."
             )
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > LARGEST_BODY:
-            raise RequestError(413, _TOO_LARGE)
 
 
-_TOO_LARGE = f"The request is too large: send at most {LARGEST_BODY:,} bytes."
+class Bodies:
+    """The bodies of requests. Large ones share a limited amount of memory."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits, self._held = limits, 0
+
+    @asynccontextmanager
+    async def read(self, request: Request, largest: int) -> AsyncIterator[bytearray]:
+        """Read a body; it counts as held in memory until the context ends."""
+        too_large = RequestError(
+            413, f"The request is too large: send at most {largest:,} bytes to {request.url.path}."
+        )
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > largest:
+            raise too_large
+        body, counted = bytearray(), 0
+        try:
+            async for piece in request.stream():
+                if len(body) + len(piece) > largest:
+                    raise too_large
+                if len(body) + len(piece) > self._limits.small:
+                    counted += self._hold(len(body) + len(piece) - counted)
+                body += piece
+            yield body
+        except ClientDisconnect:
+            raise RequestError(400, "The client left before the end of its request.") from None
+        finally:
+            self._held -= counted
+
+    def _hold(self, size: int) -> int:
+        if self._held + size > self._limits.large:
+            raise RequestError(503, "This hub has too many large requests at once.", PAUSE)
+        self._held += size
+        return size
+
+
+class Streams:
+    """The open streams of events, counted by whose they are."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._open = most, Counter[str]()
+
+    @contextmanager
+    def one(self, whose: str) -> Iterator[None]:
+        """Count a stream while the context lasts, or refuse it if there are too many."""
+        if self._open[whose] >= self._most:
+            raise RequestError(
+                429, f"You have {self._most} open streams of events, which is the limit.", PAUSE
+            )
+        self._open[whose] += 1
+        try:
+            yield
+        finally:
+            self._open[whose] -= 1
+            self._open += Counter()  # forgets those that have none
 
 
 class Pace:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     delete,
     event,
     func,
+    inspect,
     make_url,
     select,
     text,
@@ -85,6 +86,7 @@ class Token(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(unique=True)
+    created: Mapped[float | None]  # None for those of an older hub
 
 
 class Jobs:
@@ -94,7 +96,7 @@ class Jobs:
         self._engine = _engine(url)
         self._lock = _lock(self._engine, url)
         try:
-            Base.metadata.create_all(self._engine)
+            _prepare(self._engine)
         except SQLAlchemyError as error:
             raise CircuitError(f"The database does not answer: {_reason(error)}.") from error
         self._session = sessionmaker(self._engine, expire_on_commit=False)
@@ -250,15 +252,48 @@ def _counted(session: Session, query: Select[Any, int]) -> dict[str, int]:
 
 def keep_token(url: str, name: str, token: str) -> None:
     """Store a token for the hubs of a database; it replaces an older token of the same name."""
+    with _tokens(url) as session:
+        session.merge(Token(name=name, sha256=_sha256(token), created=time.time()))
+
+
+def tokens_of(url: str) -> list[tuple[str, float | None]]:
+    """The name of each token of a database, and the time when it was created."""
+    with _tokens(url) as session:
+        return [
+            (name, at)
+            for name, at in session.execute(select(Token.name, Token.created).order_by(Token.name))
+        ]
+
+
+def revoke_token(url: str, name: str) -> None:
+    """Remove a token; a running hub refuses its next request."""
+    with _tokens(url) as session:
+        removed = session.execute(delete(Token).where(Token.name == name).returning(Token.name))
+        if removed.first() is None:
+            known = ", ".join(session.scalars(select(Token.name))) or "none"
+            raise CircuitError(f"There is no token {name!r}: there are {known}.")
+
+
+@contextmanager
+def _tokens(url: str) -> Iterator[Session]:
+    """Change the tokens of a database, beside the hub that uses it."""
     engine = _engine(url)
     try:
-        Base.metadata.create_all(engine)
+        _prepare(engine)
         with Session(engine) as session, session.begin():
-            session.merge(Token(name=name, sha256=_sha256(token)))
+            yield session
     except SQLAlchemyError as error:
         raise CircuitError(f"The database does not answer: {_reason(error)}.") from error
     finally:
         engine.dispose()
+
+
+def _prepare(engine: Engine) -> None:
+    """Make the tables, and the column that tables of an older hub lack."""
+    Base.metadata.create_all(engine)
+    if "created" not in {column["name"] for column in inspect(engine).get_columns("tokens")}:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE tokens ADD COLUMN created DOUBLE PRECISION"))
 
 
 def _sha256(token: str) -> str:

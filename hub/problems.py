@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from apps.registry import RefusedError
 from chain.contracts import NodeError
+from chain.deployments import MissingError
 from models.data import DatasetError
 from zk.errors import CircuitError
 
@@ -23,6 +24,7 @@ TITLES = {
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
+    408: "Request too slow",
     409: "Refused by the application",
     413: "Request too large",
     415: "Unsupported media type",
@@ -81,8 +83,9 @@ def install(app: FastAPI) -> None:
     async def problem(request: Request, error: RequestError) -> JSONResponse:
         return error.response()
 
+    @app.exception_handler(MissingError)
     @app.exception_handler(RefusedError)
-    async def refused(request: Request, error: RefusedError) -> JSONResponse:
+    async def refused(request: Request, error: Exception) -> JSONResponse:
         return RequestError(409, str(error)).response()
 
     @app.exception_handler(CircuitError)

@@ -1,17 +1,20 @@
 """The hub's HTTP routes, described by OpenAPI at /openapi.json."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Request, Response
 from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.types import Message
 
 from apps.registry import applications
 from hub.circuits import Served
 from hub.jobs import Job
+from hub.limits import LARGEST_PROOF
 from hub.problems import RequestError, responses
 from hub.schemas import (
     Call,
@@ -27,8 +30,36 @@ from hub.schemas import (
 )
 from hub.service import Hub
 
+# The routes that take the input of a circuit.
+INPUTS = ("/v1/circuits/{name}/predictions", "/v1/circuits/{name}/proofs")
+
+
+class Private(APIRoute):
+    """A route that checks the token and the size of a request before its body is read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            hub: Hub = request.app.state.hub
+            request.state.token = await _name_of_token(request, hub)
+            if not self.body_field:
+                return await handle(request)
+            circuit = hub.circuits.get(request.path_params.get("name", ""))
+            largest = circuit.largest_order if circuit and self.path in INPUTS else LARGEST_PROOF
+            async with hub.bodies.read(request, largest) as body:
+                whole: Message = {"type": "http.request", "body": body}
+
+                async def read() -> Message:
+                    return whole
+
+                return await handle(Request(request.scope, read))
+
+        return checked
+
+
 routes = APIRouter()
-AUTHORIZED = responses(401, 429)
+private = APIRouter(route_class=Private, responses=responses(401, 429))
 
 
 # Dependencies are coroutines where they can be: switching to a thread would cost more than they do.
@@ -39,7 +70,7 @@ async def _hub(request: Request) -> Hub:
 TheHub = Annotated[Hub, Depends(_hub)]
 
 
-async def _token(request: Request, hub: TheHub) -> str:
+async def _name_of_token(request: Request, hub: Hub) -> str:
     """The name of the request's token; empty on loopback, where no token is needed."""
     if hub.loopback:
         return ""
@@ -50,6 +81,10 @@ async def _token(request: Request, hub: TheHub) -> str:
         raise RequestError(401, "Send a token of this hub as `Authorization: Bearer …`.")
     hub.pace.require(name)
     return name
+
+
+async def _token(request: Request) -> str:
+    return cast(str, request.state.token)
 
 
 Token = Annotated[str, Depends(_token)]
@@ -70,6 +105,13 @@ def _job(identity: Annotated[UUID, Path(alias="id")], hub: TheHub, token: Token)
     return job
 
 
+async def _stream(request: Request, hub: TheHub, token: Token) -> AsyncIterator[None]:
+    """Count a stream from before its answer to its end."""
+    address = request.client.host if request.client else ""
+    with hub.streams.one(token or address):
+        yield
+
+
 Circuit = Annotated[Served, Depends(_circuit)]
 TheJob = Annotated[Job, Depends(_job)]
 AnOrder = Annotated[
@@ -80,11 +122,13 @@ AnOrder = Annotated[
 
 @routes.get("/healthz")
 def health(hub: TheHub) -> Health:
-    """Return the number of workers and of open jobs. Fails if there is no worker."""
+    """Return workers, open jobs and what is wrong with the chain. Fails if there is no worker."""
     workers = hub.dispatcher.workers
     if not workers:
         raise RequestError(503, "No worker is connected: jobs wait for one.", retry_after=5)
-    return Health(workers=workers, jobs=sum(hub.jobs.waiting().values()))
+    genesis, problem = hub.chain.health()
+    jobs = sum(hub.jobs.waiting().values())
+    return Health(workers=workers, jobs=jobs, genesis=genesis, problem=problem)
 
 
 @routes.get("/metrics", response_class=PlainTextResponse)
@@ -99,7 +143,7 @@ def chain(hub: TheHub) -> ChainState:
     return hub.chain.described(tokens=not hub.loopback)
 
 
-@routes.post("/rpc", responses={**AUTHORIZED, **responses(422)})
+@private.post("/rpc", responses=responses(422))
 def relay(call: Call, hub: TheHub, token: Token) -> dict[str, Any]:
     """Relay a call that only reads to the chain's node. A page then needs no node."""
     return {"jsonrpc": "2.0", "id": call.id, **hub.chain.relay(call.method, call.params)}
@@ -140,16 +184,16 @@ def file(label: str, circuit: Circuit) -> FileResponse:
     )
 
 
-@routes.post("/v1/circuits/{name}/predictions", responses={**AUTHORIZED, **responses(404, 422)})
+@private.post("/v1/circuits/{name}/predictions", responses=responses(404, 422))
 def predict(given: Input, circuit: Circuit, token: Token) -> Prediction:
     """Return the answer of the quantised model, without a proof. The input is not stored."""
     return circuit.predict(given)
 
 
-@routes.post(
+@private.post(
     "/v1/circuits/{name}/proofs",
     status_code=202,
-    responses={**AUTHORIZED, **responses(404, 409, 422)},
+    responses=responses(404, 409, 422),
 )
 def order(
     given: AnOrder, circuit: Circuit, token: Token, hub: TheHub, response: Response
@@ -160,22 +204,23 @@ def order(
     return state
 
 
-@routes.get("/v1/proofs/{id}", responses={**AUTHORIZED, **responses(404, 422)})
+@private.get("/v1/proofs/{id}", responses=responses(404, 422))
 def job(job: TheJob, hub: TheHub) -> JobState:
     """Return a job and, when it is done, its proof."""
     return hub.state(job)
 
 
-@routes.delete("/v1/proofs/{id}", status_code=204, responses={**AUTHORIZED, **responses(404, 422)})
+@private.delete("/v1/proofs/{id}", status_code=204, responses=responses(404, 422))
 def remove(job: TheJob, hub: TheHub) -> None:
     """Remove a job and its proof; stop proving it if a worker has begun."""
     hub.remove(job)
 
 
-@routes.get(
+@private.get(
     "/v1/proofs/{id}/events",
     response_class=EventSourceResponse,
-    responses={**AUTHORIZED, **responses(404, 422)},
+    dependencies=[Depends(_stream)],
+    responses=responses(404, 422),
 )
 async def events(job: TheJob, hub: TheHub) -> AsyncIterator[ServerSentEvent]:
     """Stream the job at each change until it ends."""
@@ -186,7 +231,7 @@ async def events(job: TheJob, hub: TheHub) -> AsyncIterator[ServerSentEvent]:
             yield ServerSentEvent(event="job", data=state)
 
 
-@routes.post("/v1/circuits/{name}/verifications", responses={**AUTHORIZED, **responses(404, 422)})
+@private.post("/v1/circuits/{name}/verifications", responses=responses(404, 422))
 def verify(given: ProofFile, circuit: Circuit, token: Token, hub: TheHub) -> Verification:
     """Check a proof with the circuit's key, and ask if its application would accept it now."""
     return hub.verify(circuit, given)

@@ -6,10 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from apps.registry import Digit, Outputs, Score
 from hub.jobs import State
+from hub.limits import LARGEST_CLIP
 from models.data.sound import FORMATS_IN_WORDS
 
-LARGEST_CLIP = 12_000_000  # characters of base64: thirty seconds of studio quality
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Answer = Literal["accepted", "refused", "missing", "unreachable"]
 Result = Annotated[Digit | Score | Outputs, Field(discriminator="kind")]
 
 
@@ -91,9 +92,11 @@ class Verification(BaseModel):
     account: str | None = Field(default=None, description="The account inside the proof's key.")
     result: Result | None = None
     round: int | None = Field(default=None, description="The round that the proof was made for.")
-    refusal: str | None = Field(
-        description="Why the application would refuse the proof now; null if it would accept it."
+    answer: Answer = Field(
+        description="Whether the application would accept the proof now; missing if the chain has "
+        "no such contract, unreachable if the chain's node does not answer."
     )
+    refusal: str | None = Field(description="Why the proof would not be accepted now, or null.")
 
 
 class CircuitState(BaseModel):
@@ -128,6 +131,8 @@ class Prediction(BaseModel):
 class Health(BaseModel):
     workers: int
     jobs: int = Field(description="Open jobs.")
+    genesis: str | None = Field(description="The hash of the chain's first block.")
+    problem: str | None = Field(description="What is wrong with the chain; null if nothing is.")
 
 
 class Deployment(BaseModel):
@@ -149,7 +154,9 @@ class ChainState(BaseModel):
     dev: bool
     tokens: bool = Field(description="True if this hub requires a token.")
     explorer: str | None
-    applications: dict[str, Deployment]
+    genesis: str | None = Field(description="The hash of the chain's first block.")
+    problem: str | None = Field(description="What is wrong with the chain; null if nothing is.")
+    applications: dict[str, Deployment] = Field(description="Those that the chain has now.")
 
 
 class Call(BaseModel):

@@ -1,11 +1,12 @@
 """The server: the socket, the web application, and the life of a hub."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, create_server, socket
 
 import uvicorn
@@ -15,9 +16,10 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.staticfiles import StaticFiles
 
 from hub import problems
+from hub.connections import Connection, Settings
 from hub.gate import Gate
 from hub.problems import RequestError, responses
-from hub.routes import routes
+from hub.routes import private, routes
 from hub.service import Hub
 from zk.errors import CircuitError
 from zk.files import ROOT
@@ -25,14 +27,22 @@ from zk.files import ROOT
 PAGE = ROOT / "web" / "dist"
 DEEPEST = 1000  # calls, Python's default limit
 PATIENCE = 5  # seconds for running requests when the hub is stopped
+M_MMAP_THRESHOLD = -3  # of malloc.h
+RETURNED = 128 * 1024  # bytes of a block from which on its memory is returned when it is freed
 
 
 class Server(uvicorn.Server):
-    """A server that leaves signals to `serve`.
+    """A server that closes late connections, and leaves signals to `serve`.
 
     Uvicorn raises a signal again after stopping. Ape, which started anvil, would then end the
     process before the workers are stopped.
     """
+
+    async def on_tick(self, counter: int) -> bool:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection):
+                connection.check()
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -62,11 +72,7 @@ def url_of(host: str, port: int) -> str:
 
 async def serve(hub: Hub, door: socket, origins: list[str], report: Callable[[str], None]) -> None:
     """Serve until the process gets SIGINT or SIGTERM; then stop the workers."""
-    # py_ecc raises the limit so far that deeply nested JSON would overflow the stack.
-    sys.setrecursionlimit(DEEPEST)
-    app = create_app(hub, origins)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=PATIENCE)
-    server = Server(config)
+    server = make_server(hub, origins)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
     try:
@@ -78,6 +84,16 @@ async def serve(hub: Hub, door: socket, origins: list[str], report: Callable[[st
     finally:
         await hub.dispatcher.close()
         hub.jobs.close()
+
+
+def make_server(hub: Hub, origins: list[str]) -> Server:
+    """The server of a hub, in a process whose memory and stack no request can exhaust."""
+    # py_ecc raises the limit so far that deeply nested JSON would overflow the stack.
+    sys.setrecursionlimit(DEEPEST)
+    with suppress(AttributeError):  # not glibc, which would keep large blocks for the next request
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, RETURNED)
+    app = create_app(hub, origins)
+    return Server(Settings(app, hub.limits, timeout_graceful_shutdown=PATIENCE))
 
 
 def create_app(hub: Hub, origins: list[str]) -> FastAPI:
@@ -92,6 +108,7 @@ def create_app(hub: Hub, origins: list[str]) -> FastAPI:
     )
     app.state.hub = hub
     app.include_router(routes)
+    app.include_router(private)
     if PAGE.is_dir():
         app.mount("/", StaticFiles(directory=PAGE, html=True))
     else:

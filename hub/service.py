@@ -5,14 +5,14 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 from chain.accounts import account_of, checked_account
 from hub.chain import Chain
 from hub.circuits import Served
 from hub.dispatcher import Dispatcher
-from hub.gate import Pace
+from hub.gate import Bodies, Pace, Streams
 from hub.jobs import OPEN, QUEUED, Job, Jobs, new_job
+from hub.limits import Limits
 from hub.metrics import Metrics
 from hub.problems import RequestError
 from hub.proving import Order
@@ -22,16 +22,6 @@ from zk.proof import Proof
 
 ANY_ACCOUNT = f"0x{1:040x}"
 GUESS = 2.0  # seconds for a proof of a circuit that was not timed yet
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits on jobs and requests."""
-
-    queue: int  # open jobs of all tokens
-    share: int  # open jobs per token
-    pace: float  # requests per second and token
-    keep: float  # seconds to keep ended jobs
 
 
 class Hub:
@@ -48,7 +38,9 @@ class Hub:
         loopback: bool,
     ) -> None:
         self.circuits, self.chain, self.jobs, self.limits = circuits, chain, jobs, limits
-        self.loopback, self.pace, self.metrics = loopback, Pace(limits.pace), Metrics()
+        self.loopback, self.metrics = loopback, Metrics()
+        self.pace, self.bodies = Pace(limits.pace), Bodies(limits)
+        self.streams = Streams(limits.streams)
         self.dispatcher = Dispatcher(jobs, self._order, self.metrics, scheduler, limits.keep)
 
     def warm(self) -> None:
@@ -137,10 +129,10 @@ class Hub:
             )
         proof = Proof.of(given.model_dump(), "The body")
         if reason := circuit.flaw(proof):
-            return Verification(valid=False, reason=reason, refusal=reason)
+            return Verification(valid=False, reason=reason, answer="refused", refusal=reason)
         layout = circuit.manifest.layout
         key, outputs = proof.key(layout), proof.outputs(layout)
-        round_number, refusal = self.chain.submission(circuit, key, outputs)
+        round_number, answer, refusal = self.chain.submission(circuit, key, outputs)
         return Verification(
             valid=True,
             reason=None,
@@ -148,6 +140,7 @@ class Hub:
             account=account_of(key),
             result=circuit.result(outputs),
             round=round_number,
+            answer=answer,
             refusal=refusal,
         )
 

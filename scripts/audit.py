@@ -84,7 +84,7 @@ def _reports(
     with ape.networks.parse_network_choice(network):
         for name in [only] if only else _deployed():
             entry = deployments.entry_of(name)
-            deployments.require_code(name, entry)
+            deployments.require_code(name, entry["contract"], entry["verifier"])
             yield from audit_deployment(Manifest(ARTIFACTS / name), entry)
 
 

@@ -5,6 +5,7 @@ import click
 
 from apps.circuits import circuit, defaults
 from apps.registry import application_of
+from apps.voice import moment
 from chain.accounts import signer
 from chain.deployments import deploy_once
 from chain.network import is_dev
@@ -37,18 +38,39 @@ DATABASE = f"sqlite:///{ROOT / '.hub' / 'jobs.sqlite'}"
 @click.option("--keep", default=24.0, show_default=True, help="Hours to keep proofs.")
 @click.option("--play", is_flag=True, help="On a dev chain, first build and deploy everything.")
 @click.option("--new-token", metavar="NAME", help="Create a token, show it once, and exit.")
+@click.option(
+    "--tokens",
+    "listing",
+    is_flag=True,
+    help="List the names of the tokens and their dates, and exit.",
+)
+@click.option("--revoke-token", "revoked", metavar="NAME", help="Remove a token, and exit.")
 def cli(
-    host, port, scheduler, database, url, origins, queue, share, pace, keep, play, new_token
+    host,
+    port,
+    scheduler,
+    database,
+    url,
+    origins,
+    queue,
+    share,
+    pace,
+    keep,
+    play,
+    new_token,
+    listing,
+    revoked,
 ) -> None:
     """Serve proofs over HTTP, and the page on which people draw, sing and prove.
 
     \b
     Example:
         ape run hub --network ethereum:local
+        ape run hub --tokens
         ape run hub --new-token ada --database postgresql://verdict@db/verdict
         ape run hub --host 0.0.0.0 --database postgresql://… --scheduler tls://scheduler:8786
     """
-    from hub.jobs import Jobs, keep_token
+    from hub.jobs import Jobs, keep_token, revoke_token, tokens_of
 
     database = database or DATABASE
     if new_token:
@@ -56,12 +78,21 @@ def cli(
         keep_token(database, new_token, token)
         click.echo(f"token of {new_token}, shown only once: {token}")
         return
+    if revoked:
+        revoke_token(database, revoked)
+        click.echo(f"the token of {revoked} is revoked")
+        return
+    if listing:
+        for name, created in tokens_of(database):
+            click.echo(f"{moment(int(created)) if created else 'unknown date':20}  {name}")
+        return
     import asyncio
 
     from hub.chain import Chain
     from hub.circuits import find
+    from hub.limits import Limits
     from hub.server import listen, serve, url_of
-    from hub.service import Hub, Limits
+    from hub.service import Hub
 
     door = listen(host, port)
     if play:

@@ -5,6 +5,7 @@ import click
 from apps.voice import application, exactly, moment
 from chain.accounts import signer
 from chain.network import now
+from chain.sending import send
 from scripts._cli import ChainCommand, json_option, suggest
 
 
@@ -71,7 +72,8 @@ def cli(threshold, reward, rewards, hours, circuit, account) -> dict:
     sponsor = signer(account)
     deadline = now() + hours * 3600
     paid = reward * rewards
-    receipt = contract.openRound(threshold, reward, deadline, value=paid, sender=sponsor)
+    terms = threshold, reward, deadline
+    receipt = send(contract.openRound, *terms, sender=sponsor, value=paid)
     (opened,) = receipt.decode_logs(contract.RoundOpened)
     click.echo(
         f"round {opened.round} is open until {moment(deadline)}: {rewards} x "

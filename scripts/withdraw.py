@@ -2,6 +2,7 @@ import click
 
 from apps.voice import application, exactly
 from chain.accounts import signer
+from chain.sending import send
 from scripts._cli import ChainCommand, json_option, suggest
 from zk.errors import CircuitError
 
@@ -27,11 +28,11 @@ def cli(number: int | None, circuit: str, account: str | None) -> dict:
     contract = application.contract_of(circuit)
     sender = signer(account)
     if number is not None:
-        contract.takeBack(number, sender=sender)
+        send(contract.takeBack, number, sender=sender)
     credit = contract.creditOf(sender)
     if not credit:
         raise CircuitError(f"{sender.address} has no credit at {contract.address} to withdraw.")
-    contract.withdraw(sender=sender)
+    send(contract.withdraw, sender=sender)
     click.echo(f"{exactly(credit)} ether for {sender.address}")
     suggest("rounds")
     return {"account": sender.address, "ether": exactly(credit)}

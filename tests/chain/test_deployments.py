@@ -85,12 +85,13 @@ def test_contract_that_exists(entry, verifier, judge, bad_verifier):
 
 
 def test_code_of_both_contracts_is_required(entry):
-    require_code("clan", entry)
-    for name in ("contract", "verifier"):
+    contracts = {name: entry[name] for name in ("contract", "verifier")}
+    require_code("clan", *contracts.values())
+    for name in contracts:
         with pytest.raises(
             CircuitError, match=r"^Contract 0x\w{40} not found on chain \d+.*--only"
         ):
-            require_code("clan", entry | {name: NOWHERE})
+            require_code("clan", *(contracts | {name: NOWHERE}).values())
 
 
 def test_refused_entries(entry, manifest):

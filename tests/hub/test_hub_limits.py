@@ -50,6 +50,23 @@ def test_unknown_tokens(open_hub, tokens, open_database):
         assert tokens["ada"].encode() not in file.read()
 
 
+def test_tokens_are_listed_and_revoked(open_hub, node, tokens, open_database):
+    def command(*words: str) -> str:
+        done = ape(node, "hub", "--database", open_database, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    token = command("--new-token", "cy").split()[-1]
+    path = "/v1/proofs/00000000-0000-0000-0000-000000000000"
+    assert ask(open_hub, "GET", path, token).status_code == 404
+    listed = command("--tokens")
+    assert [line.split()[-1] for line in listed.splitlines()] == ["ada", "ben", "cy"]
+    assert not any(secret in listed for secret in (token, *tokens.values()))
+    assert command("--revoke-token", "cy") == "the token of cy is revoked\n"
+    assert ask(open_hub, "GET", path, token).status_code == 401
+    assert "cy" not in command("--tokens")
+
+
 def test_jobs_belong_to_a_token(open_hub, tokens):
     accepted = order(open_hub, tokens["ada"], 1)
     assert accepted.status_code == 202

@@ -279,6 +279,42 @@ def test_verify_any_file(visit, node, tmp_path):
     visit(story)
 
 
+def test_a_chain_that_is_gone_or_reset(visit, hub, node, genuine, tmp_path):
+    """Verify tells refused, unreachable and missing apart, and nothing is sent to no contract."""
+    good, again = tmp_path / "good.json", tmp_path / "again.json"
+    genuine.save(good)
+    genuine.save(again)
+    contracts = [
+        address
+        for one in chain_of(hub)["applications"].values()
+        for address in (one["contract"], one["verifier"])
+    ]
+    silent = {"detail": "The chain's node does not answer."}
+    sender = node.web3.eth.accounts[1]
+    nonce = node.web3.eth.get_transaction_count(sender)
+
+    def story(page: Page) -> None:
+        results, alert = page.locator(".result"), page.get_by_role("alert")
+        use_dev_account(page, 1)
+        page.route("**/rpc", lambda route: route.fulfill(status=503, json=silent))
+        page.set_input_files("#proof", good)
+        expect(alert).to_contain_text("The chain's node does not answer.")
+        expect(results).to_have_count(0)
+        page.unroute("**/rpc")
+        page.set_input_files("#proof", again)
+        expect(results.first).to_contain_text("Valid: the verifier at")
+        for address in contracts:
+            node.rpc("anvil_setCode", address, "0x")
+        page.get_by_role("button", name="Join for this account").click()
+        expect(alert).to_contain_text("The contract is not on this chain, which was perhaps reset")
+        expect(alert).to_contain_text("The chain was reset: it has none of the recorded contracts")
+        page.set_input_files("#proof", good)
+        expect(results).to_contain_text("Not checked: the verifier at")
+
+    visit(story, url="#verify", expected="503")
+    assert node.web3.eth.get_transaction_count(sender) == nonce
+
+
 def test_both_the_hub_and_the_chain_are_asked(visit, hub, genuine, tmp_path):
     """Neither a hub that lies nor a chain that accepts makes a proof valid alone."""
     good, damaged = tmp_path / "good.json", tmp_path / "damaged.json"
@@ -350,12 +386,12 @@ def test_files_and_links_that_are_not_proofs(visit, genuine):
         refusal = page.get_by_role("alert")
         expect(refusal).to_contain_text("This is not a proof file")
         asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: asked.append(request.url))  # but for the hub's health
         for content in files:
             file = FilePayload(name="proof.json", mimeType="", buffer=content.encode())
             page.set_input_files("#proof", file)
             expect(refusal, content).to_contain_text("This is not a proof file")
-        assert asked == []
+        assert [url for url in asked if not url.endswith("/healthz")] == []
 
     visit(story, url="#verify/***")
 
@@ -559,6 +595,60 @@ def test_round_that_ran_out(visit, node, voice_manifest):
         expect(alert).to_contain_text("VoiceJudge__RoundOver", timeout=30_000)
 
     visit(story)
+
+
+def test_score_below_the_threshold(visit, node):
+    """The page says it, and neither proves nor sends it; another round may take it."""
+    number = open_round(node, "--threshold", "0.9")
+
+    def story(page: Page) -> None:
+        prove = page.get_by_role("button", name="Prove this score")
+        page.set_input_files("#clip", REAL_VOICE)
+        expect(page.get_by_text(f"too low for round {number}, which asks for 0.9.")).to_be_visible()
+        expect(prove).to_be_disabled()
+        page.get_by_label("Round").select_option("0")
+        expect(prove).to_be_enabled()
+        expect(page.get_by_text("This score is too low")).to_have_count(0)
+
+    visit(story, url="#voice")
+
+
+RECORD = """async () => {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    const recorder = new MediaRecorder(stream, { mimeType: "audio/webm" });
+    const parts = [];
+    recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
+    const over = new Promise((stop) => recorder.addEventListener("stop", stop));
+    recorder.start();
+    setTimeout(() => recorder.stop(), 2000);
+    await over;
+    const chosen = new DataTransfer();
+    chosen.items.add(new File(parts, "voice.webm"));
+    const field = document.querySelector("#clip");
+    field.files = chosen.files;
+    field.dispatchEvent(new Event("change"));
+}"""
+
+
+def test_recordings_of_other_formats_and_sizes(visit):
+    """The browser decodes what the hub does not read; limits are said before a clip is sent."""
+
+    def story(page: Page) -> None:
+        alert, asked = page.get_by_role("alert"), []
+        page.on("request", lambda request: asked.append(request.url))
+        for name, size, reason in (
+            ("long.wav", 9_000_001, "long.wav is larger than 9 MB: cut it to one phrase."),
+            ("notes.m4a", 1000, "This browser cannot read notes.m4a: save it as wav, flac or ogg."),
+        ):
+            file = FilePayload(name=name, mimeType="", buffer=b"0" * size)
+            page.set_input_files("#clip", file)
+            expect(alert).to_have_text(reason)
+            expect(page.get_by_text("Rating the recording")).to_have_count(0)
+        assert not any(url.endswith("/predictions") for url in asked)
+        page.evaluate(RECORD)
+        expect(page.get_by_text("The judge's score is 0.")).to_be_visible()
+
+    visit(story, url="#voice")
 
 
 def test_hub_that_asks_for_a_token(visit, open_hub, tokens):

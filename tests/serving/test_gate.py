@@ -1,18 +1,19 @@
-"""The gate before every request: sizes, hosts, origins, headers, and the pace of a token."""
+"""The checks of requests: hosts, origins, headers, sizes, streams, and the pace of a token."""
 
 import asyncio
 from collections.abc import Iterable
 from types import SimpleNamespace
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
 
 from hub import gate
-from hub.gate import Gate, Pace
+from hub.gate import Bodies, Gate, Pace, Streams
+from hub.limits import Limits
 from hub.problems import RequestError
 from tests.serving.asgi import asking
 
-LARGEST = 16_000_000
 OWN = "127.0.0.1:8000"
 PAGE = "https://clan.example"
 
@@ -28,9 +29,7 @@ class Behind:
         self.kinds.append(scope["type"])
         if scope["type"] != "http":
             return
-        message = await receive()
-        assert (message["type"], message.get("more_body", False)) == ("http.request", False)
-        self.bodies.append(message["body"])
+        self.bodies.append(await Request(scope, receive).body())
         answer = Response(b"passed", headers={"X-Own": "kept", "Referrer-Policy": "origin"})
         await answer(scope, receive, send)
         assert await receive() == {"type": "http.disconnect"}
@@ -45,54 +44,10 @@ def gated(behind: Behind, loopback: bool = True, origins: Iterable[str] = ()):
     return asking(Gate(behind, loopback, list(origins)))
 
 
-def test_a_whole_body_reaches_the_application_and_then_the_disconnection(behind):
-    async def pieces():
-        for piece in (b"one ", b"", b"two ", b"three"):
-            yield piece
-
-    answered = gated(behind)("POST", "/", content=pieces())
+def test_a_body_passes_the_gate(behind):
+    answered = gated(behind)("POST", "/", content=b"one two")
     assert (answered.status_code, answered.content) == (200, b"passed")
-    assert behind.bodies == [b"one two three"]
-
-
-@pytest.mark.parametrize("announced", [True, False])
-@pytest.mark.parametrize("more", [0, 1])
-def test_the_largest_body(behind, announced, more):
-    """One more byte is refused, whether or not the request says its length."""
-
-    async def pieces():
-        yield b" " * (LARGEST - 1)
-        yield b" " * (1 + more)
-
-    content = b" " * (LARGEST + more) if announced else pieces()
-    answered = gated(behind)("POST", "/", content=content)
-    assert answered.status_code == (413 if more else 200)
-    assert [len(body) for body in behind.bodies] == ([] if more else [LARGEST])
-    if more:
-        assert answered.headers["Content-Type"] == "application/problem+json"
-        sentence = "The request is too large: send at most 16,000,000 bytes."
-        assert answered.json()["detail"] == sentence
-
-
-def test_an_announced_body_is_refused_before_it_is_read(behind):
-    sent = []
-
-    async def receive():
-        raise AssertionError("the body is read")
-
-    async def send(message):
-        sent.append(message)
-
-    headers = [(b"host", OWN.encode()), (b"content-length", str(LARGEST + 1).encode())]
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
-    asyncio.run(Gate(behind, True, [])(scope, receive, send))
-    assert (sent[0]["status"], behind.bodies) == (413, [])
-
-
-@pytest.mark.parametrize("length", ["-1", "many", ""])
-def test_a_malformed_length_is_left_to_the_server(behind, length):
-    answered = gated(behind)("POST", "/", headers={"Content-Length": length}, content=b"body")
-    assert (answered.status_code, behind.bodies) == (200, [b"body"])
+    assert behind.bodies == [b"one two"]
 
 
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
@@ -180,6 +135,124 @@ def test_every_answer_has_the_security_headers(behind):
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
+
+
+# Bodies
+
+SIZES = Limits(queue=1, share=1, pace=1, keep=1, small=10, large=30)
+LARGEST = 20
+
+
+def request(*pieces: bytes, announced: int | str | None = None) -> Request:
+    """A request whose body arrives in pieces; after them the client leaves."""
+    waiting = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    ends = announced is None
+    if waiting and ends:
+        waiting[-1]["more_body"] = False
+    headers = [] if announced is None else [(b"content-length", str(announced).encode())]
+    scope = {"type": "http", "method": "POST", "path": "/rpc", "headers": headers}
+
+    async def receive():
+        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+
+    return Request(scope, receive)
+
+
+async def read(bodies: Bodies, *pieces: bytes) -> bytes:
+    async with bodies.read(request(*pieces), LARGEST) as body:
+        return bytes(body)
+
+
+async def refused(bodies: Bodies, sent: Request) -> RequestError:
+    with pytest.raises(RequestError) as refusal:
+        async with bodies.read(sent, LARGEST):
+            raise AssertionError("the body is accepted")
+    return refusal.value
+
+
+def refusal(bodies: Bodies, sent: Request) -> RequestError:
+    return asyncio.run(refused(bodies, sent))
+
+
+def test_a_body_is_read_to_its_end():
+    pieces = b"one ", b"", b"two ", b"three"
+    assert asyncio.run(read(Bodies(SIZES), *pieces)) == b"one two three"
+    assert asyncio.run(read(Bodies(SIZES), b" " * 15, b" " * 5)) == b" " * LARGEST
+
+
+@pytest.mark.parametrize(
+    "pieces", [[b" " * 21], [b" " * 20, b" "], [b" " * 15, b" " * 6]], ids=["one", "more", "across"]
+)
+def test_a_body_over_the_limit_is_refused(pieces):
+    found = refusal(Bodies(SIZES), request(*pieces))
+    sentence = "The request is too large: send at most 20 bytes to /rpc."
+    assert (found.status, found.detail) == (413, sentence)
+
+
+def test_an_announced_body_is_refused_before_it_is_read():
+    async def receive():
+        raise AssertionError("the body is read")
+
+    unread = request(announced=21)
+    assert refusal(Bodies(SIZES), Request(unread.scope, receive)).status == 413
+    assert refusal(Bodies(SIZES), request(announced=20)).status == 400
+
+
+@pytest.mark.parametrize("length", ["-1", "many", ""])
+def test_a_malformed_length_is_left_to_the_server(length):
+    assert refusal(Bodies(SIZES), request(b"body", announced=length)).status == 400
+
+
+def test_large_bodies_share_memory_and_small_ones_have_room():
+    bodies = Bodies(SIZES)
+
+    async def story() -> None:
+        async with bodies.read(request(b" " * 20), LARGEST):
+            found = await refused(bodies, request(b" " * 11))
+            assert (found.status, found.retry_after) == (503, 5)
+            assert found.detail == "This hub has too many large requests at once."
+            assert await read(bodies, b" " * 10) == b" " * 10
+        async with bodies.read(request(b" " * 19), LARGEST):
+            assert await read(bodies, b" " * 11) == b" " * 11
+
+    asyncio.run(story())
+
+
+def test_memory_is_free_again_after_each_end():
+    bodies = Bodies(SIZES)
+
+    async def fail() -> None:
+        async with bodies.read(request(b" " * 15), LARGEST):
+            raise ZeroDivisionError
+
+    for _ in range(3):
+        assert refusal(bodies, request(b" " * 21)).status == 413
+        assert refusal(bodies, request(b" " * 15, b" " * 6)).status == 413
+        left = refusal(bodies, request(b" " * 15, announced=20))
+        assert (left.status, left.detail) == (400, "The client left before the end of its request.")
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(fail())
+        assert len(asyncio.run(read(bodies, b" " * 20))) == 20
+
+
+# Streams
+
+
+def test_each_name_has_its_streams():
+    streams = Streams(2)
+    with streams.one("ada"):
+        with streams.one("ada"), streams.one("ben"):
+            with pytest.raises(RequestError) as refused, streams.one("ada"):
+                raise AssertionError("the stream is accepted")
+            assert (refused.value.status, refused.value.retry_after) == (429, 5)
+            sentence = "You have 2 open streams of events, which is the limit."
+            assert refused.value.detail == sentence
+        with streams.one("ada"):
+            pass
+    assert not streams._open
+
+
+# Pace
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event, text
 
 from hub import jobs as module
-from hub.jobs import Job, Jobs, keep_token, new_job
+from hub.jobs import Job, Jobs, keep_token, new_job, revoke_token, tokens_of
 from tests.hubs import ADA, BEN
 from zk.errors import CircuitError
 
@@ -442,6 +442,31 @@ def refusal_of(url: str, opened=Jobs) -> str:
     with pytest.raises(CircuitError) as refusal:
         opened(url)
     return str(refusal.value)
+
+
+def test_tokens_are_listed_and_revoked(database, jobs):
+    before = time.time()
+    assert tokens_of(database) == []
+    with pytest.raises(CircuitError, match=r"^There is no token 'ada': there are none\.$"):
+        revoke_token(database, "ada")
+    keep_token(database, "ada", "one")
+    keep_token(database, "ben", "two")
+    listed = dict(tokens_of(database))
+    assert set(listed) == {"ada", "ben"}
+    assert all(before <= created <= time.time() for created in listed.values())
+    revoke_token(database, "ada")
+    assert (jobs.name_of_token("one"), jobs.name_of_token("two")) == (None, "ben")
+    with pytest.raises(CircuitError, match=r"^There is no token 'ada': there are ben\.$"):
+        revoke_token(database, "ada")
+
+
+def test_tokens_of_an_older_hub_have_no_date(database, jobs):
+    keep_token(database, "ada", "one")
+    with jobs._engine.begin() as connection:
+        connection.execute(text("ALTER TABLE tokens DROP COLUMN created"))
+    assert tokens_of(database) == [("ada", None)]
+    keep_token(database, "ben", "two")
+    assert (jobs.name_of_token("one"), jobs.name_of_token("two")) == ("ada", "ben")
 
 
 @pytest.mark.parametrize("opened", [Jobs, lambda url: keep_token(url, "ada", "one")])

@@ -1,6 +1,7 @@
 """The hub and the chain: keys, refusals, the contracts for the page, and the relayed calls."""
 
 import json
+from collections.abc import Callable, Iterator
 
 import ape
 import pytest
@@ -9,6 +10,7 @@ import requests
 from apps.registry import RefusedError
 from chain import deployments
 from chain.contracts import UnreachableError
+from chain.deployments import MissingError
 from hub import chain as module
 from hub.chain import Chain
 from tests.hubs import ADA, BEN
@@ -96,7 +98,7 @@ def test_a_new_record_is_read_at_once(
     write_json(both_recorded, {"clan": deployments.entry_for(manifest, other)})
     assert hub_chain.key(clan_served, ADA, None) == (other.keyOf(ADA), None) != (before, None)
     both_recorded.unlink()
-    with pytest.raises(RefusedError, match="clan is not deployed"):
+    with pytest.raises(MissingError, match="clan is not deployed"):
         hub_chain.key(clan_served, ADA, None)
 
 
@@ -111,33 +113,33 @@ def test_a_circuit_without_an_application_has_no_keys(hub_chain, plain_served):
 def test_a_proof_that_the_contract_would_accept(
     hub_chain, clan, judge, clan_served, voice_served, open_round
 ):
-    assert hub_chain.submission(clan_served, clan.keyOf(ADA), [0] * 10) == (None, None)
+    assert hub_chain.submission(clan_served, clan.keyOf(ADA), [0] * 10) == (None, "accepted", None)
     first, _ = open_round(threshold=0), open_round()
     found = hub_chain.submission(voice_served, judge.keyOf(ADA, first), [0])
-    assert found == (first, None)
+    assert found == (first, "accepted", None)
 
 
 def test_a_score_that_is_too_low(hub_chain, judge, voice_served, open_round, voice_manifest):
     round_number, one = open_round(), 2 ** voice_manifest["output_scale"]
     key = judge.keyOf(ADA, round_number)
-    found, reason = hub_chain.submission(voice_served, key, [one - 1])
-    assert found == round_number
+    found, answer, reason = hub_chain.submission(voice_served, key, [one - 1])
+    assert (found, answer) == (round_number, "refused")
     assert "is too low" in reason
-    assert hub_chain.submission(voice_served, key, [one]) == (round_number, None)
+    assert hub_chain.submission(voice_served, key, [one]) == (round_number, "accepted", None)
 
 
 def test_a_proof_for_another_contract_or_for_no_account(hub_chain, clan, clan_served):
     found = hub_chain.submission(clan_served, clan.keyOf(ADA) ^ 1 << 160, [0] * 10)
-    assert found[0] is None
-    assert found[1].startswith("The proof was made for another chain, contract or round")
+    assert found[:2] == (None, "refused")
+    assert found[2].startswith("The proof was made for another chain, contract or round")
     domain = clan.keyOf(ADA) >> 160 << 160
     reason = "The zero address cannot be an account: give another one."
-    assert hub_chain.submission(clan_served, domain, [0] * 10) == (None, reason)
+    assert hub_chain.submission(clan_served, domain, [0] * 10) == (None, "refused", reason)
 
 
 def test_a_proof_of_a_circuit_that_is_not_deployed(record, clan_served):
-    round_number, reason = Chain().submission(clan_served, int(ADA, 16), [0] * 10)
-    assert round_number is None
+    round_number, answer, reason = Chain().submission(clan_served, int(ADA, 16), [0] * 10)
+    assert (round_number, answer) == (None, "missing")
     assert reason.startswith("clan is not deployed according to")
 
 
@@ -153,7 +155,7 @@ def test_a_node_that_does_not_answer_after_the_round_was_found(
 
     monkeypatch.setattr(voice_served.application, "require_open", silent)
     reason = "The chain's node does not answer: check the proof again later."
-    assert hub_chain.submission(voice_served, key, [0]) == (round_number, reason)
+    assert hub_chain.submission(voice_served, key, [0]) == (round_number, "unreachable", reason)
 
 
 def test_a_node_that_does_not_answer_is_no_refusal(hub_chain, clan_served, monkeypatch):
@@ -163,6 +165,49 @@ def test_a_node_that_does_not_answer_is_no_refusal(hub_chain, clan_served, monke
     monkeypatch.setattr(clan_served.application, "contract_of", silent)
     with pytest.raises(UnreachableError):
         hub_chain.key(clan_served, ADA, None)
+
+
+# A chain that is reset or gone
+
+
+@pytest.fixture
+def reset(chain, clan, judge) -> Iterator[Callable[[], None]]:
+    """A function that takes the contracts off the chain, like a reset."""
+    codes = {one.address: chain.provider.get_code(one.address) for one in (clan, judge)}
+
+    def reset() -> None:
+        for address in codes:
+            chain.provider.set_code(address, b"")
+
+    yield reset
+    for address, code in codes.items():
+        chain.provider.set_code(address, code)
+
+
+def test_after_a_reset_orders_and_proofs_find_no_contract(hub_chain, clan, clan_served, reset):
+    key, _ = hub_chain.key(clan_served, ADA, None)
+    genesis, problem = hub_chain.health()
+    assert (len(genesis), problem) == (66, None)
+    reset()
+    again = f"^Contract {clan.address} not found on chain .*: run `ape run deploy --only clan"
+    with pytest.raises(MissingError, match=again):
+        hub_chain.key(clan_served, ADA, None)
+    round_number, answer, reason = hub_chain.submission(clan_served, key, [0] * 10)
+    assert (round_number, answer) == (None, "missing")
+    assert reason.startswith(f"Contract {clan.address} not found")
+    described = hub_chain.described(False)
+    assert described.applications == {}
+    assert described.genesis == genesis
+    assert described.problem.startswith("The chain was reset: it has none of the recorded")
+    assert hub_chain.health() == (genesis, described.problem)
+
+
+def test_a_node_that_cannot_be_asked_is_said(hub_chain, monkeypatch):
+    def silent():
+        raise UnreachableError
+
+    monkeypatch.setattr(module, "first_block", silent)
+    assert hub_chain.health() == (None, "The chain's node does not answer: start it again.")
 
 
 # The page

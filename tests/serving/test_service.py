@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from apps.registry import RefusedError
-from chain.contracts import NodeError
+from chain.contracts import NodeError, first_block
 from hub import problems, server, service
 from hub.chain import Chain
 from hub.jobs import Jobs, keep_token, new_job
+from hub.limits import Limits
 from hub.problems import RequestError
 from hub.schemas import Call, Input, ProofFile, ProofOrder
-from hub.service import Hub, Limits
+from hub.service import Hub
 from models.data import DatasetError
 from tests.hubs import ADA, BEN
 from tests.serving.asgi import Ask, asking
@@ -308,6 +309,42 @@ def test_every_private_route_needs_a_token(make_hub, method, path, body):
     assert ask(method, path, json=body).status_code == 401
 
 
+# Bodies
+
+
+@pytest.mark.parametrize(
+    "path, largest",
+    [
+        ("/rpc", 200_000),
+        ("/v1/circuits/clan/verifications", 200_000),
+        ("/v1/circuits/clan/predictions", 200_000 + 144 * 32),
+        (ORDERS, 200_000 + 144 * 32),
+    ],
+)
+def test_each_route_has_a_largest_body(ask, voice_served, path, largest):
+    assert ask("POST", path, content=b" " * largest).status_code == 422
+    refused = ask("POST", path, content=b" " * (largest + 1))
+    sentence = f"The request is too large: send at most {largest:,} bytes to {path}."
+    assert (refused.status_code, refused.json()["detail"]) == (413, sentence)
+    assert voice_served.largest_order == 12_200_000
+
+
+def test_a_token_is_asked_for_before_a_body(make_hub):
+    answers = []
+
+    async def receive():
+        raise AssertionError("the body is read")
+
+    async def send(message):
+        answers.append(message)
+
+    headers = [(b"host", b"hub.example"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": ORDERS, "query_string": b""}
+    app = server.create_app(make_hub(loopback=False), [])
+    asyncio.run(app({**scope, "headers": headers}, receive, send))
+    assert answers[0]["status"] == 401
+
+
 # Other routes
 
 
@@ -317,7 +354,8 @@ def test_health(hub, ask, monkeypatch):
     assert refused.json()["detail"] == "No worker is connected: jobs wait for one."
     order(ask)
     monkeypatch.setattr(type(hub.dispatcher), "workers", 2)
-    assert ask("GET", "/healthz").json() == {"workers": 2, "jobs": 1}
+    healthy = ask("GET", "/healthz").json()
+    assert healthy == {"workers": 2, "jobs": 1, "genesis": first_block(), "problem": None}
     assert "verdict_workers 2.0" in ask("GET", "/metrics").text
 
 

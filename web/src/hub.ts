@@ -51,8 +51,11 @@ export type Verification = {
   key: Hex | null;
   result: Result | null;
   round: number | null; // the round of the key; null if the application has no rounds
-  refusal: string | null; // the reason why the application would refuse the proof now
+  answer: "accepted" | "refused" | "missing" | "unreachable"; // of the application, now
+  refusal: string | null; // the reason of an answer that is not "accepted"
 };
+/** The hub's state: the hash of the chain's first block, and what is wrong with the chain. */
+export type Health = { genesis: string | null; problem: string | null };
 
 const TOKEN = "verdict-token"; // in the session storage, until the tab is closed
 
@@ -82,6 +85,7 @@ async function ask<T>(method: string, path: string, body?: unknown): Promise<T> 
   throw new Refusal(later ? `${detail} Try again in ${later} seconds.` : detail);
 }
 
+export const health = () => ask<Health>("GET", "/healthz");
 export const chain = () => ask<ChainState>("GET", "/v1/chain");
 /** Sends a request to the chain's node through the hub. */
 export const rpc = (method: string, params: unknown) =>

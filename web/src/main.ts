@@ -5,12 +5,15 @@ import { button, make, say, sentence } from "./page";
 import { verify } from "./verify";
 import { onAccount, start } from "./wallet";
 
+const PULSE = 5000; // milliseconds between two looks at the chain
 const view = document.querySelector<HTMLElement>("#view")!;
 const navigation = document.querySelector<HTMLElement>("nav")!;
 navigation.prepend(...apps.map(({ circuit, label }) => make("a", { href: `#${circuit}` }, label)));
 
 let state: hub.ChainState | null = null;
 let shown = new AbortController();
+let genesis: string | null = null; // the hash of the first block
+let problem: string | null = null; // what is wrong with the chain
 
 async function show(): Promise<void> {
   shown.abort();
@@ -28,7 +31,7 @@ async function show(): Promise<void> {
   try {
     if (!state) {
       state = await hub.chain();
-      if (state.tokens) document.querySelector("header")!.append(tokenField());
+      if (state.tokens && !document.querySelector("header input")) document.querySelector("header")!.append(tokenField());
       start(state);
     }
     if (name === "verify") await verify(place, state, packed);
@@ -37,6 +40,21 @@ async function show(): Promise<void> {
     say(sentence(error));
     if (!state) place.replaceChildren(make("p", {}, button("Try again", show)));
   }
+}
+
+/** Says at once what is wrong with the chain, and starts anew when it was reset or is back. */
+async function watch(): Promise<void> {
+  const now = await hub.health().catch(() => null);
+  if (!now) return; // the page says that the hub does not respond when it is used
+  const reset = genesis !== null && now.genesis !== null && now.genesis !== genesis;
+  const back = problem !== null && now.problem === null;
+  genesis = now.genesis ?? genesis;
+  problem = now.problem;
+  if (reset || back) {
+    state = null;
+    await show();
+  }
+  if (problem) say(problem);
 }
 
 /** The field for a token, if the hub requires one. */
@@ -51,4 +69,5 @@ function tokenField(): HTMLElement {
 }
 
 window.addEventListener("hashchange", show);
-void show();
+void show().then(watch);
+setInterval(watch, PULSE);

@@ -19,6 +19,9 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** The sentence for a contract whose address has no code. */
+export const GONE = "The contract is not on this chain, which was perhaps reset: run `ape run deploy` again.";
+
 /** An error whose message is a whole sentence for the user. */
 export class Refusal extends Error {}
 
@@ -74,6 +77,9 @@ export function sentence(error: unknown): string {
       return "Nothing was sent: you rejected the request in your wallet.";
     if (cause.data?.errorName)
       return `The contract reverted with ${cause.data.errorName}(${(cause.data.args ?? []).join(", ")}).`;
+    if (cause.name === "ContractFunctionZeroDataError") return GONE;
+    if (/nonce too low|already known|underpriced/.test(cause.message ?? ""))
+      return "The account sent another transaction meanwhile: try again.";
     if (cause.name === "WaitForTransactionReceiptTimeoutError")
       return "The transaction is not in a block yet: check it in your wallet.";
     if (cause.name === "InsufficientFundsError" || /insufficient funds/.test(cause.message ?? ""))

@@ -2,6 +2,8 @@
 import type { Picture } from "./hub";
 import { Refusal, make } from "./page";
 
+const LARGEST = 9_000_000; // bytes of a file, which the hub takes in base64
+const RATE = 48_000; // samples per second of what the browser decodes
 const LONGEST = 5; // seconds; the model rates the first three from the onset of the voice
 
 /** Records until `stop` aborts or five seconds have passed. `level` gets the loudness and the seconds left. */
@@ -33,9 +35,25 @@ export async function record(level: (loudness: number, left: number) => void, st
   await over;
   clearInterval(look);
   for (const track of stream.getTracks()) track.stop();
-  const samples = await context.decodeAudioData(await new Blob(parts).arrayBuffer());
   await context.close();
-  return wav(samples);
+  return wav(await decoded(new Blob(parts)));
+}
+
+/** A recording in a format that the hub reads; others are decoded by the browser. */
+export async function readable(file: File): Promise<Blob> {
+  if (file.size > LARGEST)
+    throw new Refusal(`${file.name} is larger than 9 MB: cut it to one phrase.`);
+  if (/\.(wav|flac|ogg)$/i.test(file.name)) return file;
+  const audio = await decoded(file).catch(() => {
+    throw new Refusal(`This browser cannot read ${file.name}: save it as wav, flac or ogg.`);
+  });
+  if (audio.duration > 30) throw new Refusal(`${file.name} is longer than 30 seconds: cut it to one phrase.`);
+  return wav(audio);
+}
+
+/** A recording, decoded by the browser. */
+async function decoded(file: Blob): Promise<AudioBuffer> {
+  return new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer());
 }
 
 /** The first channel as a 16-bit WAV file. */
@@ -61,7 +79,6 @@ function wav(audio: AudioBuffer): Blob {
 
 /** A file in base64, for the hub. */
 export async function base64(file: Blob): Promise<string> {
-  if (file.size > 9_000_000) throw new Refusal("The recording is larger than 9 MB: cut it to one phrase.");
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));

@@ -3,7 +3,7 @@ import { parseAbi } from "viem";
 import { apps } from "./apps/registry";
 import { missing } from "./contract";
 import * as hub from "./hub";
-import { Refusal, button, fileField, make } from "./page";
+import { GONE, Refusal, button, fileField, make } from "./page";
 import { fromLink, resultOf, shown } from "./proof";
 import { reader } from "./wallet";
 
@@ -34,9 +34,10 @@ export async function verify(place: HTMLElement, state: hub.ChainState, packed: 
     const circuit = await hub.circuit(proof.circuit);
     const deployment = state.applications[proof.circuit];
     if (!deployment) throw new Refusal(missing(state, proof.circuit));
-    const [checked, onChain] = await Promise.all([hub.verify(proof), accepts(deployment, proof)]);
+    const [checked, answer] = await Promise.all([hub.verify(proof), answerOf(deployment, proof)]);
     const verifier = `the verifier at ${deployment.verifier} on ${state.network}`;
-    if (!onChain) return [wrong(`Not valid: ${verifier} rejects it.`)];
+    if (answer === "missing") return [wrong(`Not checked: ${verifier} is missing. ${GONE}`)];
+    if (answer === "refused") return [wrong(`Not valid: ${verifier} rejects it.`)];
     if (!checked.valid) return [wrong(checked.reason!)];
     return [
       make("p", { class: "result" }, `Valid: ${verifier} accepts it.`),
@@ -61,11 +62,23 @@ export async function verify(place: HTMLElement, state: hub.ChainState, packed: 
 
 const wrong = (sentence: string) => make("p", { class: "result wrong" }, sentence);
 
-async function accepts({ verifier: address }: hub.Deployment, proof: hub.ProofFile): Promise<boolean> {
+// How nodes say that the verifier ran and stopped, as it does on every invalid proof.
+const STOPPED = /revert|evm error|vm execution error|out of ?gas|invalid (opcode|jump)/i;
+
+/** The verifier's answer. A node that cannot be asked is an error, and no answer. */
+async function answerOf(
+  { verifier: address }: hub.Deployment,
+  proof: hub.ProofFile,
+): Promise<"accepted" | "refused" | "missing"> {
   const args = [proof.proof, proof.instances.map(BigInt)] as const;
   try {
-    return await reader().readContract({ address, abi: VERIFIER, functionName: "verifyProof", args });
-  } catch {
-    return false; // it reverts on every invalid proof
+    const accepted = await reader().readContract({ address, abi: VERIFIER, functionName: "verifyProof", args });
+    return accepted ? "accepted" : "refused";
+  } catch (error) {
+    for (let cause = error as any; cause; cause = cause.cause) {
+      if (cause.name === "ContractFunctionZeroDataError") return "missing";
+      if (!(cause instanceof Refusal) && STOPPED.test(cause.details ?? cause.message ?? "")) return "refused";
+    }
+    throw error;
   }
 }

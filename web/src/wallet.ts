@@ -1,7 +1,7 @@
 // The connected account: of a wallet in the browser, or of the dev chain.
 import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain, getAddress } from "viem";
 import { type ChainState, rpc } from "./hub";
-import { Refusal, button, make, say, sentence, short } from "./page";
+import { GONE, Refusal, button, make, say, sentence, short } from "./page";
 
 type Provider = {
   request(call: { method: string; params?: unknown }): Promise<unknown>;
@@ -69,6 +69,7 @@ export async function send(
   requireAccount();
   const { account, provider } = signer!;
   await requireChain(provider);
+  await requireCode(provider, contract.address);
   const client = createWalletClient({ account, chain: described(), transport: custom(provider) });
   const call = { ...contract, functionName, args } as never;
   await reader().simulateContract({ ...(call as object), account } as never);
@@ -89,6 +90,12 @@ async function requireChain(provider: Provider): Promise<void> {
       `Your wallet is on another chain: switch it to ${state.network} (${state.chain_id}), then try again.`,
     );
   }
+}
+
+/** Refuses an address without code, where a transaction would have no effect but its cost. */
+async function requireCode(provider: Provider, address: Address): Promise<void> {
+  if ((await provider.request({ method: "eth_getCode", params: [address, "latest"] })) === "0x")
+    throw new Refusal(`${GONE} Nothing was sent.`);
 }
 
 const place = document.querySelector<HTMLDivElement>("#wallet")!;

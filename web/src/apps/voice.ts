@@ -2,9 +2,9 @@
 import { type Address, formatEther, parseAbiItem } from "viem";
 import { keepFresh, missing, readerOf, submitInto } from "../contract";
 import * as hub from "../hub";
-import { button, fileField, make, short } from "../page";
+import { button, fileField, make, say, sentence, short } from "../page";
 import { proveInto, resultOf, showProved } from "../proof";
-import { base64, record, spectrogram } from "../sound";
+import { base64, readable, record, spectrogram } from "../sound";
 import { connected, reader, requireAccount, send } from "../wallet";
 import type { App } from "./registry";
 
@@ -38,6 +38,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const heard = make("div", { "aria-live": "polite" });
   const outcome = make("div", { "aria-live": "polite" });
   const choice = make("select", { "aria-label": "Round", hidden: true });
+  const tooLow = make("p", {});
   const table = make("div", {});
   const credit = make("p", { class: "mine", "aria-live": "polite" });
   place.replaceChildren(
@@ -51,6 +52,14 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     ),
   );
 
+  let weigh = async () => {}; // compares the last score with the chosen round
+  choice.addEventListener("change", () => weigh().catch((error) => say(sentence(error))));
+
+  async function thresholdOf(round: string): Promise<bigint> {
+    if (!deployment || !round) return 0n;
+    return ((await readerOf(deployment)("roundOf", [round])) as Round).threshold;
+  }
+
   async function listen(file: Blob): Promise<void> {
     outcome.replaceChildren();
     heard.replaceChildren(make("p", {}, "Rating the recording…"));
@@ -58,11 +67,20 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
       const clip = await base64(file);
       const { result, picture } = await hub.predict(app.circuit, { clip });
       const prove = button("Prove this score", () => proveClip(clip));
+      weigh = async () => {
+        const threshold = await thresholdOf(choice.value);
+        prove.disabled = result.kind === "score" && BigInt(result.score) < threshold;
+        tooLow.textContent = prove.disabled
+          ? `This score is too low for round ${choice.value}, which asks for ${formatEther(threshold)}.`
+          : "";
+      };
       heard.replaceChildren(
         resultOf(result),
         ...(picture ? [spectrogram(picture)] : []),
         make("p", {}, choice, " ", prove),
+        tooLow,
       );
+      await weigh();
     } catch (error) {
       heard.replaceChildren();
       throw error;
@@ -165,5 +183,6 @@ function recording(listen: (file: Blob) => Promise<void>): HTMLElement {
       live.hidden = true;
     }
   });
-  return make("div", {}, start, live, fileField("clip", "or drop a recording here ", ".wav,.flac,.ogg,audio/*", listen));
+  const open = async (file: File) => listen(await readable(file));
+  return make("div", {}, start, live, fileField("clip", "or drop a recording of at most 30 seconds and 9 MB here ", "audio/*,.flac,.ogg", open));
 }
