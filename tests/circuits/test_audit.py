@@ -474,7 +474,7 @@ def test_packages_of_an_application(tmp_path):
         target = package / "IVerifier.sol"
         target.write_text(interface)
         assert list(sources_of(app)) == [str(app), str(target)]
-        shutil.rmtree(package)
+        shutil.rmtree(tmp_path / place.split("/")[0])
         (tmp_path / file).unlink()
     (tmp_path / "foundry.toml").write_text("[profile")
     with pytest.raises(CircuitError, match=r"foundry.toml is no TOML"):

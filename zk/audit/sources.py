@@ -3,7 +3,6 @@
 import re
 import tomllib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,6 @@ def _places(name: str, file: Path, folder: Path) -> Iterator[Path]:
             yield folder / library / package / source / rest
 
 
-@cache
 def _profile(folder: Path) -> dict[str, Any]:
     """The default profile of a Foundry project."""
     file = folder / "foundry.toml"
