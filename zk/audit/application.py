@@ -12,6 +12,7 @@ from zk.audit.replays import Guard, guards_of
 from zk.audit.syntax import Node, Program, parsed
 from zk.audit.values import EQUALITY, Value, is_argument, overlap, similar
 from zk.audit.verifying import VERIFYING, VerifierCall, verifier_calls
+from zk.errors import CircuitError
 
 HUGE = 2**64  # a comparison with a larger constant tests for a negative output
 
@@ -22,7 +23,13 @@ def audit_application(path: Path) -> Report:
     program = Program(parsed(path))
     functions: list[str] = []
     for contract in program.contracts(path):
-        functions += _audit_contract(report, program, contract)
+        try:
+            functions += _audit_contract(report, program, contract)
+        except RecursionError:
+            raise CircuitError(
+                f"{contract['name']} in {path} nests its terms too deeply for the audit: review it "
+                "by hand."
+            ) from None
     report.facts["functions"] = functions
     report.check(
         bool(functions),

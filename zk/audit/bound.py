@@ -318,12 +318,16 @@ def _comparisons(value: Value, holds: bool | None) -> Iterator[Comparison]:
 
 
 def _accounts(value: Value) -> Iterator[Value]:
-    """The addresses in a term, the largest terms first."""
-    if _is_account(value):
-        yield value
-    else:
-        for part in value.parts:
-            yield from _accounts(part)
+    """The addresses in a term, without those that they are made of."""
+    seen, waiting = set[int](), [value]
+    while waiting:
+        term = waiting.pop()
+        if id(term) not in seen:
+            seen.add(id(term))
+            if _is_account(term):
+                yield term
+            else:
+                waiting += term.parts
 
 
 def _is_account(value: Value) -> bool:

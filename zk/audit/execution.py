@@ -53,7 +53,6 @@ class Trace:
     calls: list[Call] = field(default_factory=list)
     arguments: list[Value] = field(default_factory=list)
     returned: list[Value] = field(default_factory=list)
-    emitted: bool = False
     unhandled: list[Node] = field(default_factory=list)  # calls in a try with an empty catch
 
 
@@ -158,7 +157,6 @@ class Execution(Expressions):
         return "revert"
 
     def _run_emit_statement(self, node: Node) -> str:
-        self.trace.emitted = True
         self.value(node["eventCall"])
         return ""
 

@@ -127,7 +127,8 @@ def constant(text: str, kind: str = "") -> Value:
 
 def either(*values: Value) -> Value:
     """One of several values."""
-    different = list({id(value): value for value in values}.values())
+    flat = [v for value in values for v in (value.parts if value.kind == "either" else (value,))]
+    different = list({id(value): value for value in flat}.values())
     return different[0] if len(different) == 1 else Value("either", "", tuple(different))
 
 
