@@ -1,6 +1,6 @@
 """Audits, as tests make and compare them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 
 from zk.audit import application, syntax
 from zk.audit.findings import Report
-from zk.audit.syntax import compiled
+from zk.audit.syntax import compiled, parsed
 
 
 def named(report: Report) -> list[str]:
@@ -26,16 +26,21 @@ def compiled_together(folder: Path, files: list[Path]) -> Iterator[None]:
     """
     index = folder / "All.sol"
     index.write_text("".join(f'import "{file}" as File{i};\n' for i, file in enumerate(files)))
-    output = compiled(index)
 
-    def of(path: Path) -> dict[str, Any]:
-        if path not in files:
-            return compiled(path)
-        own = str(folder / path.relative_to(folder).parts[0]) + "/"
-        sources = {name: tree for name, tree in output["sources"].items() if name.startswith(own)}
-        return output | {"sources": sources}
+    def together(compiler: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
+        def of(path: Path) -> dict[str, Any]:
+            if path not in files:
+                return compiler(path)
+            output = compiler(index)
+            own = str(folder / path.relative_to(folder).parts[0]) + "/"
+            sources = {
+                name: tree for name, tree in output["sources"].items() if name.startswith(own)
+            }
+            return output | {"sources": sources}
+
+        return of
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (application, syntax):
-            patch.setattr(module, "compiled", of)
+        patch.setattr(application, "parsed", together(parsed))
+        patch.setattr(syntax, "compiled", together(compiled))
         yield

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from solcx.install import get_executable
 
 from scripts.audit import cli
 from tests.audits import compiled_together, named
@@ -19,12 +20,13 @@ from zk.audit.code import strange
 from zk.audit.findings import Report
 from zk.audit.halo2 import find_shape, forge
 from zk.audit.machine import run
-from zk.audit.syntax import compiled, verifiers_of
+from zk.audit.sources import sources_of
+from zk.audit.syntax import verifiers_of
 from zk.audit.verifier import audit_verifier
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.manifest import Manifest
-from zk.verifier import without_metadata
+from zk.verifier import SOLC, without_metadata
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +107,7 @@ FAULTY_APPLICATIONS = {
         "re:try verifier(.|\\n)*?\\n        \\}\\n\\n",
         "verifier.verifyProof(proof, instances);\n",
     ),
+    "answer-ignored 2": ("re:catch {[^}]*}", "catch {}"),
     "raw-calldata": (
         "re:try verifier(.|\\n)*?\\n        \\}\\n\\n",
         "(bool ok,) = address(verifier).staticcall(msg.data[4:]);\n"
@@ -139,6 +142,109 @@ FAULTY_BASES = {
         "verifier; function replace(IVerifier other) external { verifier = other; }",
     ),
 }
+# One application of each class that audits often get wrong: the sound one, a fault in it, and what
+# the audit must find then.
+PLANTED = {
+    "low-level data": (
+        "Tokens",
+        "require(verifier.verifyProof(proof, [uint256(uint160(account)), amount]));",
+        "(bool success,) = address(verifier).staticcall(proof); require(success);",
+        {"raw-calldata", "beneficiary-not-bound", "value-not-bound"},
+    ),
+    "low-level callee": (
+        "Tokens",
+        "token.pay(account, amount)",
+        "(bool success,) = account.call{value: deposit}(abi.encode(amount)); require(success)",
+        {"value-not-bound"},
+    ),
+    "encoded by the caller": (
+        "Encoded",
+        "_encoded(proof, instances)",
+        "proof",
+        {"raw-calldata", "beneficiary-not-bound", "value-not-bound"},
+    ),
+    "encoded one call deep": (
+        "Encoded",
+        "if (instances[0] != uint160(account)) revert Refused();",
+        "",
+        {"beneficiary-not-bound"},
+    ),
+    "unchecked caller": ("Oracle", "external onlyReporter", "external", {"beneficiary-not-bound"}),
+    "unproved price": (
+        "Oracle",
+        "abi.encode(time, newPrice)",
+        "abi.encode(time)",
+        {"value-not-bound"},
+    ),
+    "something written": (
+        "Receipt",
+        "emit Shown(msg.sender, input[0])",
+        "shown[msg.sender] = input[0]",
+        {"beneficiary-not-bound", "no-replay-guard"},
+    ),
+    "account beside the packed one": (
+        "Packed",
+        "if (_accountIn(packed) != account) revert Refused();",
+        "",
+        {"beneficiary-not-bound"},
+    ),
+    "pointer to the proof": (
+        "Pointer",
+        "return bytes32(nullifier);",
+        "return keccak256(abi.encode(nullifier, proof.a));",
+        {"replay-by-proof"},
+    ),
+    "pointer without a guard": ("Pointer", "entry.used = true;", "", {"no-replay-guard"}),
+    "unproved campaign": ("Pointer", "campaign.root, ", "0, ", {"value-not-bound"}),
+    "balance as a guard": (
+        "Badge",
+        "require(!used[nullifier]);",
+        "require(balanceOf(to) == 0);",
+        {"no-replay-guard"},
+    ),
+    "fresh number as a guard": ("Badge", "require(!used[nullifier]);", "", {"no-replay-guard"}),
+    "unproved nullifier": (
+        "Badge",
+        "publicInputs[1] = nullifier;",
+        "",
+        {"no-replay-guard", "value-not-bound"},
+    ),
+    "number that need not grow": (
+        "Growing",
+        "require(next.index > state.index);",
+        "",
+        {"no-replay-guard"},
+    ),
+    "any verifier": ("Allowed", "require(allowed[verifier]);", "", {"verifier-from-caller"}),
+    "anyone allows verifiers": (
+        "Allowed",
+        "require(msg.sender == owner);",
+        "",
+        {"verifier-from-caller"},
+    ),
+    "unproved fee": ("Withdrawal", "input[4] = fee;", "", {"value-not-bound"}),
+    "unproved relayer": (
+        "Withdrawal",
+        "input[3] = uint256(uint160(address(relayer)));",
+        "",
+        {"value-not-bound"},
+    ),
+    "any program": (
+        "Machine",
+        "re:written, bytes calldata seal\\) external {\\n +verifier.verify\\(seal, IMAGE_ID",
+        "written, bytes32 image, bytes calldata seal) external { verifier.verify(seal, image",
+        {"key-from-caller"},
+    ),
+    "used nonce": ("Machine", "nonces[journal.account]++", "journal.nonce", {"no-replay-guard"}),
+    "inherited verifier": (
+        "Inherited",
+        "require(_isValid(proof, [uint256(uint160(msg.sender)), class]));",
+        "_isValid(proof, [uint256(uint160(msg.sender)), class]);",
+        {"answer-ignored"},
+    ),
+}
+# The sound ones of which the audit asks who profits.
+QUESTIONED = ("Growing", "Oracle", "Receipt")
 # An application whose checks are in functions and modifiers that it overrides.
 OVERRIDING = """
 interface IVerifier {
@@ -246,6 +352,10 @@ def folder_of_applications(tmp_path_factory) -> Iterator[Path]:
     shutil.copytree(APPLICATIONS, sound, dirs_exist_ok=True)
     (sound / "Overriding.sol").write_text(OVERRIDING)
     files = list(sound.glob("*.sol"))
+    for name, (application, old, new, _) in PLANTED.items():
+        files.append(folder / name / f"{application}.sol")
+        files[-1].parent.mkdir()
+        files[-1].write_text(planted((sound / files[-1].name).read_text(), (old, new)))
     for source, faults, audited in (
         ("Prize.sol", FAULTY_APPLICATIONS, ["Prize.sol"]),
         ("base/BoundApplication.sol", FAULTY_BASES, ["Clan.sol", "VoiceJudge.sol"]),
@@ -371,17 +481,54 @@ def test_packages_of_an_application(tmp_path):
     app.write_text(whole.replace(interface, 'import {IVerifier} from "@judge/IVerifier.sol";\n'))
     with pytest.raises(CircuitError, match=r"@judge/IVerifier.sol, imported by .*, was not found"):
         audit_application(app)
-    for place, remapping in (
-        ("node_modules/@judge", ""),
-        ("vendor/judge/src", "@judge/=vendor/judge/src/\n"),
+    settings = '[profile.default]\nsrc = "source"\nlibs = ["vendor"]\n'
+    for place, file, content in (
+        ("node_modules/@judge", "remappings.txt", ""),
+        ("vendor/judge/src", "remappings.txt", "@judge/=vendor/judge/src/\n"),
+        ("vendor/judge/src", "remappings.txt", "contracts/:@judge/=vendor/judge/src/\n"),
+        ("vendor/judge/src", "foundry.toml", settings + 'remappings = ["@judge=vendor/judge/src"]'),
+        ("vendor/@judge/src", "foundry.toml", settings),
+        ("vendor/@judge", "foundry.toml", settings),
+        ("source/@judge", "foundry.toml", settings),
+        ("lib/@judge/src", "foundry.toml", ""),
     ):
-        (tmp_path / "remappings.txt").write_text(remapping)
+        (tmp_path / file).write_text(content)
         package = tmp_path / place
         package.mkdir(parents=True)
-        (package / "IVerifier.sol").write_text(interface)
-        assert not audit_application(app).findings
-        shutil.rmtree(package)
-        compiled.cache_clear()
+        target = package / "IVerifier.sol"
+        target.write_text(interface)
+        assert list(sources_of(app)) == [str(app), str(target)]
+        shutil.rmtree(tmp_path / place.split("/")[0])
+        (tmp_path / file).unlink()
+    (tmp_path / "foundry.toml").write_text("[profile")
+    with pytest.raises(CircuitError, match=r"foundry.toml is no TOML"):
+        sources_of(app)
+
+
+# A compiler that has too little memory for the optimizer.
+SMALL_COMPILER = """#!/bin/sh
+input=$(cat)
+case "$input" in *'"enabled": true'*) echo "Aborted(OOM)" >&2; exit 7;; esac
+printf '%s' "$input" | "{solc}" "$@"
+"""
+
+
+def test_compiler_without_memory(tmp_path, monkeypatch):
+    """A verifier that is too large for the optimizer is compiled without it."""
+    path = tmp_path / "Small.sol"
+    function = "function verify(bytes calldata) external pure returns (bool) { return true; }"
+    path.write_text(f"contract Small {{ {function} }}")
+    small = tmp_path / "solc-v0.8.30"
+    small.write_text(SMALL_COMPILER.format(solc=get_executable(SOLC)))
+    small.chmod(0o755)
+    monkeypatch.setenv("SOLCX_BINARY_PATH", str(tmp_path))
+    ((name, code),) = verifiers_of(path).items()
+    assert name == "Small" and code
+    small.write_text("#!/bin/sh\nexit 7\n")
+    other = tmp_path / "Other.sol"
+    other.write_text(path.read_text())
+    with pytest.raises(CircuitError, match=r"solc 0.8.30 ended while it compiled .*Other.sol"):
+        verifiers_of(other)
 
 
 @pytest.mark.parametrize("name", FAULTY_APPLICATIONS)
@@ -390,13 +537,22 @@ def test_planted_fault_of_an_application(folder_of_applications, name):
     assert set(named(report)) == {name.split()[0], *ALONG.get(name, ())}
 
 
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_fault_of_a_class(folder_of_applications, name):
+    application, _, _, expected = PLANTED[name]
+    report = audit_application(folder_of_applications / name / f"{application}.sol")
+    assert set(named(report)) == expected
+
+
 @pytest.mark.parametrize("application", ["Clan", "VoiceJudge"])
 @pytest.mark.parametrize("name", FAULTY_BASES)
 def test_planted_fault_of_a_base_contract(folder_of_applications, name, application):
     """The audit sees the checks that an application inherits."""
     folder = folder_of_applications / f"BoundApplication {name}"
-    report = audit_application(folder / f"{application}.sol")
-    assert set(named(report)) == {name.split()[0], *ALONG.get(name, ())}
+    found = set(named(audit_application(folder / f"{application}.sol")))
+    if (name, application) == ("beneficiary-not-bound", "VoiceJudge"):
+        found.remove("value-not-bound")  # of the round, which is in the key with the account
+    assert found == {name.split()[0], *ALONG.get(name, ())}
 
 
 @pytest.mark.parametrize("name", FAULTY_OVERRIDES)
@@ -423,8 +579,10 @@ def test_each_overload_is_audited(tmp_path):
 )
 def test_good_applications_are_sound(folder_of_applications, name):
     report = audit_application(folder_of_applications / "sound" / f"{name}.sol")
-    assert not report.findings
+    assert report.sound
     assert report.facts["functions"]
+    questions = [finding.name for finding in report.findings]
+    assert questions == ["beneficiary-not-bound"] * (name in QUESTIONED)
 
 
 def test_command(faulty_verifiers):

@@ -1,78 +1,51 @@
-"""The syntax trees of a Solidity program, and the data flow between its variables."""
+"""Compiles Solidity programs, and reads their syntax trees."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from zk.audit.sources import sources_of
 from zk.errors import CircuitError
 from zk.verifier import SOLC, require_solc
 
 Node = dict[str, Any]
-IMPORT = re.compile(r"""^\s*import\s+(?:[^"';]*\sfrom\s+)?["']([^"']+)["']""", re.MULTILINE)
-PRAGMA = re.compile(r"pragma\s+solidity[^;]*;")
 LIBRARY = re.compile(r"__\$[0-9a-f]{34}\$__")  # the address of a library that is not linked
-SENDER = -1  # stands for msg.sender among the declarations
+LOCATION = re.compile(r" (calldata|memory|storage)( ref| pointer| slice)?$")
 CALLABLE = ("FunctionDefinition", "ModifierDefinition")
+VERIFIERS = re.compile(r"verif|pairing|plonk|groth", re.IGNORECASE)
+PAIRING = {"8", "0x8", "0x08"}  # the address of the precompiled contract
+CODE = ["evm.bytecode.object", "evm.deployedBytecode"]
 
 
-def sources_of(path: Path) -> dict[str, str]:
-    """A file and its imports, by path, without pragmas: any compiler version takes them."""
-    found: dict[str, str] = {}
-    waiting = [path.resolve()]
-    while waiting:
-        file = waiting.pop()
-        if str(file) in found:
-            continue
-        try:
-            text = file.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CircuitError(f"{file} cannot be read: {error}.") from error
-        for name in IMPORT.findall(text):
-            target = _imported(name, file)
-            text = text.replace(f'"{name}"', f'"{target}"').replace(f"'{name}'", f'"{target}"')
-            waiting.append(target)
-        found[str(file)] = PRAGMA.sub("", text)
-    return found
-
-
-def _imported(name: str, file: Path) -> Path:
-    """Find an import: relative to its file, or in the packages of a folder above."""
-    if name.startswith("."):
-        return (file.parent / name).resolve()
-    for folder in file.parents:
-        places = [folder / name, folder / "node_modules" / name, folder / "lib" / name]
-        remappings = folder / "remappings.txt"
-        for line in remappings.read_text().splitlines() if remappings.is_file() else []:
-            prefix, _, instead = line.strip().partition("=")
-            if instead and name.startswith(prefix):
-                places.append(folder / (instead + name.removeprefix(prefix)))
-        for place in places:
-            if place.is_file():
-                return place.resolve()
-    raise CircuitError(
-        f"{name}, imported by {file}, was not found in the folders above it, their node_modules or "
-        "lib, or by a remappings.txt: install the package."
-    )
+class CompilerEndedError(CircuitError):
+    """The compiler ended without an answer."""
 
 
 @cache
-def compiled(path: Path) -> dict[str, Any]:
+def compiled(path: Path, optimized: bool = True) -> dict[str, Any]:
     """Compile a file: the syntax tree of each source and the runtime code of each contract."""
+    settings = {
+        "optimizer": {"enabled": optimized, "runs": 200},
+        "evmVersion": "paris",
+        "outputSelection": {"*": {"": ["ast"], "*": CODE}},
+    }
+    return _solc(path, settings)
+
+
+@cache
+def parsed(path: Path) -> dict[str, Any]:
+    """The syntax tree of each source of a file, for the newest EVM that solc knows."""
+    return _solc(path, {"outputSelection": {"*": {"": ["ast"]}}})
+
+
+def _solc(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     import solcx
     from solcx.exceptions import SolcError
 
     require_solc()
-    settings = {
-        "optimizer": {"enabled": True, "runs": 200},
-        "evmVersion": "paris",
-        "outputSelection": {
-            "*": {"": ["ast"], "*": ["evm.bytecode.object", "evm.deployedBytecode"]}
-        },
-    }
     content = {name: {"content": text} for name, text in sources_of(path).items()}
     try:
         output: dict[str, Any] = solcx.compile_standard(
@@ -80,6 +53,11 @@ def compiled(path: Path) -> dict[str, Any]:
         )
         return output
     except SolcError as error:
+        if not error.error_dict:
+            raise CompilerEndedError(
+                f"solc {SOLC} ended while it compiled {path}, perhaps for want of memory: compile "
+                "on a machine with more memory."
+            ) from error
         reason = str(error.message).split("\n")[0]
         raise CircuitError(f"solc {SOLC} cannot compile {path}: {reason}.") from error
 
@@ -108,6 +86,12 @@ class Program:
     def __init__(self, output: dict[str, Any]) -> None:
         self.trees = {name: unit["ast"] for name, unit in output["sources"].items()}
         self.nodes = {node["id"]: node for node in walk(list(self.trees.values())) if "id" in node}
+        self._structs = {
+            node["canonicalName"]: node
+            for node in self.nodes.values()
+            if node.get("nodeType") == "StructDefinition"
+        }
+        self._pairing: dict[int, bool] = {}
 
     def contracts(self, path: Path) -> list[Node]:
         """The contracts that a file defines, without interfaces, libraries and abstract ones."""
@@ -140,22 +124,51 @@ class Program:
                 found.setdefault(base, actual)
         return found
 
-    def reached(self, entry: Node, overrides: dict[int, int]) -> list[Node]:
-        """A function and all functions and modifiers that it calls in this program."""
-        found: dict[int, Node] = {}
-        waiting = [entry]
-        while waiting:
-            function = waiting.pop()
-            if function["id"] not in found and function.get("body"):
-                found[function["id"]] = function
-                waiting += [self.nodes[target] for target in self._targets(function, overrides)]
-        return list(found.values())
+    def members(self, kind: str) -> list[Node]:
+        """The members of a struct, by the name of its type."""
+        found: list[Node] = self._structs.get(kind.removeprefix("struct "), {}).get("members", [])
+        return found
 
-    def _targets(self, function: Node, overrides: dict[int, int]) -> list[int]:
-        callees = [called_by(call) for call in kinds(function["body"], "FunctionCall")]
-        modifiers = [m["modifierName"] for m in function.get("modifiers", [])]
-        found = [target_of(callee, overrides) for callee in callees + modifiers]
-        return [t for t in found if self.nodes.get(t, {}).get("nodeType") in CALLABLE]
+    def is_verifier(self, function: Node) -> bool:
+        """Return whether an internal function is that of an inherited verifier or a library."""
+        contract = self.nodes.get(function.get("scope") or 0, {})
+        return (
+            function["stateMutability"] in ("view", "pure")
+            and bool(VERIFIERS.search(contract.get("name") or ""))
+            and self._pairs(function)
+        )
+
+    def _pairs(self, function: Node) -> bool:
+        """Return whether a function computes a pairing, itself or by one that it calls."""
+        found: dict[int, bool] = self._pairing
+        if (identity := function["id"]) not in found:
+            found[identity] = False  # while it is being searched
+            called = [target_of(called_by(c), {}) for c in _calls(function, "FunctionCall")]
+            found[identity] = any(
+                call["functionName"]["name"] == "staticcall"
+                and any(argument.get("value") in PAIRING for argument in call["arguments"])
+                for call in _calls(function, "YulFunctionCall")
+            ) or any(
+                self._pairs(self.nodes[target])
+                for target in called
+                if self.nodes.get(target, {}).get("nodeType") == CALLABLE[0]
+            )
+        return found[identity]
+
+
+def _calls(function: Node, kind: str) -> Iterator[Node]:
+    return kinds(function.get("body"), kind)
+
+
+@cache
+def snake(name: str) -> str:
+    """A name in the style of Python."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def of_type(node: Node) -> str:
+    """The type of an expression or a variable, as solc writes it, without its location."""
+    return LOCATION.sub("", node.get("typeDescriptions", {}).get("typeString") or "")
 
 
 def called_by(call: Node) -> Node:
@@ -170,146 +183,6 @@ def target_of(callee: Node, overrides: dict[int, int]) -> int:
     """The declaration that a callee refers to, or 0. `super.f` and `Base.f` are not overridden."""
     target: int = callee.get("referencedDeclaration") or 0
     return target if "memberName" in callee else overrides.get(target, target)
-
-
-class Flow:
-    """The expressions that flow into each variable of some functions, in any order."""
-
-    def __init__(self, program: Program, functions: list[Node], overrides: dict[int, int]) -> None:
-        self.program, self.functions, self.overrides = program, functions, overrides
-        self.into: dict[int, list[Node]] = defaultdict(list)
-        for node in walk([f["body"] for f in functions]):
-            match node["nodeType"]:
-                case "VariableDeclarationStatement":
-                    self._declare(node)
-                case "Assignment":
-                    for target in _targets_of(node["leftHandSide"]):
-                        self.into[target].append(node["rightHandSide"])
-                case "FunctionCall":
-                    self._pass(called_by(node), node["arguments"])
-        for function in functions:
-            for modifier in function.get("modifiers", []):
-                self._pass(modifier["modifierName"], modifier.get("arguments") or [])
-            self._return(function)
-        for overridden, actual in overrides.items():
-            self.into[overridden] = [*self.into[overridden], *self.into[actual]]
-
-    def _declare(self, node: Node) -> None:
-        value = node.get("initialValue")
-        if value:
-            values = [value] * len(node["declarations"])
-            if value["nodeType"] == "TupleExpression" and len(values) > 1:
-                values = value["components"]
-            for declared, given in zip(node["declarations"], values, strict=False):
-                if declared:
-                    self.into[declared["id"]].append(given)
-
-    def _pass(self, callee: Node, arguments: list[Node]) -> None:
-        function = self.program.nodes.get(target_of(callee, self.overrides), {})
-        if function.get("nodeType") not in CALLABLE:
-            return
-        parameters = function["parameters"]["parameters"]
-        if len(parameters) == len(arguments) + 1:  # a library function on its first argument
-            arguments = [callee["expression"], *arguments]
-        for parameter, argument in zip(parameters, arguments, strict=False):
-            self.into[parameter["id"]].append(argument)
-
-    def _return(self, function: Node) -> None:
-        if function["nodeType"] == "FunctionDefinition":
-            for statement in kinds(function["body"], "Return"):
-                if statement.get("expression"):
-                    self.into[function["id"]].append(statement["expression"])
-            for named in function["returnParameters"]["parameters"]:
-                self.into[function["id"]] += self.into[named["id"]]
-
-    def behind(self, *expressions: Node) -> set[int]:
-        """All declarations that an expression may depend on, and `SENDER` for msg.sender."""
-        found: set[int] = set()
-        waiting = list(expressions)
-        while waiting:
-            for node in self._sources(waiting.pop()):
-                if is_sender(node):
-                    found.add(SENDER)
-                target = node.get("referencedDeclaration")
-                if target is not None and target not in found:
-                    found.add(target)
-                    waiting += self.into.get(target, [])
-        return found
-
-    def _sources(self, node: Any) -> Iterator[Node]:
-        """Like `walk`, but without the arguments of calls whose return values are known."""
-        if isinstance(node, list):
-            for item in node:
-                yield from self._sources(item)
-        elif isinstance(node, dict):
-            if "nodeType" in node:
-                yield node
-            if node.get("nodeType") == "FunctionCall":
-                callee = called_by(node)
-                if self.into.get(target_of(callee, self.overrides)):
-                    yield callee
-                    return
-            for value in node.values():
-                yield from self._sources(value)
-
-    def aliases(self, *expressions: Node) -> set[int]:
-        """The variables that hold the same array as an expression, or a slice of it."""
-        found = {i for expression in expressions for i in _whole(expression)}
-        while True:
-            more = {
-                target
-                for target, values in self.into.items()
-                for value in values
-                if _whole(value) & found
-            } | {
-                i for target in found for value in self.into.get(target, []) for i in _whole(value)
-            }
-            more = {target for target in more if _is_array(self.program.nodes.get(target, {}))}
-            if more <= found:
-                return found
-            found |= more
-
-    @cached_property
-    def conditions(self) -> list[Node]:
-        """All comparisons, except those in the conditions of loops."""
-        loops = {
-            node["id"]
-            for loop in kinds([f["body"] for f in self.functions], "ForStatement", "WhileStatement")
-            for node in walk(loop.get("condition"))
-        }
-        comparing = ("==", "!=", "<", ">", "<=", ">=")
-        return [
-            node
-            for node in kinds([f["body"] for f in self.functions], "BinaryOperation")
-            if node["operator"] in comparing and node["id"] not in loops
-        ]
-
-
-def is_sender(node: Node) -> bool:
-    return node.get("memberName") == "sender" and node["expression"].get("name") == "msg"
-
-
-def _targets_of(left: Node) -> list[int]:
-    """The variables that an assignment changes, as a whole or in part."""
-    if left["nodeType"] == "TupleExpression":
-        return [i for part in left["components"] if part for i in _targets_of(part)]
-    while left["nodeType"] in ("IndexAccess", "MemberAccess"):
-        left = left.get("baseExpression") or left["expression"]
-    return [left["referencedDeclaration"]] if "referencedDeclaration" in left else []
-
-
-def _whole(expression: Node | None) -> set[int]:
-    """The variable that an expression names or slices, if any."""
-    while expression and expression["nodeType"] == "IndexRangeAccess":
-        expression = expression["baseExpression"]
-    if expression and expression["nodeType"] == "Identifier":
-        return {expression["referencedDeclaration"]}
-    return set()
-
-
-def _is_array(node: Node) -> bool:
-    kind = node.get("typeDescriptions", {}).get("typeString") or ""
-    return kind.startswith(("uint256[", "bytes"))
 
 
 @dataclass(frozen=True)
@@ -344,7 +217,10 @@ def compiled_contract(path: Path, name: str) -> Compiled:
 
 def verifiers_of(path: Path) -> dict[str, bytes]:
     """The runtime code of each contract in a file that has a function to verify proofs."""
-    output = compiled(path)
+    try:
+        output = compiled(path)
+    except CompilerEndedError:
+        output = compiled(path, optimized=False)  # takes less memory
     program, found = Program(output), {}
     for contract in program.contracts(path):
         made = output["contracts"][str(path.resolve())][contract["name"]]
