@@ -41,7 +41,7 @@ def _places(size: int, window: int, stride: int) -> int:
 
 def voice() -> Judge:
     """Filters over all bands and a fifth of a second, squares, and a small hidden layer."""
-    filters, window, stride, hidden = 8, 8, 4, 24
+    filters, window, stride, hidden = 7, 8, 4, 24
     conv = nn.Conv2d(1, filters, (sound.BANDS, window), stride=(1, stride))
     places = filters * _places(sound.STEPS, window, stride)
     judge = Judge(conv, Square, places, hidden, dropout=0.3)
@@ -79,7 +79,7 @@ TALKERS = 20  # clips that a crowd is made of
 OTHERS = 32  # sounds without a voice beside a batch of clips
 RECIPES = {
     "voice": Recipe(
-        voice, epochs=60, batch=64, learning_rate=0.003, vary=True, scale=8, clip=1.0, floor=0.45
+        voice, epochs=210, batch=64, learning_rate=0.003, vary=True, scale=8, clip=1.0, floor=0.45
     ),
     "idol": Recipe(idol, epochs=20, batch=64, learning_rate=0.001),
 }

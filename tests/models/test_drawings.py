@@ -76,7 +76,10 @@ def test_thin_strokes_of_a_large_picture_stay():
         (np.zeros((28, 28)), "The drawing is empty"),
         (np.ones((28, 28)), "The drawing is empty"),
         (np.full((28, 28), 0.5), "The drawing is empty"),
-        (np.zeros((28, 28, 3)), r"two dimensions of up to 5000 pixels, not the shape \(28, 28, 3\)"),
+        (
+            np.zeros((28, 28, 3)),
+            r"two dimensions of up to 5000 pixels, not the shape \(28, 28, 3\)",
+        ),
         (np.zeros((2, 5001)), r"not the shape \(2, 5001\)"),
         (np.zeros((0, 0)), r"not the shape \(0, 0\)"),
     ],
