@@ -38,14 +38,6 @@ def test_place_and_canvas_do_not_matter(place, side):
     assert (drawing.normalised(drawn(place, side)) == drawing.normalised(drawn((5, 5)))).all()
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.75, 1.25, 4])
-def test_size_hardly_matters(factor):
-    size = round(28 * factor)
-    scaled = Image.fromarray(drawn((5, 5))).resize((size, size), Image.Resampling.BICUBIC)
-    normal = drawing.normalised(np.asarray(scaled).clip(0, 1))
-    assert np.mean(normal != drawing.normalised(drawn((5, 5)))) <= 0.03
-
-
 def test_normalising_twice_changes_nothing():
     random = np.random.default_rng(0)
     for image in mnist.drawings("test", 50):
@@ -94,7 +86,8 @@ def test_more_than_half_ink(columns, refused):
     pixels = np.zeros((20, 30))
     pixels[2:17, 2 : 2 + columns] = 1  # 300 of 600 pixels with 20 columns
     if not refused:
-        return drawing.check(pixels)
+        drawing.check(pixels)
+        return
     with pytest.raises(drawing.DrawingError, match="ink on 52% of its pixels, more than 50%"):
         drawing.check(pixels)
 
