@@ -53,6 +53,7 @@ class Score:
 
     score: str
     written: str
+    voice: bool  # false if the judge takes the recording for another sound
     kind: Literal["score"] = "score"
 
 

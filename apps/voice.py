@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ape.contracts import ContractInstance
 
 ONE = 10**18  # a score of 1, and an ether
+# The judge learns to answer -0.2 to sounds without a voice, and 0 to 1 to voices.
+NO_VOICE = -0.1
 
 
 class VoiceJudge(Application):
@@ -76,10 +78,11 @@ class VoiceJudge(Application):
 
     def result(self, answer: list[int], scale: int) -> Score:
         score = score_from(answer[0], scale)
-        return Score(str(score), written(score))
+        return Score(str(score), written(score), is_voice(answer[0], scale))
 
     def lines(self, answer: list[int], scale: int) -> list[str]:
-        return [f"the judge's score is {written(score_from(answer[0], scale))}"]
+        doubt = "" if is_voice(answer[0], scale) else "; the recording does not sound like a voice"
+        return [f"the judge's score is {written(score_from(answer[0], scale))}{doubt}"]
 
     def terms(self, contract: ContractInstance, round_number: int | None) -> str:
         offer = contract.roundOf(round_number)
@@ -102,6 +105,11 @@ application = VoiceJudge()
 def score_from(output: int, scale: int) -> int:
     """The score of an output, in units of 1e-18. As `VoiceJudge.scoreFrom`."""
     return int(max(0, min(output, 2**scale)) * ONE // 2**scale)
+
+
+def is_voice(output: int, scale: int) -> bool:
+    """Return whether the judge takes a recording for a voice."""
+    return output > NO_VOICE * 2**scale
 
 
 def written(score: int) -> str:

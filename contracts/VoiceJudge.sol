@@ -82,7 +82,7 @@ contract VoiceJudge is IVoiceJudge, BoundApplication {
     /// @inheritdoc IVoiceJudge
     function judge(uint256 round, address account, bytes calldata proof, uint256[] calldata instances) external {
         Round storage offer = _roundAt(round);
-        if (account == address(0)) revert VoiceJudge__ZeroAccount();
+        if (account == address(0) || account == address(this)) revert VoiceJudge__CannotWithdraw(account);
         if (block.timestamp > offer.deadline) revert VoiceJudge__RoundOver(round, offer.deadline);
         if (_verdicts[round][account].rewarded) revert VoiceJudge__AlreadyRewarded(round, account);
         if (offer.rewardsLeft == 0) revert VoiceJudge__NoRewardsLeft(round);

@@ -1,9 +1,11 @@
-"""The voice judges: networks, training recipes, the training loop and figures on test speakers."""
+"""The voice judges: networks, training recipes, the training loop and figures on test speakers.
+
+A judge that is trained to tell voices from other sounds answers `NO_VOICE` to the latter.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -11,43 +13,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
-from models.data import DatasetError, sound, voices
+from models.data import DatasetError, noises, sound, voices
+from models.digits import dense
 from models.export import TrainingError, export
 from models.square import Square
 
 
 class Judge(nn.Module):
-    """One convolution, an activation and a linear layer, as in the tutorial."""
+    """A convolution, an activation, and linear layers of these sizes with ReLU between them."""
 
     def __init__(
-        self, conv: nn.Conv2d, hidden: int, activation: type[nn.Module], dropout: float = 0.0
+        self, conv: nn.Conv2d, activation: type[nn.Module], *sizes: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.conv = conv
         self.activation = activation()
         self.dropout = nn.Dropout(dropout)  # in training only
-        self.linear = nn.Linear(hidden, 1)
+        self.linear = dense(*sizes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(self.dropout(self.activation(self.conv(x)).flatten(1)))
-
-
-def over_time(
-    filters: int,
-    bands: int,
-    steps: int,
-    window: int,
-    stride: int,
-    activation: type[nn.Module] = Square,
-) -> Judge:
-    """Filters that cover all bands and a window of steps."""
-    conv = nn.Conv2d(1, filters, (bands, window), stride=(1, stride))
-    judge = Judge(conv, filters * _places(steps, window, stride), activation, dropout=0.3)
-    if activation is Square:
-        with torch.no_grad():  # squares grow fast
-            conv.weight /= 2
-            judge.linear.weight /= 2
-    return judge
 
 
 def _places(size: int, window: int, stride: int) -> int:
@@ -55,14 +40,21 @@ def _places(size: int, window: int, stride: int) -> int:
 
 
 def voice() -> Judge:
-    """A network that is cheap to prove: nine filters over all bands and a third of a second."""
-    return over_time(9, sound.BANDS, sound.STEPS, window=4, stride=2)
+    """Filters over all bands and a fifth of a second, squares, and a small hidden layer."""
+    filters, window, stride, hidden = 7, 8, 4, 24
+    conv = nn.Conv2d(1, filters, (sound.BANDS, window), stride=(1, stride))
+    places = filters * _places(sound.STEPS, window, stride)
+    judge = Judge(conv, Square, places, hidden, dropout=0.3)
+    with torch.no_grad():  # squares grow fast
+        conv.weight /= 2
+        judge.linear[1].weight /= 2
+    return judge
 
 
 def idol() -> Judge:
     """The tutorial's network: one 5x5 filter with stride 4 over the whole spectrogram."""
     hidden = _places(sound.TUTORIAL_MELS, 5, 4) * _places(sound.TUTORIAL_FRAMES, 5, 4)
-    return Judge(nn.Conv2d(1, 1, 5, stride=4), hidden, activation=nn.ReLU)
+    return Judge(nn.Conv2d(1, 1, 5, stride=4), nn.ReLU, hidden)
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ class Recipe:
     epochs: int
     batch: int
     learning_rate: float  # of Adam at its peak, after warming up and before annealing
-    vary: bool = False  # vary start, tempo, pitch and room of training clips
+    vary: bool = False  # vary and disturb training clips, and learn to refuse other sounds
     scale: float = 1.0  # divides inputs in training, and weights in the export
     clip: float | None = None  # largest norm of a gradient
     floor: float = -1.0  # correlation below which a training run fails
@@ -81,9 +73,13 @@ class Recipe:
 
 WEIGHT_DECAY = 0.001  # the tutorial's
 MARGIN = 8  # frames before and after a phrase, for its variations
+NO_VOICE = -0.2  # the answer to a sound without a voice, which scores 0
+NOISES = 60  # of each kind, in training
+TALKERS = 20  # clips that a crowd is made of
+OTHERS = 32  # sounds without a voice beside a batch of clips
 RECIPES = {
     "voice": Recipe(
-        voice, epochs=60, batch=64, learning_rate=0.003, vary=True, scale=8, clip=1.0, floor=0.45
+        voice, epochs=210, batch=64, learning_rate=0.003, vary=True, scale=8, clip=1.0, floor=0.45
     ),
     "idol": Recipe(idol, epochs=20, batch=64, learning_rate=0.001),
 }
@@ -116,27 +112,27 @@ def train(
 
     Return its ONNX file, and for each corpus the figures of the test speakers.
     """
-    recipe = RECIPES[name]
+    recipe, view = RECIPES[name], sound.VIEWS[name]
     epochs = epochs or recipe.epochs
-    view = partial(sound.onset_window, margin=MARGIN) if recipe.vary else sound.VIEWS[name]
-    heard = torch.from_numpy(found.hear(view)).float()
-    scores = torch.tensor([clip.score for clip in found.clips])
-    held_out = torch.tensor([clip.held_out for clip in found.clips])
-    if held_out.all() or not held_out.any():
+    training, tests = found.only(held_out=False), found.only(held_out=True)
+    if not training.clips or not tests.clips:
         raise DatasetError(
-            f"{int(held_out.sum())} of {len(held_out)} clips are of test speakers, but training "
+            f"{len(tests.clips)} of {len(found.clips)} clips are of test speakers, but training "
             "needs both test speakers and others: add more clips of a corpus."
         )
     torch.manual_seed(seed)
     network = recipe.network()
-    learn(network, heard[~held_out], scores[~held_out], recipe, epochs)
-    tests = heard[held_out]
+    others = torch.empty(0)
     if recipe.vary:
-        tests = blocks(tests[:, :, MARGIN:-MARGIN])
+        heard, others = _versions(training, np.random.default_rng(seed))
+    else:
+        heard = torch.from_numpy(training.hear(view))
+    scores = torch.tensor([clip.score for clip in training.clips])
+    learn(network, heard, scores, others, recipe, epochs)
+    seen = torch.from_numpy(tests.hear(view))
     with torch.no_grad():
-        answers = network(tests)[:, 0].numpy()
-    mean = float(scores[~held_out].mean())
-    figures = _figures([clip for clip in found.clips if clip.held_out], answers, mean)
+        answers = network(seen)[:, 0].numpy()
+    figures = _figures(tests.clips, answers, float(scores.mean()))
     ravdess = figures.get("RAVDESS speech")
     if ravdess and ravdess.correlation < recipe.floor:
         raise TrainingError(
@@ -144,32 +140,55 @@ def train(
             f"{epochs} epochs, below its floor of {recipe.floor}: nothing was exported. Train "
             "longer or try another seed."
         )
-    return export(network, tests[:1]), figures
+    return export(network, seen[:1]), figures
+
+
+def _versions(found: voices.Found, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The windows of clips, [clip, version, bands, frames], and of sounds without a voice."""
+    read = [sound.read(clip.path) for clip in random.choice(found.clips, TALKERS)]
+
+    def window(samples: np.ndarray) -> np.ndarray:
+        return sound.onset_window(samples, MARGIN).astype(np.float16)
+
+    def versions(samples: np.ndarray) -> np.ndarray:
+        crowd = [read[number] for number in random.choice(TALKERS, 4)]
+        disturbed = (
+            samples,
+            noises.on_the_telephone(random, samples),
+            noises.in_a_room(random, samples),
+            noises.with_noise(random, samples, random.uniform(15, 30)),
+            noises.in_a_crowd(random, samples, crowd),
+            samples[::-1],
+        )
+        return np.stack([window(one) for one in disturbed])
+
+    heard = torch.from_numpy(found.hear(versions))
+    kinds = [kind for kind in noises.TRAINED.values() for _ in range(NOISES)]
+    made = np.stack([window(kind(random)) for kind in tqdm(kinds, "noises", leave=False)])
+    return heard[:, :-1], torch.cat([heard[:, -1], torch.from_numpy(made)])
 
 
 def learn(
-    network: Judge,
-    clips: Tensor,
-    scores: Tensor,
-    recipe: Recipe,
-    epochs: int,
-    block: tuple[int, int] = sound.BLOCK,
+    network: Judge, heard: Tensor, scores: Tensor, others: Tensor, recipe: Recipe, epochs: int
 ) -> None:
     """Train a network in place, on the CPU: a GPU would draw other random numbers."""
     with torch.no_grad():
-        network.linear.bias.fill_(scores.mean())  # training starts from the mean score
+        network.linear[-1].bias.fill_(scores.mean())  # training starts from the mean score
     optimiser = torch.optim.Adam(
         network.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY
     )
-    steps = max(epochs * math.ceil(len(clips) / recipe.batch), 20)  # a tenth of them warm up
+    steps = max(epochs * math.ceil(len(heard) / recipe.batch), 20)  # a tenth of them warm up
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.1
     )
     network.train()
     for _ in tqdm(range(epochs), "training", unit="epoch", leave=False, disable=None):
-        for chosen in torch.randperm(len(clips)).split(recipe.batch):
-            batch = blocks(_varied(clips[chosen]), block) if recipe.vary else clips[chosen]
-            loss = F.mse_loss(network(batch / recipe.scale)[:, 0], scores[chosen])
+        for chosen in torch.randperm(len(heard)).split(recipe.batch):
+            batch = _batch(heard[chosen], others) if recipe.vary else heard[chosen]
+            answers, count = network(batch / recipe.scale)[:, 0], len(chosen)
+            loss = F.mse_loss(answers[:count], scores[chosen])
+            if recipe.vary:
+                loss += F.relu(answers[count:] - NO_VOICE).square().mean()
             optimiser.zero_grad()
             loss.backward()
             if recipe.clip:
@@ -181,9 +200,18 @@ def learn(
         network.conv.weight.div_(recipe.scale)
 
 
-def blocks(windows: Tensor, block: tuple[int, int] = sound.BLOCK) -> Tensor:
+def _batch(heard: Tensor, others: Tensor) -> Tensor:
+    """One version of each clip, and a few sounds without a voice, all varied."""
+    count, versions = heard.shape[:2]
+    chosen = heard[torch.arange(count), torch.randint(versions, (count,))]
+    wrong = others[torch.randint(len(others), (OTHERS,))]
+    return blocks(_varied(torch.cat([chosen, wrong]).float()))
+
+
+def blocks(windows: Tensor) -> Tensor:
     """`sound.blocks` for a batch in training."""
-    return ((F.avg_pool2d(windows.unsqueeze(1), block) - sound.MIDDLE) / 5).round()
+    means = F.avg_pool2d(windows.unsqueeze(1), sound.BLOCK)
+    return ((means - sound.MIDDLE) / sound.UNIT).round()
 
 
 def _figures(clips: list[voices.Clip], answers: np.ndarray, mean: float) -> dict[str, Figures]:
@@ -210,14 +238,13 @@ def _varied(windows: Tensor) -> Tensor:
     share = sound.FRAMES / windows.shape[2]
     turn = torch.zeros(count, 2, 3)
     turn[:, 0, 0], turn[:, 0, 2] = share * (1 + uniform(0.1)), uniform(1 - share)
-    turn[:, 1, 1], turn[:, 1, 2] = 1, uniform(4 / sound.MELS)
-    shape = [count, 1, sound.MELS, sound.FRAMES]
+    bands = windows.shape[1]
+    turn[:, 1, 1], turn[:, 1, 2] = 1, uniform(4 / bands)
     # Silence becomes 0, which grid_sample also pads with.
-    above = (windows - sound.FLOOR).unsqueeze(1)
-    moved = F.grid_sample(
-        above, F.affine_grid(turn, shape, align_corners=False), align_corners=False
-    )
+    above = (windows - sound.QUIET).unsqueeze(1)
+    grid = F.affine_grid(turn, [count, 1, bands, sound.FRAMES], align_corners=False)
+    moved = F.grid_sample(above, grid, align_corners=False)
     colour = torch.randn(count, 1, 6) * 2.5  # dB, smooth from low to high
-    room = F.interpolate(colour, sound.MELS, mode="linear", align_corners=True).unsqueeze(3)
-    coloured = (moved + room * (moved > 2)).clamp(0, -sound.FLOOR)
-    return coloured.squeeze(1) + sound.FLOOR
+    room = F.interpolate(colour, bands, mode="linear", align_corners=True).unsqueeze(3)
+    coloured = (moved + room * (moved > 2)).clamp(0, -sound.QUIET)
+    return coloured.squeeze(1) + sound.QUIET

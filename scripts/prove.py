@@ -37,7 +37,7 @@ class Claim:
 
 @click.command(cls=ChainCommand)
 @click.option("--circuit", default="clan", show_default=True)
-@click.option("--image", type=click.Path(path_type=Path), help="28x28 picture or .npy file.")
+@click.option("--image", type=click.Path(path_type=Path), help="Picture of one digit, or .npy file.")
 @click.option("--test-image", type=click.IntRange(0, 9999), help="Drawing of MNIST's test set.")
 @click.option(
     "--clip", type=click.Path(path_type=Path), help=f"Recording: {sound.FORMATS_IN_WORDS}."
@@ -196,7 +196,10 @@ def _read_input(circuit: str, given: dict[str, Any], folder: Path | None) -> np.
     if name == "clip":
         return _hear(circuit, value, folder)
     if name == "image":
-        pixels = drawing.read(value)
+        picture = drawing.read(value)
+        if drawing.is_dark_on_light(picture):
+            click.echo("dark strokes on a light background: inverted")
+        pixels = drawing.normalised(picture)
     else:
         pixels = mnist.drawings("test")[value]
         click.echo(f"test image {value}, labelled {mnist.labels('test')[value]}:")

@@ -64,6 +64,8 @@ abstract contract BoundApplication is IBoundApplication {
             key >>= limbBits;
         }
 
+        // The code of a verifier can vanish: one that destroys itself in the transaction that made it.
+        if (address(verifier).code.length == 0) revert BoundApplication__NoVerifier(address(verifier));
         // A generated verifier reverts without data instead of returning false.
         try verifier.verifyProof(proof, instances) returns (bool valid) {
             if (!valid) revert BoundApplication__InvalidProof();

@@ -57,8 +57,8 @@ interface IVoiceJudge is IBoundApplication {
     error VoiceJudge__NotRewarded(uint256 round, address account);
     /// @notice The score is below the threshold of the round.
     error VoiceJudge__ScoreTooLow(uint256 score, uint256 threshold);
-    /// @notice The zero address cannot earn a reward.
-    error VoiceJudge__ZeroAccount();
+    /// @notice The zero address and this contract could never withdraw a reward.
+    error VoiceJudge__CannotWithdraw(address account);
     /// @notice Only the sponsor of the round can take back the rewards left.
     error VoiceJudge__NotTheSponsor(uint256 round, address account);
     /// @notice The deadline of the round has not passed.

@@ -1,4 +1,4 @@
-"""Drawings of 28 by 28 pixels of 0 or 1: reading, checks and the view of each model."""
+"""Drawings of a digit: reading, normalising as MNIST does, and the view of each model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,9 @@ import numpy as np
 from models.data import DatasetError, arrays
 
 SIDE = 28
+BOX = 20  # pixels of a digit's longer side, as in MNIST
+LARGEST = 5000  # pixels of a picture's side
+MOST_INK = 0.5  # of a picture
 
 
 class DrawingError(DatasetError):
@@ -15,34 +18,85 @@ class DrawingError(DatasetError):
 
 
 def read(path: Path) -> np.ndarray:
-    """Read a drawing from an .npy file or a picture, with light strokes on dark like MNIST's."""
+    """Read the pixels of an .npy file or a picture, from 0 (black) to 1."""
     if not path.is_file():
-        raise DrawingError(f"There is no drawing at {path}: give a 28x28 picture or .npy file.")
+        raise DrawingError(f"There is no drawing at {path}: give a picture or an .npy file.")
     if path.suffix == ".npy":
         return check(arrays.read(path)["x"])
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as picture:
-            return check(np.asarray(picture.convert("L")) / 255)
+            upright = ImageOps.exif_transpose(picture).convert("RGBA")
+            paper = Image.new("RGBA", upright.size, "white")
+            return check(np.asarray(Image.alpha_composite(paper, upright).convert("L")) / 255)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DrawingError(f"{path} is not a picture: {error}.") from error
 
 
 def check(pixels: np.ndarray) -> np.ndarray:
-    """Round pixels to 0 or 1. Raise `DrawingError` unless they are a drawing."""
-    if pixels.shape != (SIDE, SIDE):
-        raise DrawingError(f"A drawing has {SIDE}x{SIDE} pixels, not the shape {pixels.shape}.")
-    pixels = pixels.astype(np.float64)
+    """Return the pixels of a picture. Raise `DrawingError` if they cannot be a drawing."""
+    if pixels.ndim != 2 or not 0 < max(pixels.shape) <= LARGEST:
+        raise DrawingError(
+            f"A drawing has two dimensions of up to {LARGEST} pixels, not the shape {pixels.shape}."
+        )
     outside = pixels[~((pixels >= 0) & (pixels <= 1))]
     if outside.size:
         raise DrawingError(f"The pixels of a drawing are between 0 and 1, not {outside[0]}.")
-    drawing = (pixels > 0.5).astype(np.uint8)
-    if not drawing.any():
+    ink = np.mean(_light(pixels) > 0.5)
+    if ink == 0:
+        raise DrawingError("The drawing is empty: draw one digit with clear strokes.")
+    if ink > MOST_INK:
         raise DrawingError(
-            "The drawing is empty: no pixel is above one half. Draw light strokes on dark."
+            f"The drawing has ink on {ink:.0%} of its pixels, more than {MOST_INK:.0%}: draw one "
+            "digit with thinner strokes."
         )
+    return pixels.astype(np.float32)
+
+
+def is_dark_on_light(pixels: np.ndarray) -> bool:
+    """Return whether the edge of a picture is light, thus its strokes are dark."""
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return bool(edge.mean() > 0.5)
+
+
+def normalised(pixels: np.ndarray) -> np.ndarray:
+    """Turn a picture of a digit into a drawing like MNIST's, uint8 [28, 28], pixels of 0 or 1.
+
+    Its strokes are light, its longer side has 20 pixels, and its centre of mass is in the middle.
+    """
+    strokes = _fitted(
+        _fitted(_light(pixels))
+    )  # the soft edges of a small picture vanish in the first
+    places = [_start(strokes, axis) for axis in (0, 1)]
+    drawing = np.zeros((SIDE, SIDE), np.uint8)
+    drawing[tuple(slice(at, at + n) for at, n in zip(places, strokes.shape, strict=True))] = strokes
     return drawing
+
+
+def _light(pixels: np.ndarray) -> np.ndarray:
+    """The pixels with light strokes on dark."""
+    return 1 - pixels if is_dark_on_light(pixels) else pixels
+
+
+def _fitted(light: np.ndarray) -> np.ndarray:
+    """Cut out the strokes, scale the longer side to 20 pixels, and round pixels to 0 or 1."""
+    from PIL import Image
+
+    ink = light > 0.5
+    (top, bottom), (left, right) = (np.flatnonzero(ink.any(axis))[[0, -1]] for axis in (1, 0))
+    box = light[top : bottom + 1, left : right + 1].astype(np.float32)
+    height, width = (max(round(side * BOX / max(box.shape)), 1) for side in box.shape)
+    if box.shape != (height, width):
+        picture = Image.fromarray(box).resize((width, height), Image.Resampling.BICUBIC)
+        box = np.asarray(picture)
+    return box > min(box.max(), 1) / 2  # thin strokes of a large picture turn grey
+
+
+def _start(strokes: np.ndarray, axis: int) -> int:
+    """The place of the strokes at which their centre of mass is in the middle."""
+    mean = np.nonzero(strokes)[axis].mean()
+    return int(np.clip(round((SIDE - 1) / 2 - mean), 0, SIDE - strokes.shape[axis]))
 
 
 def whole(drawings: np.ndarray) -> np.ndarray:
@@ -66,10 +120,16 @@ def middle_sums(drawings: np.ndarray) -> np.ndarray:
     return block_sums(drawings)[:, :, 1:-1, 1:-1]
 
 
+def normalised_sums(drawings: np.ndarray) -> np.ndarray:
+    """The middle block sums of normalised drawings, float32 [N, 1, 12, 12]."""
+    normal = [normalised(drawing) for drawing in drawings.reshape(-1, SIDE, SIDE)]
+    return middle_sums(np.stack(normal))
+
+
 # The view of each model in `models.digits`.
 VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "swift": middle_sums,
-    "dash": middle_sums,
+    "swift": normalised_sums,
+    "dash": normalised_sums,
     "lenet": whole,
     "dense": whole,
     "dense-56": whole,

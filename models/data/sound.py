@@ -78,14 +78,19 @@ def _check(path: Path, samples: np.ndarray, rate: int) -> None:
         )
 
 
-def decibels(samples: np.ndarray, mels: int = MELS) -> np.ndarray:
-    """The mel spectrogram in dB below its maximum, [mels, frames]. Equal to librosa's."""
+def decibels(
+    samples: np.ndarray, mels: int = MELS, heard: slice = slice(None), floor: float = FLOOR
+) -> np.ndarray:
+    """The mel spectrogram in dB below its maximum, [mels, frames]. Equal to librosa's.
+
+    `heard` chooses bands before the maximum is taken.
+    """
     padded = np.pad(samples.astype(np.float64), WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
-    power = _mel_filters(mels) @ (np.abs(np.fft.rfft(frames * hann)) ** 2).T
+    power = _mel_filters(mels)[heard] @ (np.abs(np.fft.rfft(frames * hann)) ** 2).T
     level = 10 * np.log10(np.maximum(power, 1e-10))
-    return np.maximum(level - level.max(), FLOOR)
+    return np.maximum(level - level.max(), floor)
 
 
 @cache
@@ -105,18 +110,21 @@ def mel_of(hertz: float) -> float:
     return mel if mel < KNEE else KNEE + float(np.log(mel / KNEE)) / GROWTH
 
 
-ONSET = -35.0  # dB relative to the loudest frame; a voice begins above it
+# The judge's phrase.
+HEARD = slice(12, 84)  # bands from 300 to 3,400 Hz, which telephones pass, too
+QUIET = -45.0  # dB below the loudest point; a phrase has no softer sound
+ONSET = -30.0  # dB relative to the loudest frame; a voice begins above it
 BEFORE = 2  # frames before the onset
 FRAMES = 128  # about three seconds
-MIDDLE = -55.0  # dB; becomes 0 in a view
-BLOCK = (8, 4)  # bands and frames that become one number of a view
-BANDS, STEPS = MELS // BLOCK[0], FRAMES // BLOCK[1]
+BLOCK = (4, 2)  # bands and frames that become one number of a view
+BANDS, STEPS = (HEARD.stop - HEARD.start) // BLOCK[0], FRAMES // BLOCK[1]
+MIDDLE, UNIT = QUIET / 2, 3.0  # dB; the level that becomes 0 in a view, and the step to 1
 
 
 def phrase(samples: np.ndarray) -> np.ndarray:
     """Three seconds from the onset of the voice, float32 [1, BANDS, STEPS].
 
-    Whole numbers in steps of 5 dB, from -5 (silence) to 11 (the loudest). They enter a circuit
+    Whole numbers in steps of 3 dB, from -8 (silence) to 8 (the loudest). They enter a circuit
     exactly and at scale 0.
     """
     return blocks(onset_window(samples))[None]
@@ -124,19 +132,19 @@ def phrase(samples: np.ndarray) -> np.ndarray:
 
 def onset_window(samples: np.ndarray, margin: int = 0) -> np.ndarray:
     """The frames of a phrase, from the onset of the voice, with a margin before and after."""
-    level = decibels(samples)
+    level = decibels(samples, heard=HEARD, floor=QUIET)
     loudness = level.max(axis=0)
     start = max(int(np.argmax(loudness > ONSET)) - BEFORE, 0) - margin
     before, frames = max(-start, 0), FRAMES + 2 * margin
-    level = np.pad(level, ((0, 0), (before, 0)), constant_values=FLOOR)
-    return _padded(level[:, start + before :][:, :frames], frames)
+    level = np.pad(level, ((0, 0), (before, 0)), constant_values=QUIET)
+    return _padded(level[:, start + before :][:, :frames], frames, QUIET)
 
 
 def blocks(window: np.ndarray) -> np.ndarray:
-    """The mean level of each block, in steps of 5 dB from -55 dB, about the mean of all clips."""
+    """The mean level of each block, in steps of 3 dB around the middle of the range."""
     bands, frames = BLOCK
     means = window.reshape(BANDS, bands, STEPS, frames).mean(axis=(1, 3))
-    return np.rint((means - MIDDLE) / 5).astype(np.float32)
+    return np.rint((means - MIDDLE) / UNIT).astype(np.float32)
 
 
 def tutorial(samples: np.ndarray) -> np.ndarray:
@@ -145,12 +153,12 @@ def tutorial(samples: np.ndarray) -> np.ndarray:
     Unlike the notebook's, they are scaled, and padded with silence.
     """
     clip = samples[min(RATE // 2, len(samples) // 2) :][: 3 * RATE]
-    level = _padded(decibels(clip, TUTORIAL_MELS), TUTORIAL_FRAMES)
+    level = _padded(decibels(clip, TUTORIAL_MELS), TUTORIAL_FRAMES, FLOOR)
     return ((level - FLOOR / 2) / 20).astype(np.float32)[None]
 
 
-def _padded(level: np.ndarray, frames: int) -> np.ndarray:
-    return np.pad(level, ((0, 0), (0, frames - level.shape[1])), constant_values=FLOOR)
+def _padded(level: np.ndarray, frames: int, silence: float) -> np.ndarray:
+    return np.pad(level, ((0, 0), (0, frames - level.shape[1])), constant_values=silence)
 
 
 # The view of each model in `models.voices`.

@@ -203,6 +203,13 @@ def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts)
         deployer.deploy(project.Clan, accounts[5], (10, 24, 12))
 
 
+def test_verifier_whose_code_is_gone(verifier, clan, accounts, proof, chain):
+    """A verifier can destroy itself in the transaction that made it; applications notice later."""
+    chain.provider.make_request("anvil_setCode", [verifier.address, "0x"])
+    with ape.reverts(clan.BoundApplication__NoVerifier, verifier=verifier.address):
+        clan.join(accounts[0], proof.proof, proof.instances, sender=accounts[0])
+
+
 @pytest.mark.parametrize(
     ("limbs", "bits", "scale"), [(1, 253, 12), (1, 224, 0), (224, 1, 127), (10, 24, 127)]
 )

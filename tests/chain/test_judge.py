@@ -30,10 +30,12 @@ def test_round_that_does_not_exist(judge, open_round, sung, accounts):
         sing(judge, accounts[0], sung(0), number=1)
 
 
-def test_zero_account(judge, open_round, sung, accounts):
+@pytest.mark.parametrize("own", [False, True])
+def test_accounts_that_can_never_withdraw(judge, open_round, sung, accounts, own):
     open_round()
-    with ape.reverts(judge.VoiceJudge__ZeroAccount):
-        sing(judge, "0x" + "00" * 20, sung(0), sender=accounts[0])
+    account = judge.address if own else "0x" + "00" * 20
+    with ape.reverts(judge.VoiceJudge__CannotWithdraw, account=account):
+        sing(judge, account, sung(0), sender=accounts[0])
 
 
 @pytest.mark.parametrize("seconds", [-1, 0])

@@ -56,14 +56,6 @@ def test_exports_are_as_accurate_as_their_recipes_demand(name):
     assert digits.test(load(name), drawing.VIEWS[name]) >= digits.RECIPES[name].floor
 
 
-def test_training_sees_what_proving_sees():
-    """The views for torch, on the training device, are those of numpy."""
-    images = torch.tensor(mnist.images("test")[:20]).unsqueeze(1) / 255
-    for view in drawing.VIEWS.values():
-        trained_on = digits.view_of(view, images).numpy()
-        assert (trained_on == view(mnist.drawings("test")[:20])).all()
-
-
 def test_onnxruntime_is_the_witness(manifest, views):
     session = onnxruntime.InferenceSession(manifest.file("model"))
     floats = np.stack([session.run(None, {"x": x[None]})[0].reshape(-1) for x in views[:50]])

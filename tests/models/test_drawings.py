@@ -15,45 +15,116 @@ def ramp() -> np.ndarray:
     return np.random.default_rng(5).integers(0, 2, size=(28, 28), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(("level", "stroke"), [(0.5, 0), (0.5000001, 1), (1.0, 1)])
-def test_a_stroke_is_above_one_half(level, stroke):
-    pixels = np.ones((28, 28))
-    pixels[3, 4] = level
-    checked = drawing.check(pixels)
-    assert checked.dtype == np.uint8
-    assert (checked[3, 4], checked.sum()) == (stroke, 783 + stroke)
+def drawn(place=(0, 0), side=28, ink=1.0) -> np.ndarray:
+    """A light 7 of 16 by 8 pixels on a dark square."""
+    pixels = np.zeros((side, side), np.float32)
+    top, left = place
+    pixels[top : top + 2, left : left + 8] = pixels[top : top + 16, left + 6 : left + 8] = ink
+    return pixels
 
 
-@pytest.mark.parametrize(("grey", "stroke"), [(127, 0), (128, 1), (255, 1)])
-def test_a_stroke_of_a_picture_is_above_127(tmp_path, grey, stroke):
-    pixels = np.full((28, 28), 255, np.uint8)
-    pixels[3, 4] = grey
-    Image.fromarray(pixels).convert("RGB").save(tmp_path / "drawing.png")
-    assert drawing.read(tmp_path / "drawing.png")[3, 4] == stroke
+def test_normalised_digit_is_20_pixels_high_and_centred_by_mass():
+    normal = drawing.normalised(drawn((3, 1)))
+    assert (normal.dtype, normal.shape) == (np.uint8, (28, 28))
+    rows, columns = np.nonzero(normal)
+    assert np.ptp(rows) + 1 == 20
+    assert np.ptp(columns) + 1 == 10
+    assert abs(rows.mean() - 13.5) <= 0.5
+    assert abs(columns.mean() - 13.5) <= 0.5
 
 
-@pytest.mark.parametrize("outside", [-1e-9, 1 + 1e-9, np.nan, -np.inf])
-def test_one_pixel_outside_the_range(outside):
-    pixels = np.zeros((28, 28))
-    pixels[0, 0], pixels[27, 27] = 1, outside
-    with pytest.raises(drawing.DrawingError, match=f"between 0 and 1, not {outside}"):
+@pytest.mark.parametrize(("place", "side"), [((12, 20), 28), ((1, 2), 19), ((70, 30), 300)])
+def test_place_and_canvas_do_not_matter(place, side):
+    assert (drawing.normalised(drawn(place, side)) == drawing.normalised(drawn((5, 5)))).all()
+
+
+def test_normalising_twice_changes_nothing():
+    random = np.random.default_rng(0)
+    for image in mnist.drawings("test", 50):
+        side = int(random.integers(12, 200))
+        picture = Image.fromarray(image * 255).resize((side, side), Image.Resampling.BICUBIC)
+        once = drawing.normalised(np.asarray(picture) / 255)
+        assert (drawing.normalised(once) == once).all()
+
+
+def test_dark_strokes_on_light_are_inverted():
+    assert drawing.is_dark_on_light(1 - drawn((5, 5)))
+    assert not drawing.is_dark_on_light(drawn((5, 5)))
+    assert (drawing.normalised(1 - drawn((5, 5))) == drawing.normalised(drawn((5, 5)))).all()
+
+
+def test_thin_strokes_of_a_large_picture_stay():
+    """They are thinner than a pixel at 20 pixels, and would vanish at half of full ink."""
+    pixels = np.zeros((1000, 1000), np.float32)
+    pixels[100:900, 500:516] = pixels[100:116, 300:516] = 1
+    normal = drawing.normalised(pixels)
+    assert np.ptp(np.nonzero(normal)[0]) + 1 == 20
+    assert normal.sum() >= 20
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (np.zeros((28, 28)), "The drawing is empty"),
+        (np.ones((28, 28)), "The drawing is empty"),
+        (np.full((28, 28), 0.5), "The drawing is empty"),
+        (
+            np.zeros((28, 28, 3)),
+            r"two dimensions of up to 5000 pixels, not the shape \(28, 28, 3\)",
+        ),
+        (np.zeros((2, 5001)), r"not the shape \(2, 5001\)"),
+        (np.zeros((0, 0)), r"not the shape \(0, 0\)"),
+    ],
+)
+def test_arrays_that_are_not_drawings(pixels, reason):
+    with pytest.raises(drawing.DrawingError, match=reason):
         drawing.check(pixels)
 
 
-def test_drawing_of_one_pixel():
-    pixels = np.zeros((28, 28), bool)
-    pixels[27, 0] = True
-    assert drawing.check(pixels).sum() == 1
-    with pytest.raises(drawing.DrawingError, match="empty: no pixel is above one half"):
-        drawing.check(pixels / 2)
+@pytest.mark.parametrize(("columns", "refused"), [(20, False), (21, True)])
+def test_more_than_half_ink(columns, refused):
+    pixels = np.zeros((20, 30))
+    pixels[2:17, 2 : 2 + columns] = 1  # 300 of 600 pixels with 20 columns
+    if not refused:
+        drawing.check(pixels)
+        return
+    with pytest.raises(drawing.DrawingError, match="ink on 52% of its pixels, more than 50%"):
+        drawing.check(pixels)
 
 
-def test_pictures_that_are_not_drawings(tmp_path):
-    Image.new("L", (28, 29), 255).save(tmp_path / "high.png")
-    with pytest.raises(drawing.DrawingError, match=r"28x28 pixels, not the shape \(29, 28\)"):
-        drawing.read(tmp_path / "high.png")
+@pytest.mark.parametrize("outside", [-1e-6, 1 + 1e-6, np.nan, -np.inf])
+def test_one_pixel_outside_the_range(outside):
+    pixels = np.zeros((28, 28))
+    pixels[5, 5], pixels[27, 27] = 1, outside
+    with pytest.raises(drawing.DrawingError, match="between 0 and 1, not "):
+        drawing.check(pixels)
+
+
+def test_picture_of_any_size_and_mode(tmp_path):
+    expected = drawing.normalised(drawn((5, 5)))
+    grey = Image.fromarray((drawn((60, 90), 200) * 255).astype(np.uint8))
+    clear = Image.new("RGBA", (200, 200), (0, 0, 0, 0))
+    clear.paste((0, 0, 0, 255), mask=grey)  # black strokes on a transparent sheet
+    for name, picture in {"grey": grey, "rgb": grey.convert("RGB"), "clear": clear}.items():
+        picture.save(tmp_path / f"{name}.png")
+        read = drawing.read(tmp_path / f"{name}.png")
+        assert (drawing.normalised(read) == expected).all()
+        assert drawing.is_dark_on_light(read) == (name == "clear")
+
+
+def test_photograph_that_its_camera_turned(tmp_path):
+    grey = Image.fromarray((drawn((5, 5)) * 255).astype(np.uint8))
+    turned = grey.rotate(90)
+    tags = turned.getexif()
+    tags[0x0112] = 6  # "turn by 90 degrees to the right"
+    turned.save(tmp_path / "photo.png", exif=tags)
+    read = drawing.read(tmp_path / "photo.png")
+    assert (drawing.normalised(read) == drawing.normalised(drawn((5, 5)))).all()
+
+
+def test_files_that_are_not_drawings(tmp_path):
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(drawing.DrawingError, match=r"There is no drawing at .*: give a 28x28"):
+    with pytest.raises(drawing.DrawingError, match=r"There is no drawing at .*: give a picture"):
         drawing.read(tmp_path / "folder.png")
     (tmp_path / "text.png").write_text("hello")
     with pytest.raises(drawing.DrawingError, match=r"text\.png is not a picture: cannot identify"):
