@@ -91,9 +91,7 @@ class Served:
     def read(self, given: Input) -> Array:
         """The model's input. Reading a recording takes a while."""
         if given.drawing is not None:
-            view = view_of(self.name, "drawing")
-            pixels = np.array([int(bit) for bit in given.drawing], np.uint8)
-            return view(drawing.check(pixels.reshape(drawing.SIDE, drawing.SIDE)))
+            return view_of(self.name, "drawing")(_drawing(given.drawing))
         if given.clip is not None:
             return aside(_hear, view_of(self.name, "clip"), given.clip)
         with np.errstate(over="ignore"):
@@ -104,11 +102,13 @@ class Served:
         return x
 
     def predict(self, given: Input) -> Prediction:
-        """The answer of the quantised model, and the picture of a recording."""
+        """The answer of the quantised model, and what it saw of a drawing or recording."""
         x = self.read(given)
         outputs = [int(value) for value in aside(_answer, self.manifest.folder, x)]
         picture = aside(_picture, given.clip) if given.clip is not None else None
-        return Prediction(result=self.result(outputs), picture=picture)
+        pixels = _drawing(given.drawing).flat if given.drawing is not None else []
+        seen = "".join(map(str, pixels)) or None
+        return Prediction(result=self.result(outputs), picture=picture, drawing=seen)
 
     def result(self, outputs: list[int]) -> Result:
         """The meaning of the circuit's outputs."""
@@ -182,13 +182,19 @@ def _flaw(folder: Path, proof: Proof) -> str | None:
     return None
 
 
+def _drawing(bits: str) -> Array:
+    """The normalised drawing of a request."""
+    pixels = np.array([int(bit) for bit in bits], np.uint8).reshape(drawing.SIDE, drawing.SIDE)
+    return drawing.normalised(drawing.check(pixels))
+
+
 def _hear(view: Callable[[Array], Array], clip: str) -> Array:
     return view(_samples(clip))
 
 
 def _picture(clip: str) -> Picture:
     level = sound.onset_window(_samples(clip))
-    points = np.rint(255 * (1 - np.clip(level / sound.FLOOR, 0, 1))).astype(np.uint8)
+    points = np.rint(255 * (1 - np.clip(level / sound.QUIET, 0, 1))).astype(np.uint8)
     height, width = points.shape
     return Picture(width=width, height=height, levels=base64.b64encode(points.tobytes()).decode())
 

@@ -126,6 +126,7 @@ class Prediction(BaseModel):
 
     result: Result
     picture: Picture | None
+    drawing: str | None = Field(description="The drawing, scaled and centred for the model.")
 
 
 class Health(BaseModel):

@@ -5,7 +5,7 @@ import { Refusal } from "./page";
 export type Input = { drawing: string } | { clip: string };
 export type Result =
   | { kind: "digit"; digit: number; logits: number[] }
-  | { kind: "score"; score: string; written: string }
+  | { kind: "score"; score: string; written: string; voice: boolean }
   | { kind: "outputs"; outputs: number[] };
 export type Picture = { width: number; height: number; levels: string };
 export type ProofFile = { circuit: string; proof: Hex; instances: Hex[] };
@@ -97,7 +97,7 @@ export const rpc = (method: string, params: unknown) =>
   });
 export const circuit = (name: string) => ask<Circuit>("GET", `/v1/circuits/${name}`);
 export const predict = (name: string, input: Input) =>
-  ask<{ result: Result; picture: Picture | null }>(
+  ask<{ result: Result; picture: Picture | null; drawing: string | null }>(
     "POST",
     `/v1/circuits/${name}/predictions`,
     input,

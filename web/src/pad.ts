@@ -1,11 +1,11 @@
-// A drawing pad of 28 by 28 black or white pixels, and the centred drawing that the model gets.
+// A drawing pad of 28 by 28 black or white pixels, and the drawing that the model sees.
 import { make } from "./page";
 
 const SIDE = 28;
 const REACH = 1.3; // radius of the pen, in pixels
 
-/** A pad. After each stroke, `changed` gets the centred drawing, row by row as 0 and 1. */
-export function pad(changed: (seen: string) => void) {
+/** A pad. After each stroke, `changed` gets the drawing, row by row as 0 and 1. */
+export function pad(changed: (drawn: string) => void) {
   const pixels = new Uint8Array(SIDE * SIDE);
   const size = { width: `${SIDE}`, height: `${SIDE}`, role: "img" };
   const canvas = make("canvas", {
@@ -18,6 +18,7 @@ export function pad(changed: (seen: string) => void) {
   let last: [number, number] | null = null;
   let pen: [number, number] = [14, 6]; // position of the pen for the keyboard
   let keyed = false;
+  let normal = new Uint8Array(SIDE * SIDE);
 
   function paint(): void {
     const context = fill(canvas, pixels);
@@ -29,9 +30,7 @@ export function pad(changed: (seen: string) => void) {
 
   function tell(): void {
     paint();
-    const moved = centred(pixels);
-    fill(seen, moved);
-    changed(moved.join(""));
+    changed(pixels.join(""));
   }
 
   function dot(x: number, y: number): void {
@@ -100,28 +99,16 @@ export function pad(changed: (seen: string) => void) {
   requestAnimationFrame(paint);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     paint();
-    fill(seen, centred(pixels));
+    fill(seen, normal);
   });
-  return { canvas, clear, seen, pixels: () => centred(pixels).join("") };
-}
 
-/** Moves the centre of mass to the middle, as in MNIST. */
-function centred(pixels: Uint8Array): Uint8Array {
-  const places = [...pixels.keys()].filter((at) => pixels[at]);
-  const columns = places.map((at) => at % SIDE);
-  const rows = places.map((at) => Math.floor(at / SIDE));
-  const right = shift(columns);
-  const down = shift(rows);
-  const moved = new Uint8Array(SIDE * SIDE);
-  for (const at of places) moved[at + down * SIDE + right] = 1;
-  return moved;
-}
+  /** Shows the drawing that the model saw. */
+  function show(drawn: string): void {
+    normal = Uint8Array.from(drawn, Number);
+    fill(seen, normal);
+  }
 
-/** The distance that moves the mean to the middle, or the drawing to the edge if that is nearer. */
-function shift(places: number[]): number {
-  const mean = places.reduce((sum, at) => sum + at, 0) / places.length;
-  const wanted = Math.round((SIDE - 1) / 2 - mean);
-  return Math.min(SIDE - 1 - Math.max(...places), Math.max(-Math.min(...places), wanted));
+  return { canvas, clear, seen, show, pixels: () => pixels.join("") };
 }
 
 function fill(canvas: HTMLCanvasElement, pixels: Uint8Array): CanvasRenderingContext2D {

@@ -19,8 +19,10 @@ const accountOf = (key: bigint): Address =>
 
 /** A result in words, and bars for logits. */
 export function resultOf(result: Result): HTMLElement {
-  if (result.kind === "score")
-    return make("p", { class: "result" }, `The judge's score is ${result.written}.`);
+  if (result.kind === "score") {
+    const doubt = result.voice ? "" : " The recording does not sound like a voice.";
+    return make("p", { class: "result" }, `The judge's score is ${result.written}.${doubt}`);
+  }
   if (result.kind === "outputs") return make("p", {}, result.outputs.join(", "));
   return make(
     "div",

@@ -41,8 +41,10 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     waiting = window.setTimeout(async () => {
       const number = ++newest;
       try {
-        const { result } = await hub.predict(app.circuit, { drawing: pixels });
-        if (number === newest) reading.replaceChildren(drawing.seen, resultOf(result));
+        const { result, drawing: seen } = await hub.predict(app.circuit, { drawing: pixels });
+        if (number !== newest) return;
+        drawing.show(seen!);
+        reading.replaceChildren(drawing.seen, resultOf(result));
       } catch (error) {
         if (number === newest) say(sentence(error));
       }
