@@ -109,7 +109,7 @@ def score_from(output: int, scale: int) -> int:
 
 def is_voice(output: int, scale: int) -> bool:
     """Return whether the judge takes a recording for a voice."""
-    return output > NO_VOICE * 2**scale
+    return output > NO_VOICE * (1 << scale)
 
 
 def written(score: int) -> str:

@@ -71,14 +71,16 @@ def _variants() -> Iterator[Variant]:
         recipe = digits.patient(partial(network, filters), floor=0, epochs=EPOCHS)
         return digits.learn(recipe.network(), view, recipe, EPOCHS)
 
-    for size, (side, view), (kernel, stride) in product(SIZES, SIDES.items(), KERNELS):
+    choices = product(SIZES, SIDES.items(), KERNELS)
+    for (logrows, columns), (side, view), (kernel, stride) in choices:
         words = f"{kernel}x{kernel}, stride {stride}, on {side}x{side}"
         for name, activation in (("square", Square), ("ReLU", nn.ReLU)):
             network = partial(
                 digits.strided, side, kernel=kernel, stride=stride, activation=activation
             )
             reach = partial(reached, view, network)
-            yield Variant(words, name, *size, (1, 1, side, side), network, reach)
+            shape = (1, 1, side, side)
+            yield Variant(words, name, logrows, columns, shape, network, reach)
 
 
 def _most_filters(variant: Variant) -> int:

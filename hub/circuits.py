@@ -106,9 +106,12 @@ class Served:
         x = self.read(given)
         outputs = [int(value) for value in aside(_answer, self.manifest.folder, x)]
         picture = aside(_picture, given.clip) if given.clip is not None else None
-        pixels = _drawing(given.drawing).flat if given.drawing is not None else []
-        seen = "".join(map(str, pixels)) or None
-        return Prediction(result=self.result(outputs), picture=picture, drawing=seen)
+        seen = _drawing(given.drawing) if given.drawing is not None else None
+        return Prediction(
+            result=self.result(outputs),
+            picture=picture,
+            drawing=None if seen is None else "".join(map(str, seen.flat)),
+        )
 
     def result(self, outputs: list[int]) -> Result:
         """The meaning of the circuit's outputs."""

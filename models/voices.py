@@ -47,7 +47,7 @@ def voice() -> Judge:
     judge = Judge(conv, Square, places, hidden, dropout=0.3)
     with torch.no_grad():  # squares grow fast
         conv.weight /= 2
-        judge.linear[1].weight /= 2
+        judge.linear.get_parameter("1.weight").div_(2)
     return judge
 
 
@@ -173,7 +173,8 @@ def learn(
 ) -> None:
     """Train a network in place, on the CPU: a GPU would draw other random numbers."""
     with torch.no_grad():
-        network.linear[-1].bias.fill_(scores.mean())  # training starts from the mean score
+        *_, bias = network.parameters()
+        bias.fill_(scores.mean())  # training starts from the mean score
     optimiser = torch.optim.Adam(
         network.parameters(), lr=recipe.learning_rate, weight_decay=WEIGHT_DECAY
     )
