@@ -3,13 +3,14 @@
 The circuit proves that some w has the square x and the cube y; x and y are the instances.
 """
 
+import hashlib
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from zk.audit.curve import GENERATOR, Point1, Point2, scaled, scaled_second
-from zk.files import ROOT
 from zk.witness import FIELD
 
-SOURCE = ROOT / "tests" / "contracts" / "verifiers" / "Groth16.sol"
 BASE = (1, 2)
 # The variables are 1, x, y, w. In each row, left times right is out: w * w = x and x * w = y.
 LEFT = ({3: 1}, {1: 1})
@@ -63,12 +64,10 @@ class VerificationKey:
     delta: Point2
     points: tuple[Point1, ...]
 
-    def source(self) -> str:
-        """Verifiers with this key."""
-        words = [*self.alpha, *self.beta, *self.gamma, *self.delta]
-        words += [word for point in self.points for word in point]
-        lines = (f"key[{place}] = {word};" for place, word in enumerate(words))
-        return SOURCE.read_text().replace("key[0] = 0;", " ".join(lines))
+    @property
+    def words(self) -> list[int]:
+        points = [word for point in self.points for word in point]
+        return [*self.alpha, *self.beta, *self.gamma, *self.delta, *points]
 
 
 def key_of(secrets: Secrets) -> VerificationKey:
@@ -81,3 +80,23 @@ def key_of(secrets: Secrets) -> VerificationKey:
         delta=scaled_second(GENERATOR, secrets.delta),
         points=tuple(scaled(BASE, secrets.point_of(i) * inverse) for i in range(1 + INSTANCES)),
     )
+
+
+def source_for_keys(path: Path) -> str:
+    """The source of a verifier with a number in place of each word of its key."""
+    source = path.read_text()
+    (count,) = re.findall(r"uint256\[(\d+)\] memory key\) \{", source)
+    lines = (f"key[{i}] = {int.from_bytes(_stand_in(i))};" for i in range(int(count)))
+    return source.replace("key[0] = 0;", " ".join(lines))
+
+
+def with_key(code: bytes, words: list[int]) -> bytes:
+    """The compiled code of such a source with a key: one compilation serves all keys."""
+    for place, word in enumerate(words):
+        assert _stand_in(place) in code
+        code = code.replace(_stand_in(place), word.to_bytes(32))
+    return code
+
+
+def _stand_in(place: int) -> bytes:
+    return hashlib.sha256(f"word {place}".encode()).digest()

@@ -9,7 +9,7 @@ from apps.audit import audit_address
 from chain.contracts import answer_of
 from tests.audits import compiled_together, named
 from tests.circuits.test_audit import planted
-from tests.groth16 import BASE, Secrets, VerificationKey, key_of
+from tests.groth16 import BASE, Secrets, key_of, source_for_keys, with_key
 from zk.audit import curve
 from zk.audit.calldata import FlatCall
 from zk.audit.curve import GENERATOR, Point2
@@ -40,22 +40,22 @@ OUTSIDE: Point2 = (
 )
 
 # For each finding, a key or the text of a sound verifier that is replaced, and its replacement.
-FAULTY_GROTH16: dict[str, VerificationKey | tuple[str, str]] = {
-    "related-key": WITHOUT_CONTRIBUTION,
-    "related-key 2": replace(OTHER, delta=OTHER.gamma),
-    "related-key 3": replace(OTHER, delta=curve.negated(DOUBLE_DELTA)),
-    "related-key 4": replace(OTHER, beta=OTHER.gamma),
-    "related-key 5": replace(OTHER, beta=OTHER.delta),
-    "related-key 6": replace(OTHER, gamma=(0, 0, 0, 0)),
-    "related-key 7": replace(OTHER, alpha=(0, 0)),
-    "known-secret": replace(OTHER, delta=GENERATOR),
-    "known-secret 2": replace(OTHER, beta=curve.scaled_second(GENERATOR, 3)),
-    "known-secret 3": replace(KEY, alpha=BASE),
-    "bad-key-point": replace(KEY, alpha=(KEY.alpha[0], KEY.alpha[1] + 1)),
-    "bad-key-point 2": replace(KEY, delta=OUTSIDE),
-    "bad-key-point 3": replace(KEY, points=(*KEY.points[:2], (1, 3))),
-    "shared-key-point": replace(KEY, points=(*KEY.points[:2], KEY.points[1])),
-    "instance-unused": replace(KEY, points=(*KEY.points[:2], (0, 0))),
+FAULTY_GROTH16: dict[str, list[int] | tuple[str, str]] = {
+    "related-key": WITHOUT_CONTRIBUTION.words,
+    "related-key 2": replace(OTHER, delta=OTHER.gamma).words,
+    "related-key 3": replace(OTHER, delta=curve.negated(DOUBLE_DELTA)).words,
+    "related-key 4": replace(OTHER, beta=OTHER.gamma).words,
+    "related-key 5": replace(OTHER, beta=OTHER.delta).words,
+    "related-key 6": replace(OTHER, gamma=(0, 0, 0, 0)).words,
+    "related-key 7": replace(OTHER, alpha=(0, 0)).words,
+    "known-secret": replace(OTHER, delta=GENERATOR).words,
+    "known-secret 2": replace(OTHER, beta=curve.scaled_second(GENERATOR, 3)).words,
+    "known-secret 3": replace(KEY, alpha=BASE).words,
+    "bad-key-point": replace(KEY, alpha=(KEY.alpha[0], KEY.alpha[1] + 1)).words,
+    "bad-key-point 2": replace(KEY, delta=OUTSIDE).words,
+    "bad-key-point 3": replace(KEY, points=(*KEY.points[:2], (1, 3))).words,
+    "shared-key-point": replace(KEY, points=(*KEY.points[:2], KEY.points[1])).words,
+    "instance-unused": replace(KEY, points=(*KEY.points[:2], (0, 0))).words,
     "instance-unused 2": ("key[17 + 2 * i]], instances[i]", "key[17 + 2 * i]], instances[0]"),
     "instance-range": ("if (instances[i] >= ORDER) return false;", ""),
     "instance-count": (
@@ -136,32 +136,28 @@ contract HonkVerifier is Base {
 """
 
 
-def plonk_source(key: list[int]) -> str:
-    lines = " ".join(f"key[{place}] = {word};" for place, word in enumerate(key))
-    return planted((VERIFIERS / "Plonk.sol").read_text(), ("key[0] = 0;", lines))
-
-
-def faulty(fault, source: Callable[..., str], key) -> str:
-    """A source with this key instead of the sound one, or with this text replaced."""
-    return planted(source(key), fault) if isinstance(fault, tuple) else source(fault)
-
-
 @pytest.fixture(scope="module")
 def verifiers(tmp_path_factory) -> Iterator[Callable[[str], dict[str, bytes]]]:
-    """The code of the sound and faulty verifiers of a file, by its name."""
+    """The code of a sound or faulty verifier's contracts, by its name."""
     folder = tmp_path_factory.mktemp("families")
+    groth16, plonk = (source_for_keys(VERIFIERS / f"{name}.sol") for name in ("Groth16", "Plonk"))
     sources = {
-        "groth16": KEY.source(),
-        "groth16 gamma": OTHER.source(),
-        "groth16 other-key": planted(KEY.source(), OTHER_KEY),
-        "plonk": plonk_source(PLONK_KEY),
+        "groth16": groth16,
+        "groth16 other-key": planted(groth16, OTHER_KEY),
+        "plonk": plonk,
         "noir": NOIR.replace("BODY", "uint256(inputs[0]) == key()"),
         "noir hash": NOIR.replace("BODY", "uint256(keccak256(proof)) == key()"),
     }
-    for name, of_groth16 in FAULTY_GROTH16.items():
-        sources[f"groth16 {name}"] = faulty(of_groth16, VerificationKey.source, KEY)
-    for name, of_plonk in FAULTY_PLONK.items():
-        sources[f"plonk {name}"] = faulty(of_plonk, plonk_source, PLONK_KEY)
+    keys = {"groth16 gamma": OTHER.words}
+    for family, source, faults in (
+        ("groth16", groth16, FAULTY_GROTH16),
+        ("plonk", plonk, FAULTY_PLONK),
+    ):
+        for name, fault in faults.items():
+            if isinstance(fault, tuple):
+                sources[f"{family} {name}"] = planted(source, fault)
+            else:
+                keys[f"{family} {name}"] = fault
     for name, body in PERMISSIVE_VERIFIERS.items():
         sources[f"halo2 {name}"] = permissive("Proof", "uint256", body)
         sources[f"noir {name}"] = permissive("", "bytes32", body.replace("[0] == 1", "[0] != 0"))
@@ -169,8 +165,18 @@ def verifiers(tmp_path_factory) -> Iterator[Callable[[str], dict[str, bytes]]]:
     for name, file in files.items():
         file.parent.mkdir()
         file.write_text(sources[name])
+    sound = {"groth16": KEY.words, "plonk": PLONK_KEY}
+
+    def codes(name: str) -> dict[str, bytes]:
+        family = name.split()[0]
+        found = verifiers_of(files[family if name in keys else name])
+        if family not in sound:
+            return found
+        key = keys.get(name, sound[family])
+        return {contract: with_key(code, key) for contract, code in found.items()}
+
     with compiled_together(folder, list(files.values())):
-        yield lambda name: verifiers_of(files[name])
+        yield codes
 
 
 def permissive(name: str, inputs: str, body: str) -> str:
