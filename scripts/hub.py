@@ -46,20 +46,7 @@ DATABASE = f"sqlite:///{ROOT / '.hub' / 'jobs.sqlite'}"
 )
 @click.option("--revoke-token", "revoked", metavar="NAME", help="Remove a token, and exit.")
 def cli(
-    host,
-    port,
-    scheduler,
-    database,
-    url,
-    origins,
-    queue,
-    share,
-    pace,
-    keep,
-    play,
-    new_token,
-    listing,
-    revoked,
+    host, port, scheduler, database, url, origins, queue, share, pace, keep, play, **about_tokens
 ) -> None:
     """Serve proofs over HTTP, and the page on which people draw, sing and prove.
 
@@ -70,26 +57,15 @@ def cli(
         ape run hub --new-token ada --database postgresql://verdict@db/verdict
         ape run hub --host 0.0.0.0 --database postgresql://… --scheduler tls://scheduler:8786
     """
-    from hub.jobs import Jobs, keep_token, revoke_token, tokens_of
-
     database = database or DATABASE
-    if new_token:
-        token = secrets.token_urlsafe(32)
-        keep_token(database, new_token, token)
-        click.echo(f"token of {new_token}, shown only once: {token}")
-        return
-    if revoked:
-        revoke_token(database, revoked)
-        click.echo(f"the token of {revoked} is revoked")
-        return
-    if listing:
-        for name, created in tokens_of(database):
-            click.echo(f"{moment(int(created)) if created else 'unknown date':20}  {name}")
+    if any(about_tokens.values()):
+        _change_tokens(database, **about_tokens)
         return
     import asyncio
 
     from hub.chain import Chain
     from hub.circuits import find
+    from hub.jobs import Jobs
     from hub.limits import Limits
     from hub.server import listen, serve, url_of
     from hub.service import Hub
@@ -107,6 +83,22 @@ def cli(
     limits = Limits(queue, queue if loopback else share, pace, keep * 3600)
     hub = Hub(circuits, Chain(), jobs, limits, scheduler=scheduler, loopback=loopback)
     asyncio.run(serve(hub, door, list(origins), click.echo))
+
+
+def _change_tokens(database: str, new_token: str | None, revoked: str | None, listing: bool):
+    """Create, revoke or list tokens. Only a new one is shown, and only once."""
+    from hub.jobs import keep_token, revoke_token, tokens_of
+
+    if new_token:
+        token = secrets.token_urlsafe(32)
+        keep_token(database, new_token, token)
+        click.echo(f"token of {new_token}, shown only once: {token}")
+    if revoked:
+        revoke_token(database, revoked)
+        click.echo(f"the token of {revoked} is revoked")
+    if listing:
+        for name, created in tokens_of(database):
+            click.echo(f"{moment(int(created)) if created else 'unknown date':20}  {name}")
 
 
 def _prepare() -> None:

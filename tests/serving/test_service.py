@@ -395,7 +395,8 @@ def test_prediction_and_verification(ask, clan, manifest, proof):
     assert int(checked.pop("account"), 16) == account
     assert int(checked.pop("key"), 16) == proof.key(manifest.layout)
     assert checked.pop("result")["digit"] == 7
-    assert checked == {"valid": True, "reason": None, "round": None, "refusal": None}
+    said = {"answer": "accepted", "refusal": None}
+    assert checked == {"valid": True, "reason": None, "round": None, **said}
     content = proof.content()
     wrong = {**content, "instances": [*content["instances"][:-1], "0x1"]}
     refused = ask("POST", f"{path}/verifications", json=wrong).json()
