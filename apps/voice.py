@@ -81,8 +81,10 @@ class VoiceJudge(Application):
         return Score(str(score), written(score), is_voice(answer[0], scale))
 
     def lines(self, answer: list[int], scale: int) -> list[str]:
-        doubt = "" if is_voice(answer[0], scale) else "; the recording does not sound like a voice"
-        return [f"the judge's score is {written(score_from(answer[0], scale))}{doubt}"]
+        return [f"the judge's score is {written(score_from(answer[0], scale))}"]
+
+    def doubt(self, answer: list[int], scale: int) -> str | None:
+        return None if is_voice(answer[0], scale) else "the recording does not sound like a voice"
 
     def terms(self, contract: ContractInstance, round_number: int | None) -> str:
         offer = contract.roundOf(round_number)

@@ -37,7 +37,7 @@ class Claim:
 
 @click.command(cls=ChainCommand)
 @click.option("--circuit", default="clan", show_default=True)
-@click.option("--image", type=click.Path(path_type=Path), help="Picture of one digit, or .npy file.")
+@click.option("--image", type=click.Path(path_type=Path), help="Picture or .npy file of a digit.")
 @click.option("--test-image", type=click.IntRange(0, 9999), help="Drawing of MNIST's test set.")
 @click.option(
     "--clip", type=click.Path(path_type=Path), help=f"Recording: {sound.FORMATS_IN_WORDS}."

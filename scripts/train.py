@@ -62,7 +62,7 @@ def _train_voice(name: str, epochs: int | None, seed: int | None, data: Path | N
     from models.data.voices import find
     from models.export import EXPORTS
 
-    network, figures = voices.train(name, find(data), epochs=epochs, seed=seed or 0)
+    network, figures = voices.train(name, find(data), epochs=epochs, seed=seed)
     path = EXPORTS / f"{name}.onnx"
     write_whole(path, network)
     for corpus, measured in figures.items():
