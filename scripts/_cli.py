@@ -33,7 +33,7 @@ class ChainCommand(Command, ConnectedProviderCommand):
 
 # Errors of Ape and of nodes, and what they mean to the user.
 MEANINGS = {
-    "[Nn]once .*too low|already known|underpriced": "The account sent another transaction "
+    "[Nn]once .*too low|already (known|imported)|underpriced": "The account sent another transaction "
     "meanwhile: run the command again.",
     "insufficient funds": "The account cannot pay for this transaction: send it ether, or name "
     "another one with --account.",
