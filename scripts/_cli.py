@@ -100,8 +100,8 @@ def require_yes(yes: bool, problem: str, question: str, remedy: str) -> None:
 
 # Errors of Ape and of nodes, and what they mean to the user.
 MEANINGS = {
-    "[Nn]once .*too low|already known|underpriced": "The account sent another transaction "
-    "meanwhile: run the command again.",
+    "[Nn]once .*too low|already (known|imported)|underpriced": "The account sent another "
+    "transaction meanwhile: run the command again.",
     "insufficient funds": "The account cannot pay for this transaction: send it ether, or name "
     "another one with --account.",
     f"node found on '{UPSTREAM}'": f"The node at {UPSTREAM}, which a fork copies, does not answer: "

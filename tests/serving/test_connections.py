@@ -19,6 +19,7 @@ import requests
 from chain.network import free_port
 from hub.chain import Chain
 from hub.circuits import Served
+from hub.connections import BACKLOG
 from hub.jobs import Jobs, new_job
 from hub.limits import Limits
 from hub.server import listen, make_server
@@ -140,7 +141,7 @@ def test_an_attack_leaves_nothing(target, attack):
         for _ in range(many):
             attackers.enter_context(target.client(request))
         assert target.predict().status_code == 200
-        assert target.files <= files + LIMITS.connections_per_address + SLACK
+        assert target.files <= files + LIMITS.connections_per_address + BACKLOG
 
 
 def test_all_addresses_together_have_a_limit(target):
@@ -149,7 +150,7 @@ def test_all_addresses_together_have_a_limit(target):
         for number in range(3 * LIMITS.connections_per_address):
             attackers.enter_context(target.client(HALF, f"127.0.0.{2 + number % 3}"))
         assert target.predict().status_code == 200
-        assert target.files <= files + LIMITS.connections + SLACK
+        assert target.files <= files + LIMITS.connections + BACKLOG
 
 
 def test_streams_are_limited_and_end_with_their_clients(target):

@@ -78,7 +78,7 @@ export function sentence(error: unknown): string {
     if (cause.data?.errorName)
       return `The contract reverted with ${cause.data.errorName}(${(cause.data.args ?? []).join(", ")}).`;
     if (cause.name === "ContractFunctionZeroDataError") return GONE;
-    if (/nonce too low|already known|underpriced/.test(cause.message ?? ""))
+    if (/nonce too low|already (known|imported)|underpriced/.test(cause.message ?? ""))
       return "The account sent another transaction meanwhile: try again.";
     if (cause.name === "WaitForTransactionReceiptTimeoutError")
       return "The transaction is not in a block yet: check it in your wallet.";
