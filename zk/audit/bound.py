@@ -7,6 +7,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from zk.audit.effects import (
+    SENDER,
+    Effect,
+    accounts_in,
+    is_account,
+    is_amount,
+    of_call,
+    of_write,
+    takes_from_sender,
+)
 from zk.audit.execution import Call, Trace, Write
 from zk.audit.syntax import Node, Program, of_type
 from zk.audit.values import EQUALITY, Value, is_argument, overlap, within
@@ -14,8 +24,6 @@ from zk.audit.verifying import VerifierCall
 
 COUNTED = re.compile(r"balance|allowance|supply", re.IGNORECASE)
 MOVING = ("transfer", "transferFrom", "safeTransferFrom")
-INBOUND = ("transferFrom", "safeTransferFrom")
-SENDER = "sender"
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,6 @@ class Comparison:
         left, right = self.value.parts
         ways = [(left, right), (right, left)]
         return ways if self.holds is None else [ways[self.operator in (">", ">=")]]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A value that a function uses: it writes it, pays it or passes it on."""
-
-    value: Value
-    role: str  # "key", "value", "target", "contract", "amount" or "data"
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class Behaviour:
 
     @cached_property
     def effects(self) -> list[Effect]:
-        found = [effect for write in self.trace.writes for effect in _of_write(write)]
-        return found + [effect for call in self.others for effect in _of_call(call)]
+        found = [effect for write in self.trace.writes for effect in of_write(write)]
+        return found + [effect for call in self.others for effect in of_call(call)]
 
     @cached_property
     def others(self) -> list[Call]:
@@ -131,7 +131,7 @@ class Behaviour:
         return [
             call
             for call in self.trace.calls
-            if not (call.reads_only or call in self._verifying or _takes_from_sender(call))
+            if not (call.reads_only or call in self._verifying or takes_from_sender(call))
         ]
 
     @property
@@ -145,7 +145,7 @@ class Behaviour:
             account
             for effect in self.effects
             if effect.role != "contract"
-            for account in _accounts(effect.value)
+            for account in accounts_in(effect.value)
         ]
         named = [account for account in found if any(map(is_argument, account.direct))]
         return named or [a for a in found if any(map(is_argument, a.sources))]
@@ -165,7 +165,7 @@ class Behaviour:
             and not self.binds(path)
             and not any(overlap(path, proof) for proof in self.proofs)
             and not (anyone and path in named)
-            and not (self.sender_is_bound and not _is_amount(effect, kind))
+            and not (self.sender_is_bound and not is_amount(effect, kind))
         }
 
     def _members(self, path: str, kind: str) -> Iterator[tuple[str, str]]:
@@ -199,7 +199,7 @@ class Behaviour:
         return any(overlap(place.place, other) for other in self.around.open)
 
     def is_account(self, key: Value) -> bool:
-        return any(map(_is_account, key.walk()))
+        return any(map(is_account, key.walk()))
 
     def is_balance(self, place: Value, key: Value) -> bool:
         """Return whether a place in the storage is what an account holds of a token."""
@@ -271,7 +271,7 @@ class Behaviour:
         """Return whether anyone can call the function, without a payment or a proof."""
         paid = any(
             "msg.value" in condition.value.sources for condition in self.trace.conditions
-        ) or any(map(_takes_from_sender, self.trace.calls))
+        ) or any(map(takes_from_sender, self.trace.calls))
         return not (self.calls or self.runs_once or self.caller_is_checked or paid)
 
     @property
@@ -317,80 +317,7 @@ def _comparisons(value: Value, holds: bool | None) -> Iterator[Comparison]:
                 yield from _comparisons(part, holds)
 
 
-def _accounts(value: Value) -> Iterator[Value]:
-    """The addresses in a term, without those that they are made of."""
-    seen, waiting = set[int](), [value]
-    while waiting:
-        term = waiting.pop()
-        if id(term) not in seen:
-            seen.add(id(term))
-            if _is_account(term):
-                yield term
-            else:
-                waiting += term.parts
-
-
-def _is_account(value: Value) -> bool:
-    return value.kind == SENDER or value.type.startswith("address")
-
-
-def _is_amount(effect: Effect, kind: str) -> bool:
-    """Return whether an effect counts even if the prover itself calls: it could send any number."""
-    return effect.role in ("amount", "value") and bool(re.match(r"u?int|bytes\d", kind))
-
-
 def _is_zero(value: Value) -> bool:
     while value.kind == "conversion":
         value = value.parts[0]
     return value.kind == "constant" and value.name in ("0", "0x0")
-
-
-def _of_write(write: Write) -> Iterator[Effect]:
-    for key in write.place.keys:
-        yield Effect(key, "key")
-    yield Effect(write.value, "value")
-
-
-def _of_call(call: Call) -> Iterator[Effect]:
-    passes_on = any(argument.kind == "encoded" for argument in call.arguments)
-    pays = call.name in ("call", "transfer", "send") and not passes_on
-    yield Effect(call.callee, "target" if pays else "contract")
-    if call.ether:
-        yield Effect(call.ether, "amount")
-    for argument in call.arguments:
-        for value in _passed(argument):
-            yield Effect(value, _role(value))
-
-
-def _passed(argument: Value) -> Iterator[Value]:
-    """The arguments of a call, without the encoding and the name of the function."""
-    if argument.kind in ("encoded", "tuple"):
-        selects = argument.kind == "encoded" and argument.name != "encode"
-        for part in argument.parts[selects:]:
-            yield from _passed(part)
-    else:
-        yield argument
-
-
-def _role(value: Value) -> str:
-    if value.type.startswith(("address", "contract")):
-        return "target"
-    return "amount" if value.type.startswith(("uint", "int")) else "data"
-
-
-def _takes_from_sender(call: Call) -> bool:
-    """Return whether the call moves tokens of the caller's own to the contract."""
-    arguments = call.arguments
-    encoded = arguments[0] if arguments and arguments[0].kind == "encoded" else None
-    if encoded and len(encoded.parts) > 1:
-        names = {term.name for term in encoded.parts[0].walk()}
-        inner = encoded.parts[1]
-        arguments = inner.parts if inner.kind == "tuple" else encoded.parts[1:]
-    else:
-        names = {call.name}
-    return bool(
-        (names & set(INBOUND) or any("transferFrom" in name for name in names))
-        and len(arguments) > 1
-        and SENDER in arguments[0].direct
-        and "this" in arguments[1].direct
-    )
