@@ -1,5 +1,6 @@
 """Audits, as tests make and compare them."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,15 @@ from zk.audit.syntax import compiled, parsed
 def named(report: Report) -> list[str]:
     """The names of the findings that are more than notes."""
     return [finding.name for finding in report.wrong]
+
+
+def planted(source: str, fault: tuple[str, str]) -> str:
+    """The source with a fault, an old text and a new one, in it."""
+    old, new = fault
+    old = old[3:] if old.startswith("re:") else re.escape(old)
+    changed, times = re.subn(old, new, source)
+    assert times and changed != source, old
+    return changed
 
 
 @contextmanager

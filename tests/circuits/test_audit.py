@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from solcx.install import get_executable
 
 from scripts.audit import cli
-from tests.audits import compiled_together, named
+from tests.audits import compiled_together, named, planted
 from tests.builds import built
 from zk import ezkl
 from zk.audit import curve
@@ -282,15 +282,6 @@ FAULTY_OVERRIDES = {
     "beneficiary-not-bound": ("require(instances[0] == uint160(account));", ""),
     "no-replay-guard": ("require(!_claimed[account]);", ""),
 }
-
-
-def planted(source: str, fault: tuple[str, str]) -> str:
-    """The source with a fault in it."""
-    old, new = fault
-    old = old[3:] if old.startswith("re:") else re.escape(old)
-    changed, times = re.subn(old, new, source)
-    assert times and changed != source, old
-    return changed
 
 
 def planted_in_verifier(good: str, name: str) -> str:

@@ -7,8 +7,7 @@ import pytest
 
 from apps.audit import audit_address
 from chain.contracts import answer_of
-from tests.audits import compiled_together, named
-from tests.circuits.test_audit import planted
+from tests.audits import compiled_together, named, planted
 from tests.groth16 import BASE, Secrets, key_of, source_for_keys, with_key
 from zk.audit import curve
 from zk.audit.calldata import FlatCall

@@ -24,8 +24,8 @@ def transformed(image: np.ndarray, size: float, shift: int, degrees: float) -> n
     from_x = middle - cosine * (middle + shift) - sine * (middle + shift)
     from_y = middle + sine * (middle + shift) - cosine * (middle + shift)
     change = (cosine, sine, from_x, -sine, cosine, from_y)
-    picture = Image.fromarray(image)
-    moved = picture.transform(picture.size, Image.Transform.AFFINE, change, Image.Resampling.BILINEAR)
+    picture, affine = Image.fromarray(image), Image.Transform.AFFINE
+    moved = picture.transform(picture.size, affine, change, Image.Resampling.BILINEAR)
     return np.asarray(moved) / 255
 
 
