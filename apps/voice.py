@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ape.contracts import ContractInstance
 
 ONE = 10**18  # a score of 1, and an ether
-# The judge learns to answer -0.2 to sounds without a voice, and 0 to 1 to voices.
-NO_VOICE = -0.1
 
 
 class VoiceJudge(Application):
@@ -78,13 +76,13 @@ class VoiceJudge(Application):
 
     def result(self, answer: list[int], scale: int) -> Score:
         score = score_from(answer[0], scale)
-        return Score(str(score), written(score), is_voice(answer[0], scale))
+        return Score(str(score), written(score), is_voice(answer[0]))
 
     def lines(self, answer: list[int], scale: int) -> list[str]:
         return [f"the judge's score is {written(score_from(answer[0], scale))}"]
 
     def doubt(self, answer: list[int], scale: int) -> str | None:
-        return None if is_voice(answer[0], scale) else "the recording does not sound like a voice"
+        return None if is_voice(answer[0]) else "the recording does not sound like a voice"
 
     def terms(self, contract: ContractInstance, round_number: int | None) -> str:
         offer = contract.roundOf(round_number)
@@ -109,9 +107,9 @@ def score_from(output: int, scale: int) -> int:
     return int(max(0, min(output, 2**scale)) * ONE // 2**scale)
 
 
-def is_voice(output: int, scale: int) -> bool:
-    """Return whether the judge takes a recording for a voice."""
-    return output > NO_VOICE * (1 << scale)
+def is_voice(output: int) -> bool:
+    """Return whether the judge takes a recording for a voice: it answers -0.2 to other sounds."""
+    return output > 0
 
 
 def written(score: int) -> str:

@@ -37,10 +37,10 @@ def compiled_together(folder: Path, files: list[Path]) -> Iterator[None]:
     index = folder / "All.sol"
     index.write_text("".join(f'import "{file}" as File{i};\n' for i, file in enumerate(files)))
 
-    def together(compiler: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
-        def of(path: Path) -> dict[str, Any]:
+    def together(compiler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        def of(path: Path, **options: Any) -> dict[str, Any]:
             if path not in files:
-                return compiler(path)
+                return compiler(path, **options)
             output = compiler(index)
             own = str(folder / path.relative_to(folder).parts[0]) + "/"
             sources = {

@@ -92,9 +92,9 @@ class Behaviour:
             for one, other in _both_ways(comparison.value):
                 if not _among(self._fixed(one), found):
                     continue
-                if comparison.value.name in EQUALITY:
+                if comparison.operator == "==":
                     yield from self._fixed(other)
-                else:
+                elif comparison.operator != "!=":
                     yield from other.direct
         for condition in self.trace.conditions:
             for place in condition.value.read:  # a key beside a bound one, as in roots[group][root]
