@@ -92,10 +92,10 @@ class VoiceJudge(Application):
         )
 
     def prepare(self, contract: ContractInstance, sender: AccountAPI, proofs: int = 10) -> None:
-        """Open a round, if there is none: rewards of 0.01 ether for a score of 0.35 or more."""
+        """Open a round, if there is none: rewards of 0.01 ether for a score of 0.25 or more."""
         if contract.rounds() == 0:
             reward, week = ONE // 100, 7 * 86_400
-            terms = (35 * ONE // 100, reward, now() + week)
+            terms = (ONE // 4, reward, now() + week)
             send(contract.openRound, *terms, sender=sender, value=proofs * reward)
 
 

@@ -48,6 +48,6 @@ def _first_words(circuit: str) -> str:
     """The first command for the application of a circuit."""
     source = sources().get(circuit)
     if source and source.medium == "clip":
-        return "open-round --threshold 0.35 --reward 0.01"
+        return "open-round --threshold 0.25 --reward 0.01"
     given = "--test-image 0" if source else "--input x.npy"
     return f"prove --circuit {circuit} {given} --account {'1' if is_dev() else 'ACCOUNT'}"

@@ -22,5 +22,5 @@ def cli(circuit: str) -> list[dict]:
     if any(one["open"] for one in found):
         suggest(f"prove --circuit {circuit} --clip song.wav --account ACCOUNT")
     else:
-        suggest("open-round --threshold 0.35 --reward 0.01")
+        suggest("open-round --threshold 0.25 --reward 0.01")
     return found

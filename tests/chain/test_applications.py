@@ -134,9 +134,9 @@ def test_prepared_contract_has_an_open_round(judge, accounts, monkeypatch):
     JUDGE.prepare(judge, accounts[3])
     assert judge.rounds() == 1
     offer = judge.roundOf(0)
-    assert (offer.threshold, offer.reward, offer.rewardsLeft) == (35 * 10**16, 10**16, 4)
+    assert (offer.threshold, offer.reward, offer.rewardsLeft) == (25 * 10**16, 10**16, 4)
     assert offer.deadline == 2_000_000_000 + 604_800
-    terms = "round 0 pays 0.01 ether for a score of 0.35 or more"
+    terms = "round 0 pays 0.01 ether for a score of 0.25 or more"
     assert JUDGE.terms(judge, 0) == terms
     assert CLAN.terms(None, None) is None
 
@@ -226,7 +226,7 @@ def test_digit_and_bars_of_logits():
     assert (result.digit, result.kind) == (2, "digit")
     assert result.logits == [-1, 0, 2, 1, 2, -0.5, 0, 0, 0, 0]
     *bars, last = CLAN.lines(logits, 6)
-    assert last == "the model reads a 2"
+    assert last == "the model reads a 2, ahead of a 4 by 0.00"
     assert [bar.count("█") for bar in bars] == [0, 10, 30, 20, 30, 5, 10, 10, 10, 10]
     assert bars[3] == f"  3      1.00  {'█' * 20}"
     assert [bar.count("█") for bar in CLAN.lines([0] * 10, 6)[:-1]] == [0] * 10

@@ -25,7 +25,7 @@ from zk.witness import FIELD, answers, witness
 
 # A digit reader's logits may move by this share of what they span, by quantising.
 QUANTISATION = 1 / 30
-VOICE_QUANTISATION = 0.02  # to 2**-11; scores span 1
+VOICE_QUANTISATION = 0.04  # to 2**-11; scores span 1
 DIGITS = {name: recipe.network for name, recipe in digits.RECIPES.items()}
 JUDGES = {name: recipe.network for name, recipe in judges.RECIPES.items()}
 
@@ -37,7 +37,10 @@ def load(name: str) -> torch.nn.Module:
         tensor.name: torch.tensor(numpy_helper.to_array(tensor))
         for tensor in onnx.load(EXPORTS / f"{name}.onnx").graph.initializer
     }
-    network.load_state_dict({key: weights[key] for key in network.state_dict()})
+    # `idol.onnx` is older than the names of the judges' linear layers.
+    keys = network.state_dict()
+    names = {key: key if key in weights else key.replace(".1.", ".") for key in keys}
+    network.load_state_dict({key: weights[name] for key, name in names.items()})
     return network.eval()
 
 

@@ -42,7 +42,7 @@ def test_clan_in_documents(node, tmp_path, manifest):
 
 
 def test_voice_judge_in_documents(node, tmp_path, scores):
-    assert document(node, "rounds") == ([], "open-round --threshold 0.35 --reward 0.01")
+    assert document(node, "rounds") == ([], "open-round --threshold 0.25 --reward 0.01")
     offer = ("open-round", "--threshold", "0.01", "--reward", "0.01")
     opened, suggested = document(node, *offer)
     assert (opened["round"], opened["threshold"], opened["reward"]) == (0, "0.01", "0.01")

@@ -106,7 +106,7 @@ def test_sing_for_a_round(hub, node, voice_manifest, scores):
 
 def test_score_that_is_too_low(hub, node):
     round_number = open_round(node, "--threshold", "1")
-    body = {"input": [0] * 512, "account": BEN, "round": round_number}
+    body = {"input": [0] * 1152, "account": BEN, "round": round_number}
     job = ended(hub, post(hub, "/v1/circuits/voice/proofs", body).json())
     found = checked(hub, job["proof"], "voice")
     assert (found["valid"], found["round"]) == (True, round_number)
@@ -163,7 +163,7 @@ def test_metrics(hub):
 
 
 CLAN = "/v1/circuits/clan/proofs"
-BLANK = "0" * 784
+BLANK, DRAWN = "0" * 784, ("0" * 12 + "1" * 4 + "0" * 12) * 28
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ BLANK = "0" * 784
         (CLAN, {"drawing": "1" * 784, "account": ADA.replace("dc79C8", "DC79C8")}, 422, "checksum"),
         (CLAN, {"drawing": "1" * 784, "account": "0x" + "0" * 40}, 422, "zero address"),
         (CLAN, {"drawing": "1" * 784, "account": "me"}, 422, "account"),
-        (CLAN, {"drawing": "1" * 784, "account": ADA, "round": 3}, 422, "no rounds"),
+        (CLAN, {"drawing": DRAWN, "account": ADA, "round": 3}, 422, "no rounds"),
         (CLAN, {"drawing": "1" * 784, "account": ADA, "round": -1}, 422, "round"),
         (CLAN, {"drawing": "1" * 784, "account": ADA, "more": 1}, 422, "more"),
         (CLAN, {"clip": "AAAA", "account": ADA}, 422, "takes drawings, not recordings"),
@@ -189,11 +189,11 @@ BLANK = "0" * 784
         ("/v1/circuits/voice/proofs", {"drawing": "1" * 784, "account": ADA}, 422, "not drawings"),
         (
             "/v1/circuits/voice/proofs",
-            {"input": [0] * 512, "account": ADA, "round": 7},
+            {"input": [0] * 1152, "account": ADA, "round": 7},
             409,
             "There is no round 7",
         ),
-        ("/v1/circuits/clan-bad/proofs", {"drawing": "1" * 784, "account": ADA}, 409, "deploy"),
+        ("/v1/circuits/clan-bad/proofs", {"drawing": DRAWN, "account": ADA}, 409, "deploy"),
         ("/v1/circuits/nothing/proofs", {"drawing": "1" * 784, "account": ADA}, 404, "no circuit"),
         ("/v1/circuits/clan/verifications", {"circuit": "voice"}, 422, "proof"),
         (
@@ -291,7 +291,7 @@ def test_jobs_that_do_not_exist(hub):
 def test_round_that_is_over(hub, node):
     round_number = open_round(node, "--hours", "1")
     node.pass_time(7200)
-    body = {"input": [0] * 512, "account": ADA, "round": round_number}
+    body = {"input": [0] * 1152, "account": ADA, "round": round_number}
     refused = post(hub, "/v1/circuits/voice/proofs", body)
     assert refused.status_code == 409
     assert f"Round {round_number} ended at its deadline" in refused.json()["detail"]
@@ -316,7 +316,7 @@ def test_prove_by_a_hub(hub, node, manifest, tmp_path):
     made = ape(node, *words)
     assert made.returncode == 0, made.stderr
     verify(manifest, Proof.load(out))
-    nobody = ape(node, *words[:-1], "http://127.0.0.1:9")
+    nobody = ape(node, *words[:-1], "http://127.0.0.1:9", "--yes")
     assert "No hub answers at http://127.0.0.1:9" in nobody.stderr
     assert "Traceback" not in nobody.stderr
 

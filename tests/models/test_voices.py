@@ -159,7 +159,7 @@ def test_training_sees_what_proving_sees():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "epochs"), [("voice", scaled(6, 10)), ("idol", scaled(10, 20))])
+@pytest.mark.parametrize(("name", "epochs"), [("voice", scaled(80, 160)), ("idol", scaled(10, 20))])
 def test_training_on_any_corpus(name, epochs, monkeypatch):
     """On synthetic voices, which say nothing about real ones, a judge learns to beat the mean."""
     monkeypatch.setattr(judges, "NOISES", 2)

@@ -106,7 +106,7 @@ def test_an_input_has_the_models_size_and_finite_numbers(clan_served, voice_serv
         with pytest.raises(CircuitError) as refusal:
             clan_served.read(given(input=wrong))
         assert str(refusal.value) == f"clan takes 144 finite numbers, not {len(wrong)}."
-    with pytest.raises(CircuitError, match="voice takes 512 finite numbers, not 144"):
+    with pytest.raises(CircuitError, match="voice takes 1152 finite numbers, not 144"):
         voice_served.read(given(input=numbers))
 
 
@@ -119,8 +119,8 @@ def test_a_recording_is_read_as_the_model_hears_it(voice_manifest):
     level = sound.onset_window(samples)
     assert (picture.height, picture.width) == level.shape
     points = np.frombuffer(base64.b64decode(picture.levels), np.uint8).reshape(level.shape)
-    assert (points[level <= sound.FLOOR] == 0).all()
-    assert points.max() == round(255 * float(1 - level.max() / sound.FLOOR))
+    assert (points[level <= sound.QUIET] == 0).all()
+    assert points.max() == round(255 * float(1 - level.max() / sound.QUIET))
     assert points.flat[level.argmax()] == points.max() > 128
 
 

@@ -64,7 +64,7 @@ class Target:
     process: psutil.Process
 
     def predict(self) -> requests.Response:
-        body = {"input": [0] * 512}
+        body = {"input": [0] * 1152}
         return requests.post(f"http://127.0.0.1:{self.port}{PREDICTIONS}", json=body, timeout=10)
 
     def client(self, request: bytes, source: str = "127.0.0.1") -> socket.socket:
