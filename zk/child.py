@@ -1,5 +1,6 @@
 """The program of a process that answers orders, and may be killed. See `zk.processes`."""
 
+import ctypes
 import os
 import pickle
 import signal
@@ -11,10 +12,15 @@ from threading import Thread
 
 from zk.errors import CircuitError
 
+END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
 
 def answer_orders(parent: Connection) -> None:
     """Answer each order: the longest time in seconds or 0, a task and its item."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
+    if sys.platform == "linux":
+        # `_receive` cannot notice the parent's end while ezkl holds Python's lock.
+        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
     orders: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_receive, args=(parent, orders), daemon=True).start()
     while True:

@@ -162,7 +162,7 @@ def stopped(hub: Running, number: int) -> None:
     os.killpg(hub.process.pid, number)
     assert hub.process.wait(60) == 0
     left = [process for process in psutil.process_iter() if in_group(process, hub.process.pid)]
-    _, alive = psutil.wait_procs(left, timeout=60)
+    _, alive = psutil.wait_procs(left, timeout=10)
     assert not alive
     said = hub.log.read_text()[before:].splitlines()
     assert all(line.startswith(("serving", "INFO")) for line in said), said

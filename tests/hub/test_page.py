@@ -405,12 +405,12 @@ def test_best_of_each_round(visit, node, hub, voice_manifest, heard):
     for number in range(1, 10):
         opened = judge.functions.openRound(number * ether // 10, number * ether, 2**40)
         send(node, opened, value=2 * number * ether)
-    singers, songs = accounts[1:5], [*heard, heard[0][:, :, ::-1]]
+    singers, songs = accounts[1:5], [*heard, np.zeros_like(heard[0])]
     keys = [judge.functions.keyOf(account, first).call() for account in singers]
     proofs = prove_all(voice_manifest, list(zip(keys, songs, strict=True)))
     scale = voice_manifest["output_scale"]
     sung = sorted(
-        (score_from(proof.instances[-1], scale), account, proof)
+        (score_from(proof.outputs(voice_manifest.layout)[0], scale), account, proof)
         for account, proof in zip(singers, proofs, strict=True)
     )
     assert len({score for score, _, _ in sung}) == 4
