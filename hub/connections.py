@@ -74,7 +74,7 @@ class Connection(H11Protocol):
             self._drop()
 
     def _owed(self) -> Owed | None:
-        """What the hub waits for; None while the client waits for the hub."""
+        """Return the part that the hub is waiting for, or None while the client waits."""
         if self.flow.write_paused or self.transport.is_closing():
             return "reading"
         if self.conn.their_state is h11.IDLE:

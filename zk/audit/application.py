@@ -184,25 +184,16 @@ class _Checks:
 
     def _account(self) -> None:
         behaviour = self.behaviour
-        severity, what = (
-            Severity.CRITICAL,
-            ("The proof does not name the account that profits: anyone can copy and use it first."),
-        )
+        severity = Severity.NOTE
         if not behaviour.effects:
-            severity, what = (
-                Severity.NOTE,
-                ("The proof names no account. Nothing is written or paid: does anyone rely on it?"),
-            )
+            what = "The proof names no account. Nothing is written or paid: does anyone rely on it?"
         elif behaviour.caller_is_checked:
-            severity, what = (
-                Severity.NOTE,
-                ("The proof names no account, but callers are checked: are they trusted?"),
-            )
+            what = "The proof names no account, but callers are checked: are they trusted?"
         elif not behaviour.accounts:
-            severity, what = (
-                Severity.NOTE,
-                ("No account is written or paid: does anyone profit from using a copied proof?"),
-            )
+            what = "No account is written or paid: does anyone profit from using a copied proof?"
+        else:
+            severity = Severity.CRITICAL
+            what = "The proof does not name the account that profits: anyone can copy it."
         self._check(
             any(map(behaviour.is_bound, behaviour.accounts)),
             "binds the credited account to the proof",

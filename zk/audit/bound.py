@@ -1,4 +1,4 @@
-"""What a function's proof binds, what the function does, and who may call it."""
+"""Values that a proof binds, effects of the function, and checks of its caller."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MOVING = ("transfer", "transferFrom", "safeTransferFrom")
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison that a condition contains, and whether the function goes on only if it holds."""
+    """A comparison in a condition. The function continues if it holds, fails, or in either case."""
 
     value: Value
     holds: bool | None
 
     @property
     def operator(self) -> str:
-        """As if the function went on only where it holds, or "" if it always goes on."""
+        """Return the operator that holds where the function continues."""
         opposite = {"==": "!=", "!=": "==", "<": ">=", ">": "<=", "<=": ">", ">=": "<"}
         return self.value.name if self.holds is not False else opposite[self.value.name]
 
@@ -280,7 +280,7 @@ class Behaviour:
 
 
 def surroundings(behaviours: list[Behaviour]) -> Surroundings:
-    """What the functions of a contract write for anyone, and for holders of a token."""
+    """Find the storage that anyone can write, and that holders of a token can write."""
     free = [b for b in behaviours if b.is_free]
     moving = [b for b in behaviours if b.entry["name"] in MOVING]
     return Surroundings(

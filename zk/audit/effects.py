@@ -1,4 +1,4 @@
-"""What a function does with values: it writes, pays and passes them on."""
+"""Effects of a function: values that it writes, pays or passes to another contract."""
 
 import re
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ DEEPEST, LONGEST = 60, 60_000  # calls inside of calls, and statements in all
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition, and whether the function goes on only if it holds (or does not)."""
+    """A condition. The function continues only if it holds, only if it fails, or in either case."""
 
     value: Value
     holds: bool | None
@@ -46,7 +46,7 @@ class Call:
 
 @dataclass
 class Trace:
-    """What an execution did."""
+    """A record of one path through a function: conditions, writes and calls."""
 
     conditions: list[Condition] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
@@ -145,7 +145,7 @@ class Execution(Expressions):
         enclosed = rest.pop()
         ended = enclosed()
         rest.append(enclosed)
-        return "" if ended == "return" else ended  # the modifier goes on after it
+        return "" if ended == "return" else ended  # the code below `_;` still runs
 
     def _run_expression_statement(self, node: Node) -> str:
         call = node["expression"]

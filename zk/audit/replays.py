@@ -1,4 +1,4 @@
-"""What stops a proof from being used twice."""
+"""Guards that stop a proof from being used twice."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -9,7 +9,7 @@ from zk.audit.values import EQUALITY, ORDER, Value, is_argument, overlap
 
 
 class Guard(Enum):
-    """What a guard against replays recognises."""
+    """The value by which a guard recognises a used proof."""
 
     STATEMENT = "the proved statement"
     PROOF = "the bytes of the proof"
