@@ -25,7 +25,7 @@ from zk.witness import FIELD, answers, witness
 
 # A digit reader's logits may move by this share of what they span, by quantising.
 QUANTISATION = 1 / 30
-VOICE_QUANTISATION = 0.04  # to 2**-11; scores span 1
+VOICE_QUANTISATION = 0.02  # to 2**-11; scores span 1
 DIGITS = {name: recipe.network for name, recipe in digits.RECIPES.items()}
 JUDGES = {name: recipe.network for name, recipe in judges.RECIPES.items()}
 

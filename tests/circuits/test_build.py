@@ -345,7 +345,7 @@ def test_new_srs_makes_new_keys(tiny, run, tmp_path):
 
 
 def test_clan_proves_within_its_figures(manifest):
-    assert manifest["accuracy"]["quantised"] >= 0.97  # of the first 1,000 drawings
+    assert manifest["accuracy"]["quantised"] >= 0.975  # of the first 1,000 drawings
     assert manifest["files"]["pk"]["bytes"] <= 25_000_000
     assert manifest["verifier"]["runtime_bytes"] <= 20_000
     assert manifest["files"]["model"]["bytes"] < 100_000
@@ -356,7 +356,7 @@ def test_voice_proves_within_its_figures(voice_manifest):
     assert voice_manifest["files"]["pk"]["bytes"] <= 75_000_000
     assert voice_manifest["verifier"]["runtime_bytes"] <= 20_000
     assert voice_manifest["files"]["model"]["bytes"] < 100_000
-    assert measured["max_error"] < 0.05
+    assert measured["max_error"] < 0.02
     assert abs(measured["correlation"]["quantised"] - measured["correlation"]["float"]) < 0.02
     if "(RAVDESS speech)" in measured["source"]:
         assert measured["correlation"]["quantised"] >= 0.45

@@ -206,19 +206,19 @@ def test_sing_prove_be_rewarded(visit, node):
         use_dev_account(page, 2)
         expect(page.get_by_text("Your credit is 0 ether.")).to_be_visible()
         page.set_input_files("#clip", REAL_VOICE)
-        expect(page.get_by_text("The judge's score is 0.3058.")).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("The judge's score is 0.2822.")).to_be_visible(timeout=20_000)
         expect(page.locator("canvas.spectrogram")).to_be_visible()
         page.get_by_role("button", name="Prove this score").click()
         judge = page.get_by_role("button", name="Submit this score")
         expect(judge).to_be_visible(timeout=60_000)
         judge.click()
         expect(page.get_by_text("has earned the reward of round 0.")).to_be_visible(timeout=30_000)
-        expect(page.get_by_text("0.3058 0x3C44…93BC")).to_be_visible()
+        expect(page.get_by_text("0.2822 0x3C44…93BC")).to_be_visible()
         page.get_by_role("button", name="Withdraw").click()
         expect(page.get_by_text("Your credit is 0 ether.")).to_be_visible(timeout=30_000)
 
     visit(story, viewport=PHONE, color_scheme="dark")
-    assert "0.3058 0x3C44" in ape(node, "rounds").stdout
+    assert "0.2822 0x3C44" in ape(node, "rounds").stdout
 
 
 def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
