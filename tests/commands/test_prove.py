@@ -122,7 +122,7 @@ def test_prove_without_room(node, tmp_path):
         assert reason in refused(ape_on(folder, disk, node, *prove, TMPDIR=str(temporary)))
 
 
-DOUBTFUL = 625  # the MNIST test image of a 6 that reads as a 4, ahead by 0.06
+DOUBTFUL = 3474  # the MNIST test image of a 2 that reads as a 7, ahead by 0.02
 
 
 def test_proof_file_is_replaced_on_demand(node, tmp_path):
@@ -141,8 +141,8 @@ def test_doubtful_reading_is_proved_on_demand(node, tmp_path):
     out = tmp_path / "proof.json"
     doubtful = ("prove", "--test-image", str(DOUBTFUL), "--account", "1", "--out", str(out))
     result = ape(node, *doubtful)
-    assert "the model reads a 4, ahead of a 6 by 0.06" in result.stdout
-    assert "This may be a 6 as well as a 4: a third of the readings" in refused(result)
+    assert "the model reads a 7, ahead of a 2 by 0.02" in result.stdout
+    assert "This may be a 2 as well as a 7: a third of the readings" in refused(result)
     assert not out.exists()
     assert ape(node, *doubtful, "--yes").returncode == 0
     assert out.exists()
