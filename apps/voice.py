@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ape.contracts import ContractInstance
 
 ONE = 10**18  # a score of 1, and an ether
+FAINTEST_VOICE = 0.05  # 95 % of the test speakers' recordings score more
 
 
 class VoiceJudge(Application):
@@ -76,13 +77,13 @@ class VoiceJudge(Application):
 
     def result(self, answer: list[int], scale: int) -> Score:
         score = score_from(answer[0], scale)
-        return Score(str(score), written(score), is_voice(answer[0]))
+        return Score(str(score), written(score), is_voice(answer[0], scale))
 
     def lines(self, answer: list[int], scale: int) -> list[str]:
         return [f"the judge's score is {written(score_from(answer[0], scale))}"]
 
     def doubt(self, answer: list[int], scale: int) -> str | None:
-        return None if is_voice(answer[0]) else "the recording does not sound like a voice"
+        return None if is_voice(answer[0], scale) else "the recording does not sound like a voice"
 
     def terms(self, contract: ContractInstance, round_number: int | None) -> str:
         offer = contract.roundOf(round_number)
@@ -107,9 +108,12 @@ def score_from(output: int, scale: int) -> int:
     return int(max(0, min(output, 2**scale)) * ONE // 2**scale)
 
 
-def is_voice(output: int) -> bool:
-    """Return whether the judge takes a recording for a voice: it answers -0.2 to other sounds."""
-    return output > 0
+def is_voice(output: int, scale: int) -> bool:
+    """Return whether the judge takes a recording for a voice.
+
+    It was trained to answer -0.2 to other sounds, and 0 to 1 to voices.
+    """
+    return output > FAINTEST_VOICE * 2**scale
 
 
 def written(score: int) -> str:

@@ -23,7 +23,7 @@ def judged(voice_manifest):
         outputs, _ = answers(voice_manifest.file("compiled"), layout.widest, heard)
         values = [int(value) for value in outputs[:, 0]]
         scores = np.array([score_from(value, scale) / 1e18 for value in values])
-        return scores, np.array([is_voice(value) for value in values])
+        return scores, np.array([is_voice(value, scale) for value in values])
 
     return judged
 
