@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ape
+from tqdm import tqdm
 
 from apps.registry import Application, RefusedError, Score, Source
+from apps.singers import Singers
 from chain.contracts import ask, round_with
 from chain.network import now
 from chain.sending import send
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ape.contracts import ContractInstance
 
 ONE = 10**18  # a score of 1, and an ether
+ANYONE = bytes(32)  # the singers of a round that admits every account
 FAINTEST_VOICE = 0.05  # 95 % of the test speakers' recordings score more
 
 
@@ -63,6 +66,11 @@ class VoiceJudge(Application):
             )
         if ask(contract, "isRewarded", round_number, account):
             raise RefusedError(f"{account} has already earned the reward of round {round_number}.")
+        if not ask(contract, "isAdmitted", round_number, account):
+            raise RefusedError(
+                f"{account} was not admitted to round {round_number}, which is for chosen singers: "
+                "admit those of its sponsor's list with `ape run admit`."
+            )
         if offer.rewardsLeft == 0:
             raise RefusedError(f"Round {round_number} has no rewards left.")
         if answer is None:
@@ -96,7 +104,7 @@ class VoiceJudge(Application):
         """Open a round, if there is none: rewards of 0.01 ether for a score of 0.25 or more."""
         if contract.rounds() == 0:
             reward, week = ONE // 100, 7 * 86_400
-            terms = (ONE // 4, reward, now() + week)
+            terms = (ONE // 4, reward, now() + week, ANYONE)
             send(contract.openRound, *terms, sender=sender, value=proofs * reward)
 
 
@@ -113,7 +121,7 @@ def is_voice(output: int, scale: int) -> bool:
 
     It was trained to answer -0.2 to other sounds, and 0 to 1 to voices.
     """
-    return output > FAINTEST_VOICE * 2**scale
+    return bool(output > FAINTEST_VOICE * 2**scale)
 
 
 def written(score: int) -> str:
@@ -133,6 +141,21 @@ def moment(timestamp: int) -> str:
         return "after the year 9999"
 
 
+def admit(
+    contract: ContractInstance, round_number: int, chosen: Singers, sender: AccountAPI
+) -> list[str]:
+    """Admit the chosen singers of a round; return those who were not admitted before."""
+    if contract.roundOf(round_number).singers != chosen.root:
+        raise RefusedError(
+            f"These {len(chosen.accounts)} accounts are not the singers that round {round_number} "
+            "was opened for: use the sponsor's list."
+        )
+    new = [one for one in chosen.accounts if not ask(contract, "isAdmitted", round_number, one)]
+    for one in tqdm(new, "admitting singers", leave=False, disable=None):
+        send(contract.admit, round_number, one, chosen.branch(one), sender=sender)
+    return new
+
+
 def rounds(contract: ContractInstance, first_block: int) -> list[dict[str, Any]]:
     """The rounds with their three best scores, in JSON's types."""
     best, today = _best(contract, first_block), now()
@@ -143,6 +166,7 @@ def rounds(contract: ContractInstance, first_block: int) -> list[dict[str, Any]]
             "threshold": exactly(offer.threshold),
             "reward": exactly(offer.reward),
             "rewards_left": offer.rewardsLeft,
+            "chosen": bytes(offer.singers) != ANYONE,
             "deadline": offer.deadline,
             "open": today <= offer.deadline and offer.rewardsLeft > 0,
             "best": [
@@ -162,6 +186,7 @@ def table(found: list[dict[str, Any]]) -> str:
     rows = [f"  {'round':>5}  {'threshold':>9}  {'reward':>10}  {'left':>5}  {'deadline':20}  best"]
     for one in found:
         over = " (over)" if today > one["deadline"] else ""
+        over += " (chosen singers)" if one["chosen"] else ""
         best = ", ".join(f"{of['score']} {of['account']}" for of in one["best"])
         rows.append(
             f"  {one['round']:5}  {float(one['threshold']):9.4f}  {one['reward']:>10}  "

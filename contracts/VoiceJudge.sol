@@ -4,12 +4,14 @@ pragma solidity 0.8.30;
 import {BoundApplication} from "./base/BoundApplication.sol";
 import {IVerifier} from "./interfaces/IVerifier.sol";
 import {IVoiceJudge} from "./interfaces/IVoiceJudge.sol";
+import {MerkleTree} from "./libraries/MerkleTree.sol";
 import {Outputs} from "./libraries/Outputs.sol";
 
 /// @title VoiceJudge
 /// @notice Rounds of rewards that accounts earn by proofs of scores. See `IVoiceJudge`.
 contract VoiceJudge is IVoiceJudge, BoundApplication {
-    struct Verdict {
+    struct Singer {
+        bool admitted;
         bool rewarded;
         uint64 score;
     }
@@ -20,11 +22,13 @@ contract VoiceJudge is IVoiceJudge, BoundApplication {
     uint256 internal constant OUTPUTS = 1;
     /// The highest score: 1, in units of 1e-18.
     uint256 internal constant HIGHEST = 1e18;
+    /// The singers of a round that admits every account.
+    bytes32 internal constant ANYONE = 0;
 
     /* STORAGE */
 
     Round[] internal _rounds;
-    mapping(uint256 round => mapping(address account => Verdict verdict)) internal _verdicts;
+    mapping(uint256 round => mapping(address account => Singer singer)) internal _singers;
     mapping(address account => uint256 credit) internal _credits;
 
     /* CONSTRUCTOR */
@@ -34,7 +38,11 @@ contract VoiceJudge is IVoiceJudge, BoundApplication {
     /* OPENING A ROUND */
 
     /// @inheritdoc IVoiceJudge
-    function openRound(uint256 threshold, uint256 reward, uint64 deadline) external payable returns (uint256 round) {
+    function openRound(uint256 threshold, uint256 reward, uint64 deadline, bytes32 singers)
+        external
+        payable
+        returns (uint256 round)
+    {
         if (threshold > HIGHEST) revert VoiceJudge__ThresholdTooHigh(threshold);
         if (deadline <= block.timestamp) revert VoiceJudge__DeadlinePassed(deadline, block.timestamp);
         if (reward == 0 || msg.value == 0 || msg.value % reward != 0) {
@@ -44,9 +52,19 @@ contract VoiceJudge is IVoiceJudge, BoundApplication {
         round = _rounds.length;
         uint256 rewards = msg.value / reward;
 
-        _rounds.push(Round(msg.sender, deadline, threshold, reward, rewards));
+        _rounds.push(Round(msg.sender, deadline, threshold, reward, rewards, singers));
 
-        emit RoundOpened(round, msg.sender, threshold, reward, rewards, deadline);
+        emit RoundOpened(round, msg.sender, threshold, reward, rewards, deadline, singers);
+    }
+
+    /// @inheritdoc IVoiceJudge
+    function admit(uint256 round, address account, bytes32[] calldata branch) external {
+        bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(account))));
+        if (MerkleTree.rootOf(leaf, branch) != _roundAt(round).singers) revert VoiceJudge__NotChosen(round, account);
+
+        _singers[round][account].admitted = true;
+
+        emit Admitted(round, account);
     }
 
     /* PROVING */
@@ -84,7 +102,8 @@ contract VoiceJudge is IVoiceJudge, BoundApplication {
         Round storage offer = _roundAt(round);
         if (account == address(0) || account == address(this)) revert VoiceJudge__CannotWithdraw(account);
         if (block.timestamp > offer.deadline) revert VoiceJudge__RoundOver(round, offer.deadline);
-        if (_verdicts[round][account].rewarded) revert VoiceJudge__AlreadyRewarded(round, account);
+        if (_singers[round][account].rewarded) revert VoiceJudge__AlreadyRewarded(round, account);
+        if (!isAdmitted(round, account)) revert VoiceJudge__NotAdmitted(round, account);
         if (offer.rewardsLeft == 0) revert VoiceJudge__NoRewardsLeft(round);
 
         uint256 score = readScore(round, account, proof, instances);
@@ -94,7 +113,7 @@ contract VoiceJudge is IVoiceJudge, BoundApplication {
         offer.rewardsLeft--;
         _credits[account] += reward;
         // No score exceeds 1e18, which fits into 64 bits.
-        _verdicts[round][account] = Verdict({rewarded: true, score: uint64(score)});
+        _singers[round][account] = Singer({admitted: true, rewarded: true, score: uint64(score)});
 
         emit Rewarded(round, account, score, reward);
     }
@@ -148,18 +167,23 @@ contract VoiceJudge is IVoiceJudge, BoundApplication {
     }
 
     /// @inheritdoc IVoiceJudge
+    function isAdmitted(uint256 round, address account) public view returns (bool) {
+        return _roundAt(round).singers == ANYONE || _singers[round][account].admitted;
+    }
+
+    /// @inheritdoc IVoiceJudge
     function isRewarded(uint256 round, address account) external view returns (bool) {
         _roundAt(round);
 
-        return _verdicts[round][account].rewarded;
+        return _singers[round][account].rewarded;
     }
 
     /// @inheritdoc IVoiceJudge
     function scoreOf(uint256 round, address account) external view returns (uint256) {
         _roundAt(round);
-        if (!_verdicts[round][account].rewarded) revert VoiceJudge__NotRewarded(round, account);
+        if (!_singers[round][account].rewarded) revert VoiceJudge__NotRewarded(round, account);
 
-        return _verdicts[round][account].score;
+        return _singers[round][account].score;
     }
 
     /// @inheritdoc IVoiceJudge

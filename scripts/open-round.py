@@ -1,8 +1,10 @@
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 
 import click
 
-from apps.voice import application, exactly, moment
+from apps.singers import Singers
+from apps.voice import ANYONE, application, exactly, moment
 from chain.accounts import signer
 from chain.network import now
 from chain.sending import send
@@ -18,8 +20,6 @@ class Units(click.ParamType):
         self.smallest, self.largest = smallest, largest
 
     def convert(self, value, param, ctx) -> int:
-        if isinstance(value, int):
-            return value
         try:
             number = Decimal(value)
         except InvalidOperation:
@@ -42,48 +42,42 @@ ETHER = Units(Decimal("1e-18"), Decimal(10**9))
 
 @click.command(cls=ChainCommand)
 @click.option("--threshold", type=SCORE, required=True, help="Lowest score that earns the reward.")
+@click.option("--reward", type=ETHER, required=True, help="Ether for each account that earns it.")
+@click.option("--rewards", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--hours", type=click.IntRange(1, 100_000), default=24, show_default=True)
 @click.option(
-    "--reward",
-    type=ETHER,
-    required=True,
-    help="Ether for each account that reaches the threshold.",
-)
-@click.option(
-    "--rewards", type=click.IntRange(min=1), default=1, show_default=True, help="Number of rewards."
-)
-@click.option(
-    "--hours",
-    type=click.IntRange(1, 100_000),
-    default=24,
-    show_default=True,
-    help="Time until the deadline.",
+    "--singers",
+    type=click.Path(path_type=Path),
+    help="List of the only accounts that may win, one address per line.",
 )
 @click.option("--circuit", default="voice", show_default=True)
 @click.option("--account", help="Account that pays; on a dev network test account 0.")
 @json_option
-def cli(threshold, reward, rewards, hours, circuit, account) -> dict:
+def cli(threshold, reward, rewards, hours, singers, circuit, account) -> dict:
     """Sponsor a round: a reward for every account whose score reaches the threshold.
 
     \b
     Example:
         ape run open-round --threshold 0.6 --reward 0.01 --rewards 3 --network ethereum:local
     """
+    chosen = Singers.read(singers) if singers else None
     contract = application.contract_of(circuit)
     sponsor = signer(account)
     deadline = now() + hours * 3600
-    paid = reward * rewards
-    terms = threshold, reward, deadline
-    receipt = send(contract.openRound, *terms, sender=sponsor, value=paid)
+    terms = threshold, reward, deadline, chosen.root if chosen else ANYONE
+    receipt = send(contract.openRound, *terms, sender=sponsor, value=reward * rewards)
     (opened,) = receipt.decode_logs(contract.RoundOpened)
     click.echo(
         f"round {opened.round} is open until {moment(deadline)}: {rewards} x "
         f"{exactly(reward)} ether for a score of {exactly(threshold)} or more"
     )
-    suggest(f"prove --circuit {circuit} --clip song.wav --account ACCOUNT --round {opened.round}")
+    singing = f"prove --circuit {circuit} --clip song.wav --account ACCOUNT --round {opened.round}"
+    suggest(f"admit {singers} --round {opened.round}" if chosen else singing)
     return {
         "round": opened.round,
         "threshold": exactly(threshold),
         "reward": exactly(reward),
         "rewards": rewards,
         "deadline": deadline,
+        "singers": chosen.accounts if chosen else None,
     }

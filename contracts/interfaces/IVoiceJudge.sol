@@ -10,6 +10,7 @@ import {IBoundApplication} from "./IBoundApplication.sol";
 /// Judge: the model of the verifier's circuit. It rates a recording with one number.
 /// Score: that number, limited to the range from 0 to 1, in units of 1e-18.
 /// Round: a sponsor's money for accounts whose scores reach a threshold by a deadline.
+/// Singers: the accounts that a sponsor chose for a round. Without a choice, every account may win.
 /// Account: the address that earns a reward. The proof contains it, and anyone may send the transaction.
 /// Credit: the money that the contract owes an account until the account withdraws it.
 ///
@@ -17,7 +18,8 @@ import {IBoundApplication} from "./IBoundApplication.sol";
 /// the prover chose this account, round, contract and chain.
 /// It does not show that the input comes from a voice, that the voice belongs to the account's holder,
 /// or that a person has only one account. Anyone can compute high-scoring inputs from the public model.
-/// A sponsor pays for such proofs, too, for any number of accounts, until no reward is left.
+/// A sponsor pays for such proofs, too, until no reward is left: for any number of accounts, unless the
+/// round is for chosen singers only.
 ///
 /// The contract always holds at least the sum of all credits and of all rewards left. Money moves only
 /// from a round to a credit, and from a credit to its account.
@@ -31,12 +33,14 @@ interface IVoiceJudge is IBoundApplication {
     /// @param threshold The lowest score that earns a reward, in units of 1e-18.
     /// @param reward The reward of one account, in wei.
     /// @param rewardsLeft The number of rewards not yet earned or taken back.
+    /// @param singers The root of a Merkle tree of the accounts that may win, or 0 if every account may.
     struct Round {
         address sponsor;
         uint64 deadline;
         uint256 threshold;
         uint256 reward;
         uint256 rewardsLeft;
+        bytes32 singers;
     }
 
     /// @notice The round does not exist. Rounds are numbered from 0.
@@ -55,6 +59,10 @@ interface IVoiceJudge is IBoundApplication {
     error VoiceJudge__AlreadyRewarded(uint256 round, address account);
     /// @notice The account has not earned a reward in the round.
     error VoiceJudge__NotRewarded(uint256 round, address account);
+    /// @notice The branch does not show that the sponsor chose the account.
+    error VoiceJudge__NotChosen(uint256 round, address account);
+    /// @notice The round is for chosen singers, and the account was not admitted as one of them.
+    error VoiceJudge__NotAdmitted(uint256 round, address account);
     /// @notice The score is below the threshold of the round.
     error VoiceJudge__ScoreTooLow(uint256 score, uint256 threshold);
     /// @notice The zero address and this contract could never withdraw a reward.
@@ -75,8 +83,11 @@ interface IVoiceJudge is IBoundApplication {
         uint256 threshold,
         uint256 reward,
         uint256 rewards,
-        uint64 deadline
+        uint64 deadline,
+        bytes32 singers
     );
+    /// @notice An account was shown to be one of the chosen singers of a round.
+    event Admitted(uint256 indexed round, address indexed account);
     /// @notice An account earned the reward of a round, which was added to its credit.
     event Rewarded(uint256 indexed round, address indexed account, uint256 score, uint256 reward);
     /// @notice A sponsor took back the rewards left, which were added to its credit.
@@ -86,7 +97,16 @@ interface IVoiceJudge is IBoundApplication {
 
     /// @notice Opens a round and pays for its rewards with the value of the transaction.
     /// @dev The value must be a multiple of the reward.
-    function openRound(uint256 threshold, uint256 reward, uint64 deadline) external payable returns (uint256 round);
+    /// @param singers The root of a tree made by OpenZeppelin's `StandardMerkleTree` of type `["address"]`,
+    /// or 0 to let every account win.
+    function openRound(uint256 threshold, uint256 reward, uint64 deadline, bytes32 singers)
+        external
+        payable
+        returns (uint256 round);
+
+    /// @notice Admits a chosen singer to a round. Anyone may send the transaction.
+    /// @param branch The account's proof in the tree of the singers.
+    function admit(uint256 round, address account, bytes32[] calldata branch) external;
 
     /// @notice Returns the key that a proof for the account in the round must carry.
     /// @dev The key also depends on the chain and on this contract.
@@ -123,6 +143,9 @@ interface IVoiceJudge is IBoundApplication {
 
     /// @notice Returns the number of rewards left in a round.
     function rewardsLeft(uint256 round) external view returns (uint256);
+
+    /// @notice Returns true if the round admits every account, or this one was admitted.
+    function isAdmitted(uint256 round, address account) external view returns (bool);
 
     /// @notice Returns true if the account has earned the reward of the round.
     function isRewarded(uint256 round, address account) external view returns (bool);

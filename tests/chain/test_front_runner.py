@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps.voice import ANYONE
 from chain.sending import race
 
 GWEI = 10**9
@@ -42,7 +43,7 @@ def test_thief_of_a_join_gains_nothing_and_stops_nothing(clan, proof, accounts):
 @pytest.fixture
 def open_round(judge, accounts, chain):
     deadline = chain.blocks.head.timestamp + 3600
-    judge.openRound(0, REWARD, deadline, value=2 * REWARD, sender=accounts[7])
+    judge.openRound(0, REWARD, deadline, ANYONE, value=2 * REWARD, sender=accounts[7])
 
 
 def test_thief_of_a_reward_pays_for_it(judge, chain, open_round, sung, accounts):

@@ -20,7 +20,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from apps.voice import ONE, score_from
+from apps.singers import Singers
+from apps.voice import ANYONE, ONE, score_from
 from chain.contracts import ask
 from tests.scale import scaled
 from tests.tiny import run_in, write_model
@@ -196,6 +197,7 @@ class Ledger(RuleBasedStateMachine):
         super().__init__()
         self.judge, self.crowd, self.proofs, self.scores = judge, crowd, proofs, scores
         self.snapshot = crowd.chain.snapshot()
+        self.chosen = Singers(crowd.accounts[::2])
         self.offers: list[dict] = []
         self.credits: dict[int, int] = {}
         self.won: set[tuple[int, int]] = set()
@@ -207,8 +209,8 @@ class Ledger(RuleBasedStateMachine):
 
     @initialize(data=st.data())
     def open_rounds_that_can_be_won(self, data):
-        for _ in range(ROUNDS):
-            self.open_round(data, above=0, rewards=20, change=0, seconds=40_000)
+        for number in range(ROUNDS):
+            self.open_round(data, above=0, rewards=20, change=0, seconds=40_000, chosen=number > 0)
 
     @rule(
         data=st.data(),
@@ -216,8 +218,9 @@ class Ledger(RuleBasedStateMachine):
         rewards=st.integers(0, 9),
         change=st.sampled_from([0, 0, 1]),
         seconds=st.sampled_from([-5, 60, 3600]),
+        chosen=st.booleans(),
     )
-    def open_round(self, data, above, rewards, change, seconds):
+    def open_round(self, data, above, rewards, change, seconds, chosen):
         """Set a threshold that one account reaches exactly or misses by one unit."""
         sponsor = data.draw(self.crowd.anybody, "sponsor")
         reached = self.scores[data.draw(self.crowd.anybody, "account that sets the threshold")]
@@ -227,6 +230,7 @@ class Ledger(RuleBasedStateMachine):
             threshold,
             REWARD,
             deadline,
+            self.chosen.root if chosen else ANYONE,
             sender=sponsor,
             value=rewards * REWARD + change,
         )
@@ -234,8 +238,28 @@ class Ledger(RuleBasedStateMachine):
         assert done == (possible and rewards > 0 and change == 0)
         if done:
             self.offers.append(
-                {"sponsor": sponsor, "threshold": threshold, "deadline": deadline, "left": rewards}
+                {
+                    "sponsor": sponsor,
+                    "threshold": threshold,
+                    "deadline": deadline,
+                    "left": rewards,
+                    "admitted": set() if chosen else set(range(len(self.crowd.accounts))),
+                    "chosen": chosen,
+                }
             )
+
+    @rule(data=st.data(), number=rounds)
+    def admit(self, data, number):
+        """Any account sends the branch of a chosen singer, in half of the cases for itself."""
+        account = data.draw(self.crowd.anybody, "account")
+        singer = account if account % 2 == 0 else data.draw(self.crowd.anybody, "singer") // 2 * 2
+        address = self.crowd.accounts
+        branch = self.chosen.branch(address[singer])
+        done = self.crowd.send(self.judge.admit, number, address[account], branch, sender=account)
+        offer = self.offers[number] if number < len(self.offers) else None
+        assert done == bool(offer and offer["chosen"] and account == singer)
+        if offer and done:
+            offer["admitted"].add(account)
 
     @rule(data=st.data(), number=rounds, other=st.sampled_from([0, 0, 0, 1]))
     def sing(self, data, number, other):
@@ -274,6 +298,7 @@ class Ledger(RuleBasedStateMachine):
             and (proved, how) == ((account, number), "honest")
             and self.crowd.now <= offer["deadline"]
             and (number, account) not in self.won
+            and account in offer["admitted"]
             and offer["left"]
             and self.scores[account] >= offer["threshold"]
         )

@@ -6,7 +6,7 @@ import solcx
 from ape.contracts import ContractContainer
 from ethpm_types import ContractType
 
-from apps.voice import ONE
+from apps.voice import ANYONE, ONE
 from chain.contracts import ask
 from tests.refusals import refusal
 from zk.files import ROOT
@@ -31,9 +31,10 @@ def sponsor(accounts):
 
 @pytest.fixture
 def open_round(judge, sponsor, chain):
-    def open_round(threshold=0, reward=REWARD, rewards=2, seconds=HOUR):
+    def open_round(threshold=0, reward=REWARD, rewards=2, seconds=HOUR, singers=ANYONE):
         deadline = chain.blocks.head.timestamp + seconds
-        return judge.openRound(threshold, reward, deadline, value=reward * rewards, sender=sponsor)
+        terms = threshold, reward, deadline, singers
+        return judge.openRound(*terms, value=reward * rewards, sender=sponsor)
 
     return open_round
 
@@ -66,23 +67,23 @@ def payee(name: str, deployer):
 
 def test_threshold_above_every_score(judge, sponsor, now):
     with ape.reverts(judge.VoiceJudge__ThresholdTooHigh, threshold=ONE + 1):
-        judge.openRound(ONE + 1, REWARD, now + HOUR, value=REWARD, sender=sponsor)
+        judge.openRound(ONE + 1, REWARD, now + HOUR, ANYONE, value=REWARD, sender=sponsor)
 
 
 def test_threshold_of_the_highest_score(judge, sponsor, now):
-    judge.openRound(ONE, REWARD, now + HOUR, value=REWARD, sender=sponsor)
+    judge.openRound(ONE, REWARD, now + HOUR, ANYONE, value=REWARD, sender=sponsor)
     assert judge.roundOf(0).threshold == ONE
 
 
 @pytest.mark.parametrize("seconds", [-HOUR, -1, 0])
 def test_deadline_in_the_past(judge, sponsor, now, seconds):
     with ape.reverts(judge.VoiceJudge__DeadlinePassed, deadline=now + seconds, time=now):
-        judge.openRound(0, REWARD, now + seconds, value=REWARD, sender=sponsor)
+        judge.openRound(0, REWARD, now + seconds, ANYONE, value=REWARD, sender=sponsor)
     assert judge.rounds() == 0
 
 
 def test_deadline_a_second_away(judge, sponsor, now):
-    judge.openRound(0, REWARD, now + 1, value=REWARD, sender=sponsor)
+    judge.openRound(0, REWARD, now + 1, ANYONE, value=REWARD, sender=sponsor)
     assert judge.roundOf(0).deadline == now + 1
 
 
@@ -93,12 +94,12 @@ def test_deadline_a_second_away(judge, sponsor, now):
 )
 def test_money_for_a_fraction_of_rewards(judge, chain, sponsor, now, paid, reward):
     with ape.reverts(judge.VoiceJudge__BrokenRewards, paid=paid, reward=reward):
-        judge.openRound(0, reward, now + HOUR, value=paid, sender=sponsor)
+        judge.openRound(0, reward, now + HOUR, ANYONE, value=paid, sender=sponsor)
     assert balance(chain, judge) == 0
 
 
 def test_opening(judge, chain, sponsor, now):
-    receipt = judge.openRound(5, REWARD, now + HOUR, value=3 * REWARD, sender=sponsor)
+    receipt = judge.openRound(5, REWARD, now + HOUR, ANYONE, value=3 * REWARD, sender=sponsor)
     assert receipt.events == [
         judge.RoundOpened(
             round=0,
@@ -107,6 +108,7 @@ def test_opening(judge, chain, sponsor, now):
             reward=REWARD,
             rewards=3,
             deadline=now + HOUR,
+            singers=ANYONE,
         )
     ]
     assert judge.rounds() == 1

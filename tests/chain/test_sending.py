@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from apps.voice import ANYONE
 from chain.sending import send
 
 MANY = 4
@@ -13,7 +14,7 @@ def test_transactions_at_once_have_a_nonce_each(chain, judge, accounts):
     before, deadline = sender.nonce, chain.pending_timestamp + 3600
 
     def open_round(_: int):
-        return send(judge.openRound, 1, 1, deadline, sender=sender, value=1)
+        return send(judge.openRound, 1, 1, deadline, ANYONE, sender=sender, value=1)
 
     chain.provider.auto_mine = False
     try:

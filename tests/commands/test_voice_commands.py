@@ -7,7 +7,7 @@ from decimal import Decimal
 from eth_abi import encode
 from eth_utils import keccak
 
-from apps.voice import exactly, written
+from apps.voice import ANYONE, exactly, written
 from tests.inputs import SING
 from tests.typed import all_refused, ape, open_round, refused
 from zk.files import ROOT
@@ -94,11 +94,26 @@ def test_judge_refuses_damaged_proofs(node, song_proof, tmp_path):
     all_refused(node, cases)
 
 
-def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
+def test_open_round_admit_prove_judge_rounds_withdraw(node, tmp_path, scores, accounts):
     proof, score = str(tmp_path / "proof.json"), written(scores[0])
     offer = ("--threshold", exactly(scores[0]), "--reward", "0.01", "--rewards", "2")
-    result = ape(node, "open-round", *offer, "--hours", "1")
+    singers, others = tmp_path / "singers.txt", tmp_path / "others.txt"
+    singers.write_text(f"{accounts[1]}\n{accounts[2]}\n")
+    others.write_text(f"{accounts[2]}\n")
+    result = ape(node, "open-round", *offer, "--hours", "1", "--singers", str(singers))
     assert "round 0 is open until" in result.stdout, result.stderr
+    assert f"Next: `ape run admit {singers} --round 0`" in result.stdout
+    all_refused(
+        node,
+        [
+            (f"{accounts[1]} was not admitted to round 0", *SING, "--out", proof),
+            ("are not the singers that round 0", "admit", str(others), "--round", "0"),
+            ("VoiceJudge__NoSuchRound", "admit", str(singers), "--round", "1"),
+        ],
+    )
+    for new in (2, 0):
+        result = ape(node, "admit", str(singers), "--round", "0")
+        assert f"round 0 admits 2 singers, {new} of them new" in result.stdout, result.stderr
     result = ape(node, *SING, "--out", proof)
     assert result.returncode == 0, result.stderr
 
@@ -108,7 +123,9 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
     earned = "has already earned the reward of round 0"
     all_refused(node, [(earned, "judge", proof), (earned, *SING, "--out", proof)])
     result = ape(node, "rounds")
-    assert re.search(rf"0 +{score} +0\.01 +1 .* UTC +{score} 0x7099", result.stdout)
+    assert re.search(
+        rf"0 +{score} +0\.01 +1 .* UTC .chosen singers. +{score} 0x7099", result.stdout
+    )
 
     assert "has no credit at" in refused(ape(node, "withdraw", "--account", "2"))
     assert "0.01 ether for 0x7099" in ape(node, "withdraw", "--account", "1").stdout
@@ -127,8 +144,8 @@ def test_open_round_prove_judge_rounds_withdraw(node, tmp_path, scores):
 
 def test_round_that_never_ends_is_shown(node, record, accounts):
     """Anybody can open a round, with a deadline beyond every calendar."""
-    selector = keccak(text="openRound(uint256,uint256,uint64)")[:4]
-    data = selector + encode(["uint256", "uint256", "uint64"], [0, 1, 2**64 - 1])
+    selector = keccak(text="openRound(uint256,uint256,uint64,bytes32)")[:4]
+    data = selector + encode(["uint256", "uint256", "uint64", "bytes32"], [0, 1, 2**64 - 1, ANYONE])
     sent = {
         "from": accounts[0].address,
         "to": record["voice"]["contract"],

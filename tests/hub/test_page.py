@@ -17,7 +17,7 @@ import soundfile
 from playwright.sync_api import FilePayload, Page, Route, expect, sync_playwright
 
 from apps.circuits import view_of
-from apps.voice import score_from
+from apps.voice import ANYONE, score_from
 from models.data import mnist
 from tests.hubs import ADA, Running, post, running
 from tests.inputs import REAL_VOICE
@@ -401,9 +401,9 @@ def test_best_of_each_round(visit, node, hub, voice_manifest, heard):
     judge, accounts = contract(node, hub, "voice"), node.web3.eth.accounts
     ether, first = 10**18, judge.functions.rounds().call()
     deadline = node.web3.eth.get_block("latest")["timestamp"] + 86_400
-    send(node, judge.functions.openRound(0, ether // 4, deadline), value=6 * ether // 4)
+    send(node, judge.functions.openRound(0, ether // 4, deadline, ANYONE), value=6 * ether // 4)
     for number in range(1, 10):
-        opened = judge.functions.openRound(number * ether // 10, number * ether, 2**40)
+        opened = judge.functions.openRound(number * ether // 10, number * ether, 2**40, ANYONE)
         send(node, opened, value=2 * number * ether)
     singers, songs = accounts[1:5], [*heard, np.zeros_like(heard[0])]
     keys = [judge.functions.keyOf(account, first).call() for account in singers]

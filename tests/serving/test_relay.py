@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from apps.registry import RefusedError
+from apps.voice import ANYONE
 from chain import deployments
 from chain.contracts import UnreachableError
 from chain.deployments import MissingError
@@ -29,7 +30,7 @@ def open_round(judge, deployer, chain):
     """A function that opens a round, and returns its number."""
 
     def open_round(threshold: int = 10**18, hours: int = 1) -> int:
-        offer = (threshold, 1, chain.pending_timestamp + hours * HOUR)
+        offer = (threshold, 1, chain.pending_timestamp + hours * HOUR, ANYONE)
         judge.openRound(*offer, value=1, sender=deployer)
         return judge.rounds() - 1
 

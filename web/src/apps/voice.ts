@@ -13,7 +13,15 @@ const REWARDED = parseAbiItem(
 );
 const SHOWN = 10; // rounds in the table, the newest first
 const BEST = 3; // accounts for each round
-type Round = { sponsor: Address; deadline: bigint; threshold: bigint; reward: bigint; rewardsLeft: bigint };
+const ANYONE = `0x${"00".repeat(32)}`; // the singers of a round that admits every account
+type Round = {
+  sponsor: Address;
+  deadline: bigint;
+  threshold: bigint;
+  reward: bigint;
+  rewardsLeft: bigint;
+  singers: string;
+};
 
 export const app: App = {
   application: "VoiceJudge",
@@ -141,9 +149,10 @@ function offerRounds(choice: HTMLSelectElement, count: number): void {
   choice.hidden = count === 0;
 }
 
-function terms({ threshold, reward, rewardsLeft, deadline }: Round): string[] {
+function terms({ threshold, reward, rewardsLeft, deadline, singers }: Round): string[] {
   const over = Math.floor(Date.now() / 1000) > deadline ? " (over)" : "";
-  return [scored(threshold), formatEther(reward), `${rewardsLeft}`, `${moment(deadline)}${over}`];
+  const chosen = singers === ANYONE ? "" : " (chosen singers)";
+  return [scored(threshold), formatEther(reward), `${rewardsLeft}`, `${moment(deadline)}${over}${chosen}`];
 }
 
 function best(rewarded: { account: Address; score: bigint }[]): string {
