@@ -145,12 +145,12 @@ def admit(
     contract: ContractInstance, round_number: int, chosen: Singers, sender: AccountAPI
 ) -> list[str]:
     """Admit the chosen singers of a round; return those who were not admitted before."""
+    new = [one for one in chosen.accounts if not ask(contract, "isAdmitted", round_number, one)]
     if contract.roundOf(round_number).singers != chosen.root:
         raise RefusedError(
             f"These {len(chosen.accounts)} accounts are not the singers that round {round_number} "
             "was opened for: use the sponsor's list."
         )
-    new = [one for one in chosen.accounts if not ask(contract, "isAdmitted", round_number, one)]
     for one in tqdm(new, "admitting singers", leave=False, disable=None):
         send(contract.admit, round_number, one, chosen.branch(one), sender=sender)
     return new
