@@ -30,18 +30,18 @@ PROOFS = 5  # of each circuit; with --quick, of one with a LARGE_KEY a single on
 # Each circuit, its network in words, and the notebook that it is held against; those without one
 # have shapes that others published figures for, and are not measured with --quick.
 OURS = {
-    "clan": ("8 of 4x4/2 on 12x12, squares, linear", "clan notebook"),
-    "clan-dash": ("8 of 6x6/3 on 12x12, squares, linear", "clan notebook"),
-    "clan-lenet": ("LeNet 784-6-16-120-84-10, tuned", "clan notebook"),
-    "voice": ("9 of 16x4/2 on 16x32, squares, linear", "voice notebook"),
+    "clan": ("8 of 4x4/2 on 12x12, squares, linear", "clan-notebook"),
+    "clan-dash": ("8 of 6x6/3 on 12x12, squares, linear", "clan-notebook"),
+    "clan-lenet": ("LeNet 784-6-16-120-84-10, tuned", "clan-notebook"),
+    "voice": ("7 of 18x8/4 on 18x64, squares, 24 ReLU, linear", "voice-notebook"),
     "clan-dense-25": ("dense 196-25-10", None),
     "clan-dense-24-14": ("dense 196-24-14-10", None),
     "clan-dense-56": ("dense 784-56-10", None),
     "clan-conv-6-16": ("784-6-16-10, 5x5 kernels", None),
 }
 NOTEBOOKS: dict[str, tuple[Recipe, str]] = {
-    "clan notebook": (LENET, "LeNet 784-6-16-120-84-10, sigmoids"),
-    "voice notebook": (IDOL, "one 5x5/4 on 128x130, ReLU, linear"),
+    "clan-notebook": (LENET, "LeNet 784-6-16-120-84-10, sigmoids"),
+    "voice-notebook": (IDOL, "one 5x5/4 on 128x130, ReLU, linear"),
 }
 
 
@@ -89,7 +89,7 @@ def _sections(rows: dict[str, Row], points: list[dict[str, Any]]) -> dict[str, s
     notebooks = {name: notebook for name, (_, notebook) in OURS.items()}
     sections = {"bench": summary(compared, notebooks, points)}
     if published:
-        clan = {"clan notebook": rows["clan notebook"]}
+        clan = {"clan-notebook": rows["clan-notebook"]}
         sections["bench published"] = tables(clan | published, notebooks)
     return sections
 

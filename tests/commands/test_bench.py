@@ -24,10 +24,10 @@ def seconds(name: str) -> float:
 @pytest.mark.parametrize(
     ("name", "notebook", "times"),
     [
-        ("clan", "clan notebook", 60),
-        ("clan-dash", "clan notebook", 100),
-        ("clan-lenet", "clan notebook", 3),
-        ("voice", "voice notebook", 10),
+        ("clan", "clan-notebook", 60),
+        ("clan-dash", "clan-notebook", 100),
+        ("clan-lenet", "clan-notebook", 3),
+        ("voice", "voice-notebook", 8),
     ],
 )
 def test_recorded_ratios(name, notebook, times):
@@ -42,13 +42,18 @@ def test_recorded_figures():
     assert clan["call"] <= 480_000
     assert abs(lenet["accuracy"]["float"] - lenet["accuracy"]["quantised"]) <= 0.003
     assert voice["accuracy"]["correlation"]["quantised"] >= 0.45
-    notebook = ROWS["voice notebook"]["accuracy"]
+    notebook = ROWS["voice-notebook"]["accuracy"]
     assert voice["accuracy"]["samples"] == notebook["samples"]
     assert voice["accuracy"]["error"]["quantised"] <= min(0.85, notebook["error"]["quantised"])
 
 
 def measured(seconds: float, memory: int = 1) -> Measured:
     return Measured(1, seconds, 2, memory, Proof("none", b"", []))
+
+
+@pytest.mark.parametrize("name", [*side_by_side.OURS, *side_by_side.NOTEBOOKS])
+def test_proofs_can_have_the_name_of_each_circuit(name):
+    assert Proof.of({"circuit": name, "proof": "0x", "instances": []}, "").circuit == name
 
 
 def test_typical_proof():
