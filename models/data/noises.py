@@ -31,7 +31,9 @@ def _wave(hertz: np.ndarray | float, partials: dict[int, float]) -> np.ndarray:
     """A periodic wave with these amplitudes of its partials."""
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(hertz, COUNT)) / RATE
     audible = {n: a for n, a in partials.items() if n * np.max(hertz) < RATE / 2}
-    return np.sum([a * np.sin(n * phase) for n, a in audible.items()], axis=0)
+    amplitudes = [audible.get(n, 0) for n in range(max(audible) + 1)]
+    # A sine is the imaginary part of a power of the first partial: a polynomial sums them up.
+    return np.imag(np.polynomial.Polynomial(amplitudes)(np.exp(1j * phase)))
 
 
 SINE = {1: 1.0}

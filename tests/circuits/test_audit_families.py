@@ -133,6 +133,21 @@ contract HonkVerifier is Base {
     function key() internal pure override returns (uint256) { return 5; }
 }
 """
+# As RISC Zero and SP1 wrap a Groth16 verifier: the instances are hashes of the arguments.
+WRAPPED = """
+contract Wrapped is Reverting {
+    function verify(bytes calldata seal, bytes32 image, bytes32 journal) external view {
+        uint256[8] memory proof = abi.decode(seal[4:], (uint256[8]));
+        this.verifyProof(proof, [uint256(sha256(abi.encode(image, journal))) >> 8, 1]);
+    }
+    function verifyProof(bytes32 program, bytes calldata values, bytes calldata seal)
+        external view
+    {
+        uint256[8] memory proof = abi.decode(seal[4:], (uint256[8]));
+        this.verifyProof(proof, [uint256(program) >> 8, uint256(sha256(values)) >> 8]);
+    }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +158,7 @@ def verifiers(tmp_path_factory) -> Iterator[Callable[[str], dict[str, bytes]]]:
     sources = {
         "groth16": groth16,
         "groth16 other-key": planted(groth16, OTHER_KEY),
+        "groth16 wrapped": groth16 + WRAPPED,
         "plonk": plonk,
         "noir": NOIR.replace("BODY", "uint256(inputs[0]) == key()"),
         "noir hash": NOIR.replace("BODY", "uint256(keccak256(proof)) == key()"),
@@ -222,6 +238,16 @@ def test_sound_twins(verifiers, name):
 
 def test_functions_with_different_keys(verifiers):
     assert named(audit_verifier(verifiers("groth16 other-key")["Reverting"], "")) == ["other-key"]
+
+
+def test_wrapped_verifier(verifiers):
+    """The audit runs the functions that it knows, and names those that it does not."""
+    report = audit_verifier(verifiers("groth16 wrapped")["Wrapped"], "")
+    assert not named(report)
+    assert "each instance has a point that no other has" in " ".join(report.passed)
+    unchecked = [one.evidence for one in report.findings if one.name == "wrapper-unchecked"]
+    assert ["RISC Zero" in evidence for evidence in unchecked] == [True, False]
+    assert "SP1" in unchecked[1]
 
 
 @pytest.mark.parametrize("family", ["halo2", "noir"])

@@ -403,8 +403,8 @@ def test_best_of_each_round(visit, node, hub, voice_manifest, heard):
     deadline = node.web3.eth.get_block("latest")["timestamp"] + 86_400
     send(node, judge.functions.openRound(0, ether // 4, deadline, ANYONE), value=6 * ether // 4)
     for number in range(1, 10):
-        opened = judge.functions.openRound(number * ether // 10, number * ether, 2**40, ANYONE)
-        send(node, opened, value=2 * number * ether)
+        terms = number * ether // 10, number * ether, 2**40, bytes([number % 2]) * 32
+        send(node, judge.functions.openRound(*terms), value=2 * number * ether)
     singers, songs = accounts[1:5], [*heard, np.zeros_like(heard[0])]
     keys = [judge.functions.keyOf(account, first).call() for account in singers]
     proofs = prove_all(voice_manifest, list(zip(keys, songs, strict=True)))
@@ -424,7 +424,11 @@ def test_best_of_each_round(visit, node, hub, voice_manifest, heard):
     newer = [
         text
         for number in range(9, 0, -1)
-        for text in (f"{first + number}", f"0.{number}000", f"{number}", "2", never, "none yet")
+        for chosen in [" (chosen singers)" * (number % 2)]
+        for text in (
+            *(f"{first + number}", f"0.{number}000", f"{number}", "2"),
+            *(f"{never}{chosen}", "none yet"),
+        )
     ]
 
     def story(page: Page) -> None:

@@ -172,10 +172,11 @@ def test_training_on_any_corpus(name, epochs, monkeypatch):
 
 
 @pytest.mark.slow
-def test_training_below_the_floor_fails(tmp_path):
+def test_training_below_the_floor_fails(tmp_path, monkeypatch):
     """Noise under the names of RAVDESS: there is nothing to learn."""
     import soundfile
 
+    monkeypatch.setattr(judges, "NOISES", 2)
     random = np.random.default_rng(0)
     for actor in (1, 2, 17, 18):
         for emotion in range(1, 9):

@@ -30,6 +30,11 @@ DYNAMIC = {
     "verifyProof(address,bytes,uint256[])": KEY_FROM_CALLER,
     "verifyProof(bytes,uint256[],bytes32[])": KEY_FROM_CALLER,
 }
+# Functions that compute the instances of a proof and then call one of the functions above.
+WRAPPERS = {
+    "verify(bytes,bytes32,bytes32)": "RISC Zero",
+    "verifyProof(bytes32,bytes,bytes)": "SP1",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,12 @@ def interfaces_of(code: bytes) -> list[Interface]:
     return [interface for selector, interface in _known().items() if selector in found]
 
 
+def wrappers_of(code: bytes) -> dict[str, str]:
+    """The functions of the code that wrap a verifier's, and their tools."""
+    found = selectors(code)
+    return {form: tool for form, tool in WRAPPERS.items() if _selector(form) in found}
+
+
 @cache
 def _known() -> dict[bytes, Interface]:
     made = [_interface(family, signature) for signature, family in DYNAMIC.items()]
@@ -59,7 +70,10 @@ def _known() -> dict[bytes, Interface]:
 
 
 def _interface(family: str, signature: str, words: int = 0, instances: int = 0) -> Interface:
+    return Interface(family, signature, _selector(signature), words, instances)
+
+
+def _selector(signature: str) -> bytes:
     from eth_utils.abi import function_signature_to_4byte_selector
 
-    selector = function_signature_to_4byte_selector(signature)
-    return Interface(family, signature, selector, words, instances)
+    return function_signature_to_4byte_selector(signature)

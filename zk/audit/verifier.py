@@ -17,6 +17,7 @@ from zk.audit.interfaces import (
     PLONK,
     Interface,
     interfaces_of,
+    wrappers_of,
 )
 
 # Instructions by which other code takes the place of a contract's.
@@ -34,6 +35,16 @@ def audit_verifier(code: bytes, subject: str, *, live: bool = False) -> Report:
         part = Report(interface.signature)
         AUDITS[interface.family](part, code, interface, live)
         _add(report, part, several=len(found) > 1)
+    for signature, tool in wrappers_of(code).items():
+        report.findings.append(
+            Finding(
+                "wrapper-unchecked",
+                Severity.NOTE,
+                "Applications call a function that this audit does not run.",
+                f"{signature} of {tool} computes the instances from its arguments",
+                "Compare it with the tool's published source.",
+            )
+        )
     if not found:
         report.findings.append(
             Finding(
