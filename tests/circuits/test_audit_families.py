@@ -135,16 +135,19 @@ contract HonkVerifier is Base {
 """
 # As RISC Zero and SP1 wrap a Groth16 verifier: the instances are hashes of the arguments.
 WRAPPED = """
-contract Wrapped is Reverting {
+contract Wrapped is Answering {
+    struct Seal { uint256[2] a; uint256[2][2] b; uint256[2] c; }
     function verify(bytes calldata seal, bytes32 image, bytes32 journal) external view {
-        uint256[8] memory proof = abi.decode(seal[4:], (uint256[8]));
-        this.verifyProof(proof, [uint256(sha256(abi.encode(image, journal))) >> 8, 1]);
+        inner(seal, sha256(abi.encode(image, journal)), 0);
     }
     function verifyProof(bytes32 program, bytes calldata values, bytes calldata seal)
         external view
     {
-        uint256[8] memory proof = abi.decode(seal[4:], (uint256[8]));
-        this.verifyProof(proof, [uint256(program) >> 8, uint256(sha256(values)) >> 8]);
+        inner(seal, program, sha256(values));
+    }
+    function inner(bytes calldata seal, bytes32 one, bytes32 other) private view {
+        Seal memory s = abi.decode(seal[4:], (Seal));
+        require(this.verifyProof(s.a, s.b, s.c, [uint256(one) >> 8, uint256(other) >> 8]));
     }
 }
 """
