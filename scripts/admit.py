@@ -23,6 +23,6 @@ def cli(path: Path, number: int, circuit: str, account: str | None) -> dict:
     """
     contract, chosen = application.contract_of(circuit), Singers.read(path)
     new = admit(contract, number, chosen, signer(account))
-    click.echo(f"round {number} admits {len(chosen.accounts)} singers, {len(new)} of them new")
+    click.echo(f"round {number}: {len(new)} newly admitted, {len(chosen.accounts)} in all")
     suggest(f"prove --circuit {circuit} --clip song.wav --account ACCOUNT --round {number}")
     return {"round": number, "singers": chosen.accounts, "new": new}

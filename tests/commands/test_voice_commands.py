@@ -113,7 +113,7 @@ def test_open_round_admit_prove_judge_rounds_withdraw(node, tmp_path, scores, ac
     )
     for new in (2, 0):
         result = ape(node, "admit", str(singers), "--round", "0")
-        assert f"round 0 admits 2 singers, {new} of them new" in result.stdout, result.stderr
+        assert f"round 0: {new} newly admitted, 2 in all" in result.stdout, result.stderr
     result = ape(node, *SING, "--out", proof)
     assert result.returncode == 0, result.stderr
 
