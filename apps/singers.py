@@ -27,7 +27,7 @@ class Singers:
     def read(path: Path) -> Singers:
         """Read a file with one address per line."""
         try:
-            words = path.read_text().split()
+            words = path.read_text("utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
             raise CircuitError(f"{path} cannot be read as a list of addresses: {error}.") from None
         for word in words:

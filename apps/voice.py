@@ -146,7 +146,10 @@ def admit(
 ) -> list[str]:
     """Admit the chosen singers of a round; return those who were not admitted before."""
     new = [one for one in chosen.accounts if not ask(contract, "isAdmitted", round_number, one)]
-    if contract.roundOf(round_number).singers != chosen.root:
+    root = bytes(contract.roundOf(round_number).singers)
+    if root == ANYONE:
+        raise RefusedError(f"Round {round_number} is open to every account: nobody is admitted.")
+    if root != chosen.root:
         raise RefusedError(
             f"These {len(chosen.accounts)} accounts are not the singers that round {round_number} "
             "was opened for: use the sponsor's list."

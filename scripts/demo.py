@@ -120,7 +120,9 @@ def _steal(contract, proof: Proof, dora, thief) -> None:
     """Two copies of one transaction in one block, the thief's first."""
     song = (0, dora, proof.proof, proof.instances)
     late, first = race((contract.judge, song, dora, GWEI), (contract.judge, song, thief, 10 * GWEI))
-    if (first.status, late.status) != (1, 0) or not contract.creditOf(dora):
+    if (first.status, late.status) != (1, 0) or (
+        contract.creditOf(dora) != contract.roundOf(0).reward
+    ):
         raise CircuitError("The thief should have paid for Dora's reward, but has not.")
     for name, receipt in sorted(
         (("Dora's", late), ("the thief's", first)), key=lambda pair: pair[1].transactionIndex

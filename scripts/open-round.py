@@ -43,8 +43,10 @@ ETHER = Units(Decimal("1e-18"), Decimal(10**9))
 @click.command(cls=ChainCommand)
 @click.option("--threshold", type=SCORE, required=True, help="Lowest score that earns the reward.")
 @click.option("--reward", type=ETHER, required=True, help="Ether for each account that earns it.")
-@click.option("--rewards", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--hours", type=click.IntRange(1, 100_000), default=24, show_default=True)
+@click.option("--rewards", type=click.IntRange(min=1), default=1, help="Number (default: 1).")
+@click.option(
+    "--hours", type=click.IntRange(1, 100_000), default=24, help="To the deadline (default: 24)."
+)
 @click.option(
     "--singers",
     type=click.Path(path_type=Path),

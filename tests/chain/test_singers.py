@@ -36,8 +36,9 @@ def test_trees_are_those_of_openzeppelin(count):
 
 def test_list_of_singers(tmp_path):
     path, first, second = tmp_path / "singers.txt", f"0x{1:040x}", f"0x{2:040x}"
-    path.write_text(f"{first}\n\n{second}\n{first}\n")
-    assert Singers.read(path).accounts == [first, second]
+    for start in ("", "\ufeff"):  # a byte order mark, as spreadsheets write it
+        path.write_text(f"{start}{first}\n\n{second}\n{first}\n")
+        assert Singers.read(path).accounts == [first, second]
     for content, problem in (
         ("\n", "is empty: write one address per line"),
         (f"{first}\n{first[:-1]}\n", "is not an address"),
@@ -112,6 +113,9 @@ def test_branches_that_admit_nobody(judge, open_round, accounts, chosen):
 
 def test_the_list_of_another_round_is_refused(judge, open_round, accounts, chosen):
     open_round(singers=chosen.root)
+    open_round()
+    with pytest.raises(CircuitError, match="Round 1 is open to every account"):
+        admit(judge, 1, chosen, accounts[7])
     other = Singers([accounts[1].address])
     with pytest.raises(CircuitError, match="are not the singers that round 0 was opened for"):
         admit(judge, 0, other, accounts[7])
