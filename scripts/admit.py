@@ -10,7 +10,7 @@ from scripts._cli import ChainCommand, json_option, suggest
 
 @click.command(cls=ChainCommand)
 @click.argument("path", metavar="SINGERS", type=click.Path(path_type=Path))
-@click.option("--round", "number", type=click.IntRange(0), required=True, help="Its number.")
+@click.option("--round", "number", type=click.IntRange(0), required=True, help="Round number.")
 @click.option("--circuit", default="voice", show_default=True)
 @click.option("--account", help="Sender, who pays for gas; on a dev network test account 0.")
 @json_option
