@@ -11,7 +11,7 @@ SOLIDITY := contracts/*.sol contracts/base contracts/interfaces contracts/librar
 # Each command and each worker would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 # Each worker has its own chain.
-TEST := ape test -n 2
+TEST := ape test -n 3
 
 .PHONY: help demo hub test test-full test-fast mutants lint format bench setup clean
 

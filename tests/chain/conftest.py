@@ -3,7 +3,22 @@
 import pytest
 
 from apps.voice import ANYONE
+from chain.deployments import entry_for
 from tests.inputs import REWARD
+
+
+@pytest.fixture(
+    scope="module",
+    params=["Clan", pytest.param("VoiceJudge", marks=pytest.mark.full)],  # the demo audits it, too
+)
+def deployed(request):
+    """A build, and the entry of its deployment.
+
+    What a test asks for later, by `getfixturevalue`, is undone with the test's transactions.
+    """
+    names = {"Clan": ("manifest", "clan"), "VoiceJudge": ("voice_manifest", "judge")}
+    manifest, contract = map(request.getfixturevalue, names[request.param])
+    return manifest, entry_for(manifest, contract)
 
 
 @pytest.fixture

@@ -13,16 +13,8 @@ from tests.audits import named
 from tests.scale import scaled
 from zk.audit.verifier import audit_verifier
 
-EDITS = scaled(20, 200)  # of each contract
-ATTACKED = scaled(2, 20)  # of these
-
-
-@pytest.fixture(scope="module", params=["Clan", "VoiceJudge"])
-def deployed(request):
-    """A build, and the entry of its deployment."""
-    names = {"Clan": ("manifest", "clan"), "VoiceJudge": ("voice_manifest", "judge")}
-    manifest, contract = map(request.getfixturevalue, names[request.param])
-    return manifest, entry_for(manifest, contract)
+EDITS = scaled(10, 200)  # of each contract
+ATTACKED = scaled(1, 20)  # of these
 
 
 @pytest.mark.slow

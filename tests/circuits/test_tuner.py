@@ -279,6 +279,7 @@ def with_and_without(rewriting: str, network: nn.Module, inputs: np.ndarray, arg
         yield build(circuit, artifacts=folder, verifiers=folder)[0]
 
 
+@pytest.mark.full
 def test_summed_averages_cost_less_and_answer_as_well(tmp_path):
     """The circuit has fewer cells, and its answers are near those of the model."""
     torch.manual_seed(0)
@@ -291,6 +292,7 @@ def test_summed_averages_cost_less_and_answer_as_well(tmp_path):
     verify(sums, prove(sums, 5, inputs[0]))
 
 
+@pytest.mark.full
 def test_matrix_convolutions_are_proved_with_the_same_answers(tmp_path):
     """The circuit has fewer cells and the same outputs."""
     torch.manual_seed(0)

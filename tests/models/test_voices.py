@@ -9,7 +9,6 @@ import torch
 from models import voices as judges
 from models.data import DatasetError, sound, synthetic, voices
 from models.export import TrainingError
-from tests.scale import scaled
 
 # Files in their publishers' layouts: corpus, speaker, emotion, and whether it is a test speaker.
 LAYOUT = {
@@ -159,7 +158,9 @@ def test_training_sees_what_proving_sees():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "epochs"), [("voice", scaled(80, 160)), ("idol", scaled(10, 20))])
+@pytest.mark.parametrize(
+    ("name", "epochs"), [pytest.param("voice", 160, marks=pytest.mark.full), ("idol", 10)]
+)
 def test_training_on_any_corpus(name, epochs, monkeypatch):
     """On synthetic voices, which say nothing about real ones, a judge learns to beat the mean."""
     monkeypatch.setattr(judges, "NOISES", 2)
