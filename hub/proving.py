@@ -1,6 +1,5 @@
 """The work of a worker: fetch missing artifacts, and prove one input at a time."""
 
-import os
 import shutil
 import time
 import urllib.error
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from zk.errors import CircuitError, KilledError, TimeLimitError
-from zk.files import sha256, whole
+from zk.files import CACHE, sha256, whole
 from zk.samples import Array
 
 LABELS = ("compiled", "pk", "vk", "settings", "srs")  # the files that proving needs
 STEPS = "proofs"  # the topic under which workers report their steps
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "verdict"
 
 
 @dataclass(frozen=True)

@@ -76,11 +76,12 @@ class Recipe:
     network: Callable[[], nn.Module]
     epochs: int
     batch: int
-    learning_rate: float  # of Adam; with `anneal`, its peak
+    learning_rate: float  # with `anneal`, its peak
     floor: float  # accuracy on the test set below which a training run fails
     anneal: bool = False
     vary: bool = False  # vary the angle, slant, sides and thickness of each training image
     clip: float | None = None  # largest norm of a gradient
+    momentum: float | None = None  # of SGD; None for Adam
     # Of a convolution, squares and a linear layer: multiplies the weights of the former. The latter
     # makes up for it: the answers stay, but more of their accuracy survives rounding the weights.
     balance: float = 1.0
@@ -105,6 +106,10 @@ RECIPES = {
     "dense-56": Recipe(lambda: dense(784, 56, 10), 10, 128, 0.001, floor=0.96),
     "dense-25": Recipe(lambda: dense(196, 25, 10), 10, 128, 0.002, floor=0.94),
     "dense-24-14": Recipe(lambda: dense(196, 24, 14, 10), 10, 128, 0.002, floor=0.94),
+    # The Cairo tutorial's network, trained as there.
+    "dense-10": Recipe(
+        lambda: dense(196, 10, 10).append(nn.LogSoftmax(1)), 10, 1, 0.01, floor=0.92, momentum=0.5
+    ),
     "conv-6-16": Recipe(conv, 10, 128, 0.002, floor=0.98),
 }
 
@@ -159,7 +164,7 @@ def learn(
     inputs = [view(drawings) for drawings in _drawings(recipe)]
     labels = torch.tensor(mnist.labels("train")).long().to(device)
     batches = math.ceil(len(labels) / recipe.batch)
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+    optimiser = _optimiser(network, recipe)
     schedule = None
     if recipe.anneal:
         # The schedule spans the recipe's epochs even if the training stops earlier.
@@ -187,6 +192,12 @@ def learn(
         accuracy = test(network, view)
         report(epoch, accuracy)
     return accuracy
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.momentum is None:
+        return torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
+    return torch.optim.SGD(network.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
 
 
 def test(network: nn.Module, view: View) -> float:

@@ -72,6 +72,10 @@ def _train_voice(name: str, epochs: int | None, seed: int | None, data: Path | N
 
 
 def _suggest_build(model: str) -> None:
-    """Name the command that builds the circuit of a model, if it has one."""
+    """Name the command that builds the circuit of a model, or one for models without a circuit."""
     of_model = [name for name, source in sources().items() if source.model == model]
-    suggest(f"build --circuit {of_model[0]}" if of_model else "circuits")
+    suggest(
+        f"build --circuit {of_model[0]}"
+        if of_model
+        else f"transpile models/exports/{model}.onnx --output-path {model.replace('-', '_')}"
+    )

@@ -16,7 +16,8 @@ from zk.files import ROOT
 PICTURE = ROOT / "docs" / "architecture.md"
 # A name of an application, wherever a package should not know it.
 APPLICATION = re.compile(r"\b(Clan|VoiceJudge)\b")
-LONGEST_FUNCTION, LONGEST_SCRIPTS, LONGEST_README = 60, 1900, 150  # lines
+LONGEST_FUNCTION, LONGEST_README = 60, 150  # lines
+MEAN_SCRIPT = 76  # lines of a file in scripts/, on average
 
 Sources = dict[str, str]  # by module name
 
@@ -177,7 +178,8 @@ def test_every_function_fits_a_screen():
 
 
 def test_commands_stay_thin():
-    assert lines(*(ROOT / "scripts").glob("*.py")) <= LONGEST_SCRIPTS
+    scripts = list((ROOT / "scripts").glob("*.py"))
+    assert lines(*scripts) <= MEAN_SCRIPT * len(scripts)
 
 
 def test_readme_stays_short():

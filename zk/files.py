@@ -12,6 +12,7 @@ from typing import Any
 from zk.errors import CircuitError
 
 ROOT = Path(__file__).parents[1]  # of the project
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "verdict"  # of the user
 
 
 @contextmanager

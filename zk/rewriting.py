@@ -26,13 +26,13 @@ def unfold_convolutions(model: "ModelProto") -> int:
 
     Convolutions in groups, with automatic padding or with computed weights stay as they are.
     """
-    shapes, weights = _known(model)
+    shapes, weights = known(model)
     plain = [
         node
         for node in model.graph.node
         if node.op_type == "Conv"
         and node.input[1] in weights
-        and _attributes(node).get("group", 1) == 1
+        and attributes_of(node).get("group", 1) == 1
         and _is_plain(node, shapes)
     ]
     for node in plain:
@@ -47,7 +47,7 @@ def sum_averages(model: "ModelProto") -> int:
     Averages stay as they are if they have automatic padding or fewer numbers at the edges, or if
     anything but a convolution or a product with weights follows, and in models before opset 13.
     """
-    shapes, weights = _known(model)
+    shapes, weights = known(model)
     opset = min(used.version for used in model.opset_import if used.domain in ("", "ai.onnx"))
     if opset < 13:  # ReduceSum took its axes as an attribute
         return 0
@@ -59,19 +59,19 @@ def sum_averages(model: "ModelProto") -> int:
                 found.append((node, linear))
     for node, linear in found:
         _sum(node, model.graph, shapes[node.input[0]])
-        _divide(linear, model.graph, int(np.prod(_attributes(node)["kernel_shape"])))
+        _divide(linear, model.graph, int(np.prod(attributes_of(node)["kernel_shape"])))
     _remove_unused_weights(model.graph)
     return len(found)
 
 
-def _known(model: "ModelProto") -> tuple[dict[str, list[int]], dict[str, Array]]:
+def known(model: "ModelProto") -> tuple[dict[str, list[int]], dict[str, Array]]:
     """Return the shapes of a graph's tensors, and its weights."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
         value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
-        for value in (*graph.input, *graph.value_info)
+        for value in (*graph.input, *graph.value_info, *graph.output)
     }
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     return shapes, weights
@@ -86,11 +86,12 @@ def _remove_unused_weights(graph: "GraphProto") -> None:
 def _is_plain(node: "NodeProto", shapes: dict[str, list[int]]) -> bool:
     """Return whether a window slides over one image of known size with explicit padding."""
     shape = shapes.get(node.input[0], [0])
-    padding = _attributes(node).get("auto_pad", b"NOTSET")
+    padding = attributes_of(node).get("auto_pad", b"NOTSET")
     return padding == b"NOTSET" and 0 not in shape and shape[0] == 1
 
 
-def _attributes(node: "NodeProto") -> dict[str, Any]:
+def attributes_of(node: "NodeProto") -> dict[str, Any]:
+    """Return the attributes that a node gives."""
     from onnx import helper
 
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -103,7 +104,7 @@ class _Replacement:
         self.node, self.graph, self.nodes = node, graph, list["NodeProto"]()
         self.x, self.size = node.input[0], shape[2:]
         sides = len(self.size)
-        pads = list(_attributes(node).get("pads", [0] * 2 * sides))
+        pads = list(attributes_of(node).get("pads", [0] * 2 * sides))
         if any(pads):
             around = np.array([0, 0, *pads[:sides], 0, 0, *pads[sides:]])
             self.x = self.add("Pad", [self.x, self.constant("pads", around)], "padded")
@@ -130,7 +131,7 @@ class _Replacement:
 
     def patches(self, channels: int, window: list[int]) -> tuple[Array, list[int]]:
         """Return `_patches` of the padded image with this number of channels."""
-        given, ones = _attributes(self.node), [1] * len(window)
+        given, ones = attributes_of(self.node), [1] * len(window)
         strides, dilations = given.get("strides", ones), given.get("dilations", ones)
         return _patches([channels, *self.size], window, strides, dilations)
 
@@ -160,7 +161,7 @@ def _unfold(conv: "NodeProto", graph: "GraphProto", shape: list[int], kernel: Ar
 def _sum(pool: "NodeProto", graph: "GraphProto", shape: list[int]) -> None:
     """Replace an average by a gather of all windows and a sum of each."""
     new, channels = _Replacement(pool, graph, shape), shape[1]
-    patches, places = new.patches(1, _attributes(pool)["kernel_shape"])
+    patches, places = new.patches(1, attributes_of(pool)["kernel_shape"])
     flat = new.add(
         "Reshape", [new.x, new.constant("flat", np.array([1, channels, -1]))], "flattened"
     )
@@ -173,7 +174,7 @@ def _sum(pool: "NodeProto", graph: "GraphProto", shape: list[int]) -> None:
 
 def _is_whole(pool: "NodeProto") -> bool:
     """Return whether every window averages the same number of values."""
-    given = _attributes(pool)
+    given = attributes_of(pool)
     padded = any(given.get("pads", [])) and not given.get("count_include_pad", 0)
     return not padded and not given.get("ceil_mode", 0)
 

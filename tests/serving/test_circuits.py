@@ -19,7 +19,7 @@ from hub.schemas import Input
 from models.data import drawing, sound
 from tests.inputs import REAL_VOICE
 from zk.errors import CircuitError
-from zk.files import sha256
+from zk.files import CACHE, sha256
 from zk.manifest import Manifest
 from zk.proof import answer
 
@@ -195,8 +195,9 @@ def _die_once(marker: Path) -> str:
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(proving, "CACHE", tmp_path / "cache")
-    return proving.CACHE
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(proving, "CACHE", folder)
+    return folder
 
 
 @pytest.fixture
@@ -260,4 +261,4 @@ def test_an_order_shows_nothing_private(artifact):
 
 def test_artifacts_are_cached_for_the_user():
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    assert Path(home) / "verdict" == proving.CACHE
+    assert Path(home) / "verdict" == CACHE

@@ -1,0 +1,1 @@
+"""Cairo programs of ONNX models: written, compiled, run, and computed again in Python."""

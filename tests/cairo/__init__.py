@@ -1,0 +1,1 @@
+"""Cairo programs of ONNX models, compiled and run for real."""

@@ -1,0 +1,172 @@
+"""Cairo programs against the same integers in Python, to the last bit, and against the model."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from cairo.arithmetic import ONE, quantised, real
+from cairo.machine import Machine
+from cairo.network import read_network
+from models.data import drawing, mnist
+from models.export import EXPORTS
+from tests.networks import write_onnx
+from tests.scale import scaled
+from zk.errors import CircuitError
+
+pytestmark = pytest.mark.slow
+IMAGES, IN_CAIRO = 50, 2
+RANDOM = np.random.default_rng(7)
+
+
+def weights(*shape: int) -> np.ndarray:
+    return RANDOM.normal(scale=0.5, size=shape).astype(np.float32)
+
+
+# Nodes, the shape of the input and the output, and the weights of some models.
+MODELS = {
+    "images": (
+        [
+            ("Conv", "x k b", "a", {"pads": [1, 2, 0, 1], "strides": [1, 2]}),
+            ("Relu", "a", "c", {}),
+            ("MaxPool", "c", "d", {"kernel_shape": [2, 2], "strides": [2, 1]}),
+            ("Conv", "d l", "e", {}),
+            ("AveragePool", "e", "f", {"kernel_shape": [2, 2]}),
+            ("Flatten", "f", "g", {}),
+            ("MatMul", "g m", "h", {}),
+            ("Sigmoid", "h", "y", {}),
+        ],
+        ((1, 2, 8, 9), (1, 4)),
+        {"k": weights(3, 2, 3, 3), "b": weights(3), "l": weights(2, 3, 2, 2), "m": weights(4, 4)},
+    ),
+    "rows": (
+        [
+            ("MatMul", "x m", "a", {}),
+            ("Add", "a n", "b", {}),
+            ("Mul", "b b", "c", {}),
+            ("Sub", "c a", "d", {}),
+            ("Mul", "o d", "e", {}),
+            ("Softmax", "e", "f", {"axis": -1}),
+            ("Add", "e f", "g", {}),
+            ("Sub", "p g", "h", {}),
+            ("Reshape", "h s", "i", {}),
+            ("LogSoftmax", "i", "y", {"axis": 2}),
+        ],
+        ((3, 5), (1, 3, 4)),
+        {
+            **{"m": weights(5, 4), "n": weights(4), "o": weights(3, 4), "p": weights(1)},
+            "s": np.array([1, 3, 4]),
+        },
+    ),
+    "open batch": (
+        [("MatMul", "x m", "y", {})],
+        (("batch", 3), ("batch", 2)),
+        {"m": weights(3, 2)},
+    ),
+    "classes": (
+        [("Gemm", "x m b", "a", {"transB": 1}), ("ArgMax", "a", "y", {"axis": 1, "keepdims": 0})],
+        ((4, 6), (4,)),
+        {"m": weights(5, 6), "b": weights(5)},
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request, tmp_path_factory):
+    nodes, (shape, output), constants = MODELS[request.param]
+    folder = tmp_path_factory.mktemp("models")
+    return write_onnx(folder / f"{request.param}.onnx", nodes, shape, output, **constants)
+
+
+def test_operators(model, machine):
+    """The program, the integers and onnxruntime agree; the bounds hold."""
+    network, start = read_network(model), machine(model)
+    session = onnxruntime.InferenceSession(model)
+    inputs = RANDOM.uniform(-2, 2, (4, *network.shape)).astype(np.float32)
+    low, high = network.bounds(quantised(inputs.min(axis=0)), quantised(inputs.max(axis=0)))
+    for x in inputs:
+        computed = network.run(quantised(x))
+        assert start().infer(quantised(x)).integers == computed.ravel().tolist()
+        (expected,) = session.run(None, {"x": x})
+        assert np.abs(real(computed) - expected).max() < 0.002
+        assert (low <= computed).all() and (computed <= high).all()
+
+
+def test_the_tutorials_network(machine):
+    """196-10-10: 50 images to the last bit, and the accuracy of 1,000."""
+    path, images = EXPORTS / "dense-10.onnx", mnist.drawings("test", 1000)
+    network, x = read_network(path), drawing.VIEWS["dense-10"](images)
+    start = machine(path, quantised(x[0]))
+    computed = np.array([network.run(quantised(one)).ravel() for one in x])
+    for one, integers in list(zip(x, computed, strict=True))[: scaled(5, IMAGES)]:
+        assert start().infer(quantised(one)).integers == integers.tolist()
+    assert start().infer(None).integers == computed[0].tolist()
+    session = onnxruntime.InferenceSession(path)
+    expected = np.array([session.run(None, {"x": one[None]})[0][0] for one in x])
+    assert np.abs(real(computed) - expected).max() < 0.01
+    labels = mnist.labels("test")[:1000]
+    accuracies = [np.mean(found.argmax(axis=1) == labels) for found in (computed, expected)]
+    assert abs(accuracies[0] - accuracies[1]) <= 0.002
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["swift", *(pytest.param(name, marks=pytest.mark.full) for name in ("dense", "lenet"))],
+)
+def test_models_of_the_project(name, machine):
+    path = EXPORTS / f"{name}.onnx"
+    network, x = read_network(path), drawing.VIEWS[name](mnist.drawings("test", IMAGES))
+    start, session = machine(path), onnxruntime.InferenceSession(path)
+    for number, one in enumerate(x):
+        computed = network.run(quantised(one))
+        if number < IN_CAIRO:
+            assert start().infer(quantised(one)).integers == computed.ravel().tolist()
+        (expected,) = session.run(None, {"x": one[None]})
+        assert np.abs(real(computed) - expected).max() < 0.01
+
+
+@pytest.fixture(scope="module")
+def doubled(tmp_path_factory, machine):
+    """A program that doubles two numbers."""
+    path = tmp_path_factory.mktemp("models") / "double.onnx"
+    two = np.array([2], np.float32)
+    return machine(write_onnx(path, [("Mul", "x two", "y", {})], (1, 2), (1, 2), two=two))
+
+
+def test_numbers_beyond_the_format_end_the_run(doubled):
+    most = np.array([2**31 - 1, 0])
+    with pytest.raises(CircuitError, match="ended with an error: beyond FP16x16"):
+        doubled().infer(most)
+    with pytest.raises(CircuitError, match="ended with an error: beyond FP16x16"):
+        doubled().infer(np.array([2**31, 0]))
+    with pytest.raises(CircuitError, match="another count of numbers"):
+        doubled().infer(np.array([ONE]))
+    assert doubled().infer(np.array([2**30 - 1, -5])).integers == [2**31 - 2, -10]
+
+
+def test_project_without_an_input(doubled):
+    with pytest.raises(CircuitError, match="has no input: give --input"):
+        doubled().infer(None)
+
+
+@pytest.mark.parametrize("lie", ["lhs", "rhs"])
+def test_wrong_hints_are_noticed(doubled, lie, monkeypatch):
+    """The program checks what hints give: no run ends well after a lie."""
+    tell = Machine._value
+
+    def lying(self, operand) -> int:
+        value = tell(self, operand)
+        return value + 1 if operand is self.hint[lie] else value
+
+    def give(self, hint) -> None:
+        self.hint = (
+            next(iter(hint.values())) | {"lhs": None, "rhs": None} | next(iter(hint.values()))
+        )
+        honest(self, hint)
+
+    honest = Machine._give
+    monkeypatch.setattr(Machine, "_value", lying)
+    monkeypatch.setattr(Machine, "_give", give)
+    with pytest.raises(
+        CircuitError, match=r"a check fails|smaller than 2\*\*128|ended with an error"
+    ):
+        doubled().infer(np.array([ONE, ONE]))
