@@ -1,6 +1,7 @@
 """The SRS: downloaded completely, checked against its hash and audited."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 
 import pytest
+from click.testing import CliRunner
 
+from scripts import srs as command
 from zk import ezkl, srs
 from zk.audit.srs import audit_srs
 from zk.errors import CircuitError
@@ -170,3 +173,17 @@ def test_srs_of_another_kind_or_size(tmp_path, made):
     path.write_bytes(made[:-1])
     with pytest.raises(CircuitError, match="is not an SRS"):
         audit_srs(path, "insecure-dev", LOGROWS)
+
+
+def test_verified_srs_as_a_document(tmp_path, made, monkeypatch):
+    monkeypatch.setattr(command, "FOLDER", tmp_path)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    path = srs_path(tmp_path, "insecure-dev", LOGROWS)
+    path.parent.mkdir(parents=True)
+    for content, findings in ((made, []), (BROKEN["srs-powers"](made), ["srs-powers"])):
+        path.write_bytes(content)
+        shown = CliRunner(mix_stderr=False).invoke(command.cli, ["--verify", "--json"])
+        assert shown.exit_code == (1 if findings else 0)
+        (one,) = json.loads(shown.stdout)
+        assert (one["kind"], one["logrows"]) == ("insecure-dev", LOGROWS)
+        assert [finding["name"] for finding in one["report"]["findings"]][:1] == findings
