@@ -3,6 +3,7 @@
 It runs a program and counts its steps. It proves nothing: no trace is kept.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,10 @@ DISTANCE = 2**64
 RETURN = 0x208B7FFF7FFF7FFE  # the instruction `ret`, after the program
 COSTS = 20  # entries in the table of prices of builtins, which this machine has for free
 RANGE = 2**128
+REPORTED = 50_000  # steps between two reports
 
 Hint = dict[str, Any]
+Report = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,17 @@ class Machine:
         self.segments += 1
         return self.segments * DISTANCE
 
-    def infer(self, x: Integers | None) -> Inference:
-        """Run the model on FP16x16 numbers, or on the input in the project."""
+    def infer(self, x: Integers | None, report: Report = lambda steps: None) -> Inference:
+        """Run the model on FP16x16 numbers, or on the input in the project.
+
+        `report` gets the number of steps again and again.
+        """
         arguments = [] if x is None else [x.size, *(int(value) % PRIME for value in x.flat)]
-        run = self.run("main" if x is None else "infer", arguments)
+        run = self.run("main" if x is None else "infer", arguments, report)
         _, *values = (value - PRIME if value > PRIME // 2 else value for value in run.output)
         return Inference(values, [value / ONE for value in values], run.steps, run.gas)
 
-    def run(self, function: str, arguments: list[int]) -> Run:
+    def run(self, function: str, arguments: list[int], report: Report = lambda steps: None) -> Run:
         """Call a function of the contract; raise if it ends with an error."""
         entry = self.entries.get(int.from_bytes(keccak(text=function)) % 2**250)
         if entry is None:
@@ -122,6 +128,8 @@ class Machine:
             for hint in self.hints.get(self.pc, ()):
                 self._give(hint)
             self._step()
+            if not self.steps % REPORTED:
+                report(self.steps)
         end, gas, _, failed, first, last = (self.memory[self.ap - back] for back in range(6, 0, -1))
         if not all(0 <= self.memory[cell] < RANGE for cell in range(checks, end)):
             raise CircuitError("The program took a number for smaller than 2**128 that is not.")

@@ -2,6 +2,7 @@ import time
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from cairo import compiler
 from cairo.inputs import read_input
@@ -34,10 +35,12 @@ def cli(folder: Path, given: Path | None, yes: bool) -> dict:
         require_yes(yes, problem, "Install it?", "run the command with --yes to install it")
         click.echo(f"Installing it into {compiler.FOLDER} (a minute, once)")
         compiler.install()
+    click.echo(f"Compiling {folder}", err=True)
     started = time.monotonic()
     program = compiler.compiled(folder, name)
     compiling, started = time.monotonic() - started, time.monotonic()
-    run = Machine(program).infer(x)
+    with tqdm(desc="run", unit=" steps", unit_scale=True, leave=False, disable=None) as bar:
+        run = Machine(program).infer(x, lambda steps: bar.update(steps - bar.n))
     running = time.monotonic() - started
     document = {"output": run.numbers, "steps": run.steps, "gas": run.gas}
     if len(run.numbers) > 1:

@@ -137,6 +137,17 @@ def test_models_that_are_refused(tmp_path):
     assert not (tmp_path / "cairo").exists()
 
 
+def test_external_weights(tmp_path):
+    model = onnx.load(DENSE)
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert transpile(path, tmp_path / "cairo").returncode == 0
+    assert transpile(DENSE, tmp_path / "same", "--name", "model").returncode == 0
+    assert contents(tmp_path / "cairo") == contents(tmp_path / "same")
+    (tmp_path / "weights.bin").unlink()
+    assert "weights.bin" in refused(transpile(path, tmp_path / "other"))
+
+
 @pytest.mark.parametrize("name", ["3d", "Mnist", "match", "layer1", "a-b", "número", "fixed"])
 def test_names_that_are_no_identifiers(tmp_path, name):
     message = refused(transpile(DENSE, tmp_path / "cairo", "--name", name))
