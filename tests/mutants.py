@@ -23,7 +23,7 @@ from tqdm import tqdm
 from tests.changes import changed_lines, compiles
 from zk.files import ROOT
 
-SOURCES = ("contracts", "zk", "apps", "chain", "hub", "models/data")
+SOURCES = ("contracts", "zk", "cairo", "apps", "chain", "hub", "models/data")
 # Files without code, and files whose lines are drawn four times as often.
 PROSE = ("contracts/interfaces/",)
 CRITICAL = (
@@ -79,6 +79,7 @@ TESTS = {
     "hub/jobs.py": "serving/test_jobs.py",
     "hub/limits.py": "serving/test_gate.py serving/test_connections.py",
     "hub/proving.py": "serving/test_circuits.py",
+    "cairo/": "cairo/test_arithmetic.py cairo/test_transpile.py cairo/test_programs.py",
     "models/data/": "models/test_drawings.py models/test_data.py",
     "models/data/noises.py": "models/test_noises.py",
     "models/data/picture.py": "models/test_picture.py",
