@@ -24,7 +24,7 @@ demo: setup  ## Build, deploy, prove, join a clan and be judged on a fresh local
 hub: setup web/dist/index.html  ## Serve both applications in the browser, on a local chain.
 	@$(ACTIVATE) ape run hub --play
 
-test: setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in 10 minutes.
+test: setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in half an hour.
 	@$(ACTIVATE) $(TEST)
 	@$(ACTIVATE) $(TEST) tests/chain --network $(firstword $(FORKS))-fork:foundry
 
