@@ -64,10 +64,6 @@ class Network:
         lowest, highest = self.bounds(low, high)
         return float(real(lowest).min()), float(real(highest).max())
 
-    def infer(self, x: Array) -> Array:
-        """Return the output for an input, as real numbers."""
-        return real(self.run(quantised(x)))
-
 
 def read_network(path: Path) -> Network:
     """Read an ONNX file; raise a sentence that names all that cannot be transpiled."""

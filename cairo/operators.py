@@ -61,9 +61,9 @@ class Operator:
     constants: dict[str, Integers] = field(default_factory=dict)
 
 
-def rising(run: Callable[[Integers], Integers], body: str, **constants: Integers) -> Operator:
+def rising(run: Callable[[Integers], Integers], body: str) -> Operator:
     """An operator whose results grow with its input, or stay."""
-    return Operator(run, lambda x: (run(x[0]), run(x[1])), body, constants)
+    return Operator(run, lambda x: (run(x[0]), run(x[1])), body)
 
 
 def weighted(
