@@ -3,13 +3,14 @@
 import base64
 import io
 import json
+import os
 import socket
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import requests
 import soundfile
@@ -74,18 +75,27 @@ def test_draw_prove_verify(hub, manifest, views):
     assert requests.get(f"{hub.url}/v1/proofs/{job['id']}", timeout=9).status_code == 404
 
 
+def cpu_seconds() -> float:
+    """The CPU time of this process and all below it: the hub, its workers, provers."""
+    processes = [(this := psutil.Process()), *this.children(recursive=True)]
+    return sum(sum(process.cpu_times()[:4]) for process in processes)
+
+
 def test_overhead(hub, manifest, views):
-    """The fastest of some proofs by a hub takes little longer than the fastest local one."""
-    by_hub, here = [], []
-    for x in views[20 : 20 + PROOFS]:
-        started = time.perf_counter()
-        key = hub.client.prove("clan", ADA, x).key(manifest.layout)
-        by_hub.append(time.perf_counter() - started)
-        started = time.perf_counter()
+    """Proofs by a hub take little more CPU time than local ones; other tests do not disturb it."""
+    # A worker's first proof also imports the prover.
+    first, *xs = views[20 : 21 + PROOFS]
+    hub.client.prove("clan", ADA, first)
+    prove(manifest, int(ADA, 16), first)
+
+    start = cpu_seconds()
+    keys = [hub.client.prove("clan", ADA, x).key(manifest.layout) for x in xs]
+    middle = cpu_seconds()
+    for key, x in zip(keys, xs, strict=True):
         prove(manifest, key, x)
-        here.append(time.perf_counter() - started)
-    print(f"\na proof took {min(by_hub):.3f} s by the hub, and {min(here):.3f} s here")
-    assert min(by_hub) < 1.7 * min(here)
+    by_hub, here = middle - start, cpu_seconds() - middle
+    print(f"\n{PROOFS} proofs took {by_hub:.1f} CPU s by the hub, and {here:.1f} CPU s here")
+    assert by_hub < 1.7 * here
 
 
 def test_sing_for_a_round(hub, node, voice_manifest, scores):
