@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Each worker has its own chain.
 TEST := ape test -n 3
 
-.PHONY: help demo hub test test-full test-fast mutants lint format bench setup clean
+.PHONY: help demo hub modellers test test-full test-fast mutants lint format bench setup clean
 
 help:  ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,20 +24,23 @@ demo: setup  ## Build, deploy, prove, join a clan and be judged on a fresh local
 hub: setup web/dist/index.html  ## Serve both applications in the browser, on a local chain.
 	@$(ACTIVATE) ape run hub --play
 
-test: setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in half an hour.
+modellers: setup .venv/notebook  ## Train digit readers: in a notebook, and automatically, with a page of their files.
+	@$(ACTIVATE) ape run modellers
+
+test: setup .venv/notebook web/dist/index.html  ## Run the tests on a plain chain and on a fork, in half an hour.
 	@$(ACTIVATE) $(TEST)
 	@$(ACTIVATE) $(TEST) tests/chain --network $(firstword $(FORKS))-fork:foundry
 
-test-full: setup web/dist/index.html  ## Run the long form of every test, and tests/chain on every fork.
+test-full: setup .venv/notebook web/dist/index.html  ## Run the long form of every test, and tests/chain on every fork.
 	@$(ACTIVATE) $(TEST) --full
 	@$(ACTIVATE) for network in $(FORKS); do \
 		$(TEST) tests/chain --network $$network-fork:foundry || exit 1; \
 	done
 
-test-fast: setup  ## Run the tests that take a minute together: no hub, no browser, one circuit.
+test-fast: setup .venv/notebook  ## Run the tests that take a minute together: no hub, no browser, one circuit.
 	@$(ACTIVATE) $(TEST) --fast
 
-mutants: setup web/dist/index.html  ## Change one line at a time; list the changes that no test notices.
+mutants: setup .venv/notebook web/dist/index.html  ## Change one line at a time; list the changes that no test notices.
 	@$(ACTIVATE) python -m tests.mutants
 
 lint: setup  ## Check style and types.
@@ -59,6 +62,11 @@ setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packag
 	@echo "Installing Python packages into .venv (a minute or two, once)"
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/notebook: requirements-notebook.txt .venv/ready
+	@echo "Installing JupyterLab into .venv (a minute, once)"
+	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-notebook.txt
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json | .venv/ready

@@ -1,5 +1,6 @@
 """The connected network: development or live, and the one table of networks."""
 
+import os
 import random
 import socket
 import time
@@ -65,3 +66,21 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise CircuitError("No port between 20000 and 32000 is free for a node: stop some servers.")
+
+
+def listen(host: str, port: int, program: str) -> socket.socket:
+    """Open the socket of a program. Do it first: a taken port then fails at once."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        door = socket.create_server((host, port), family=family)
+    except OSError as error:
+        number = error.errno or 0
+        # The error numbers of name resolution are negative.
+        reason = os.strerror(number) if number > 0 else "no such name"
+        raise CircuitError(
+            f"{program} cannot listen at {host}, port {port} ({reason}): stop the program that "
+            "uses it, or choose another --host or --port."
+        ) from error
+    # asyncio does not set this for a given socket; without it, answers end 40 ms later.
+    door.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return door

@@ -2,12 +2,11 @@
 
 import asyncio
 import ctypes
-import os
 import signal
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY, create_server, socket
+from socket import socket
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,7 +20,6 @@ from hub.gate import Gate
 from hub.problems import RequestError, responses
 from hub.routes import private, routes
 from hub.service import Hub
-from zk.errors import CircuitError
 from zk.files import ROOT
 
 PAGE = ROOT / "web" / "dist"
@@ -47,23 +45,6 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
-
-
-def listen(host: str, port: int) -> socket:
-    """Open the hub's socket. Do it first: a taken port then fails at once."""
-    try:
-        door = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
-    except OSError as error:
-        number = error.errno or 0
-        # The error numbers of name resolution are negative.
-        reason = os.strerror(number) if number > 0 else "no such name"
-        raise CircuitError(
-            f"The hub cannot listen at {host}, port {port} ({reason}): stop the program that uses "
-            "it, or choose another --host or --port."
-        ) from error
-    # asyncio does not set this for a given socket; without it, answers end 40 ms later.
-    door.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-    return door
 
 
 def url_of(host: str, port: int) -> str:

@@ -16,6 +16,8 @@ from models.export import TrainingError, export
 from models.square import Square
 
 View = Callable[[np.ndarray], np.ndarray]
+# Called after each epoch with its number, its mean loss, and the accuracy on the test set.
+Report = Callable[[int, float, float], None]
 
 
 class LeNet(nn.Module):
@@ -120,26 +122,43 @@ def train(
     epochs: int | None = None,
     seed: int | None = None,
     bad: bool = False,
-    report: Callable[[int, float], None] = lambda epoch, accuracy: None,
+    report: Report = lambda epoch, loss, accuracy: None,
 ) -> tuple[bytes, float]:
     """Train a network; return its ONNX file and its accuracy on the test set.
 
-    `bad` stops after one epoch and has no accuracy floor. `report` gets each epoch's accuracy.
+    `bad` stops after one epoch and has no accuracy floor.
     """
-    recipe, view = RECIPES[name], drawing.VIEWS[name]
+    recipe = RECIPES[name]
     epochs = 1 if bad else epochs or recipe.epochs
-    torch.manual_seed(recipe.seed if seed is None else seed)
-    network = recipe.network()
-    accuracy = learn(network, view, recipe, epochs, report)
+    network, accuracy = trained(name, epochs, seed, report)
     if not bad and accuracy < recipe.floor:
         raise TrainingError(
             f"{name} reads {accuracy:.2%} of the test images after {epochs} epochs, below its "
             f"floor of {recipe.floor:.2%}: nothing was exported. Train longer or try another seed."
         )
+    return exported(name, network), accuracy
+
+
+def trained(
+    name: str,
+    epochs: int,
+    seed: int | None = None,
+    report: Report = lambda epoch, loss, accuracy: None,
+) -> tuple[nn.Module, float]:
+    """Train a network; return it with its accuracy on the test set."""
+    recipe = RECIPES[name]
+    torch.manual_seed(recipe.seed if seed is None else seed)
+    network = recipe.network()
+    accuracy = learn(network, drawing.VIEWS[name], recipe, epochs, report)
     if recipe.balance != 1:
         balance(network, recipe.balance)
-    sample = torch.from_numpy(view(mnist.drawings("test", 1)))
-    return export(network, sample), accuracy
+    return network, accuracy
+
+
+def exported(name: str, network: nn.Module) -> bytes:
+    """The ONNX file of a network."""
+    sample = torch.from_numpy(drawing.VIEWS[name](mnist.drawings("test", 1)))
+    return export(network, sample)
 
 
 def balance(network: nn.Module, factor: float) -> None:
@@ -156,7 +175,7 @@ def learn(
     view: View,
     recipe: Recipe,
     epochs: int,
-    report: Callable[[int, float], None] = lambda epoch, accuracy: None,
+    report: Report = lambda epoch, loss, accuracy: None,
 ) -> float:
     """Train a network in place; return its accuracy on the test set."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -178,6 +197,7 @@ def learn(
         network.train()
         seen = torch.from_numpy(inputs[epoch % len(inputs)]).to(device)
         order = torch.randperm(len(seen), device=device).split(recipe.batch)
+        total = torch.zeros((), device=device)
         for chosen in tqdm(
             order, desc=f"epoch {epoch}/{epochs}", leave=False, unit="batch", disable=None
         ):
@@ -189,8 +209,9 @@ def learn(
             optimiser.step()
             if schedule:
                 schedule.step()
+            total += loss.detach() * len(chosen)
         accuracy = test(network, view)
-        report(epoch, accuracy)
+        report(epoch, total.item() / len(seen), accuracy)
     return accuracy
 
 

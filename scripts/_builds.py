@@ -1,5 +1,6 @@
 """Builds of circuits, with their steps and figures on the terminal."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,36 @@ from apps.registry import applications, named, require_outputs
 from zk.binding import read_model
 from zk.build import build
 from zk.circuit import Circuit
+from zk.downloads import fetch
+from zk.errors import CircuitError
+from zk.files import CACHE, sha256
 from zk.manifest import Manifest
 from zk.srs import Kind
+
+HASHED = re.compile(r"(?P<url>https?://[^#]*/(?P<name>[^/#?]+))(#sha256=(?P<hash>[0-9a-f]{64}))?")
+
+
+def fetched(where: str | None) -> Path | None:
+    """The path of a file, which is downloaded first if it is given as URL#sha256=HASH."""
+    if not (found := HASHED.fullmatch(where or "")):
+        return Path(where) if where else None
+    url, name, expected = found["url"], found["name"], found["hash"]
+    if not expected:
+        raise CircuitError(f"{url} has no hash: append #sha256=HASH, which the file must have.")
+    path = CACHE / "downloads" / expected / name
+    if not path.is_file() or sha256(path) != expected:
+        fetch(url, path, expected, "ask for the right hash where you got the URL")
+    return path
 
 
 def own_model_options(command):
     """The options of a circuit that is made of a user's ONNX file."""
+
+    file = "FILE|URL#sha256=HASH"
     for option in (
         click.option("--name", "own_name", help="Name of the circuit of your model."),
-        click.option(
-            "--data", type=click.Path(path_type=Path), help="Its samples: .npz with x [labels]."
-        ),
-        click.option("--onnx", type=click.Path(path_type=Path), help="A model of your own."),
+        click.option("--data", metavar=file, help="Its samples: .npz with x [labels]."),
+        click.option("--onnx", metavar=file, help="A model of your own."),
     ):
         command = option(command)
     return command

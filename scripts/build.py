@@ -1,7 +1,14 @@
 import click
 
 from apps.circuits import circuit, defaults, sources
-from scripts._builds import app_option, chosen_circuit, facts_of, own_model_options, run_build
+from scripts._builds import (
+    app_option,
+    chosen_circuit,
+    facts_of,
+    fetched,
+    own_model_options,
+    run_build,
+)
 from scripts._cli import Command, json_option, suggest
 
 
@@ -30,6 +37,7 @@ def cli(name, onnx, data, own_name, app, srs) -> list[dict]:
         ape run build
         ape run build --onnx model.onnx --data samples.npz --name mine --app APPLICATION
     """
+    onnx, data = fetched(onnx), fetched(data)
     if name or onnx or data or own_name or app:
         circuits = [chosen_circuit(name, onnx, data, own_name, app)]
     else:

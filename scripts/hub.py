@@ -8,7 +8,7 @@ from apps.registry import application_of
 from apps.voice import moment
 from chain.accounts import signer
 from chain.deployments import deploy_once
-from chain.network import is_dev
+from chain.network import is_dev, listen
 from hub import LOOPBACK
 from scripts._builds import run_build
 from scripts._cli import ChainCommand
@@ -67,10 +67,10 @@ def cli(
     from hub.circuits import find
     from hub.jobs import Jobs
     from hub.limits import Limits
-    from hub.server import listen, serve, url_of
+    from hub.server import serve, url_of
     from hub.service import Hub
 
-    door = listen(host, port)
+    door = listen(host, port, "The hub")
     if play:
         _prepare()
     loopback = host in LOOPBACK

@@ -47,8 +47,8 @@ def _train_digits(name: str, epochs: int | None, seed: int | None, bad: bool) ->
     from models import digits
     from models.export import EXPORTS
 
-    def report(epoch: int, accuracy: float) -> None:
-        click.echo(f"epoch {epoch:3}  accuracy {accuracy:.2%}")
+    def report(epoch: int, loss: float, accuracy: float) -> None:
+        click.echo(f"epoch {epoch:3}  loss {loss:.4f}  accuracy {accuracy:.2%}")
 
     network, accuracy = digits.train(name, epochs=epochs, seed=seed, bad=bad, report=report)
     path = EXPORTS / f"{name}{'-bad' if bad else ''}.onnx"

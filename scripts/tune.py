@@ -9,7 +9,7 @@ from apps.circuits import ARTIFACTS, for_search, keep, sources
 from bench.charts import BLUE, GREY, ORANGE, chart, frontier
 from chain.contracts import gas_of
 from chain.network import is_dev
-from scripts._builds import chosen_circuit, own_model_options
+from scripts._builds import chosen_circuit, fetched, own_model_options
 from scripts._cli import ChainCommand, json_option, suggest
 from zk.errors import CircuitError
 from zk.tuning.tuner import GOALS, Finalist, Limits, Outcome, knobs, tune
@@ -67,6 +67,7 @@ def cli(name, onnx, data, own_name, goal, tolerance, max_key, measure, seed) -> 
     if not is_dev():
         raise CircuitError("Gas is measured on a dev network: give --network ethereum:local.")
     require_solc()
+    onnx, data = fetched(onnx), fetched(data)
     chosen, samples = for_search(chosen_circuit(name, onnx, data, own_name), data, seed)
     started = time.monotonic()
     limits = Limits(tolerance=tolerance, proving_key=max_key * 1e6)

@@ -28,7 +28,10 @@ from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
 from zk.samples import Samples
 
+# Workers share the cores: torch's threads would wait for each other without giving theirs up.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
+pytest_plugins = ["tests.browsers"]
 # Fixtures that start a process or build a second circuit, and folders about the hub.
 SLOW = {"bad_manifest", "browser", "node", "voice_manifest"}
 OF_HUB = {"hub", "serving"}

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from tests.changes import changed_lines, compiles
 from zk.files import ROOT
 
-SOURCES = ("contracts", "zk", "cairo", "apps", "chain", "hub", "models/data")
+SOURCES = ("contracts", "zk", "cairo", "apps", "chain", "hub", "modellers", "models/data")
 # Files without code, and files whose lines are drawn four times as often.
 PROSE = ("contracts/interfaces/",)
 CRITICAL = (
@@ -80,6 +80,8 @@ TESTS = {
     "hub/limits.py": "serving/test_gate.py serving/test_connections.py",
     "hub/proving.py": "serving/test_circuits.py",
     "cairo/": "cairo/test_arithmetic.py cairo/test_transpile.py cairo/test_programs.py",
+    "modellers/": "modellers/test_training.py modellers/test_modellers.py",
+    "modellers/archives.py": "modellers/test_archives.py",
     "models/data/": "models/test_drawings.py models/test_data.py",
     "models/data/noises.py": "models/test_noises.py",
     "models/data/picture.py": "models/test_picture.py",

@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -278,8 +279,9 @@ def write_verifier(
 
     path.unlink(missing_ok=True)
     try:
-        with sentences(f"write the verifier {verifier_name}"):
-            asyncio.run(create())
+        # In a thread, because a notebook's thread already runs an event loop.
+        with sentences(f"write the verifier {verifier_name}"), ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, create()).result()
     except CircuitError:
         # ezkl writes the source, then needs a solc on the PATH for an ABI that is not used here.
         # A missing ABI is harmless, an incomplete source is not.

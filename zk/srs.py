@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
-from tqdm import tqdm
-
+from zk.downloads import fetch
 from zk.errors import CircuitError
 from zk.ezkl import make_srs
 from zk.files import locked, sha256, whole
@@ -50,8 +49,6 @@ CEREMONY_SHA256 = dict(
         start=1,
     )
 )
-CHUNK = 2**16  # bytes
-PATIENCE = 30  # seconds without a byte from the server
 
 
 def srs_path(folder: Path, kind: Kind, logrows: int) -> Path:
@@ -78,63 +75,24 @@ def ensure_srs(
                 with whole(path) as partial:
                     make_srs(partial, logrows)
     if kind == "ceremony":
-        _require_hash(path, path, logrows)
+        _require_hash(path, logrows)
     return path
 
 
 def _fetch(path: Path, logrows: int, mirror: str) -> None:
-    """Download the ceremony's SRS, or the rest of it after an interrupted download."""
-    import requests
-
     if logrows not in CEREMONY_SHA256:
         raise CircuitError(
             f"The ceremony has no SRS for 2**{logrows} rows: choose knobs of a circuit with "
             f"2**{min(CEREMONY_SHA256)} to 2**{max(CEREMONY_SHA256)} rows."
         )
-    url, partial = f"{mirror}/kzg{logrows}.srs", path.with_suffix(".download")
-    try:
-        _download(url, partial)
-    except (requests.RequestException, OSError) as error:
-        raise CircuitError(
-            f"{url} could not be downloaded ({type(error).__name__}): run the command again to "
-            "resume, or choose another server with `ape run srs --mirror`."
-        ) from error
-    _require_hash(partial, path, logrows)
-    partial.replace(path)
+    remedy = "choose another server with `ape run srs --mirror`"
+    fetch(f"{mirror}/kzg{logrows}.srs", path, CEREMONY_SHA256[logrows], remedy)
 
 
-def _download(url: str, partial: Path) -> None:
-    import requests
-
-    present = partial.stat().st_size if partial.is_file() else 0
-    headers = {"Range": f"bytes={present}-"} if present else {}
-    with requests.get(url, headers=headers, stream=True, timeout=PATIENCE) as answer:
-        if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # it was complete
-        answer.raise_for_status()
-        resumes = answer.status_code == requests.codes.partial_content
-        kept = present if resumes else 0
-        size = kept + int(answer.headers.get("Content-Length", 0))
-        bar = tqdm(
-            desc=partial.stem,
-            total=size or None,
-            initial=kept,
-            unit="B",
-            unit_scale=True,
-            leave=False,
-            disable=None,
-        )
-        with partial.open("ab" if resumes else "wb") as file, bar:
-            for chunk in answer.iter_content(CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
-
-
-def _require_hash(found: Path, path: Path, logrows: int) -> None:
-    """Remove the file `found` and raise unless it is the ceremony's SRS. `path` is its place."""
-    digest = sha256(found)
-    if digest != CEREMONY_SHA256.get(logrows):
-        found.unlink()
+def _require_hash(path: Path, logrows: int) -> None:
+    """Remove a file and raise unless it is the ceremony's SRS."""
+    if (digest := sha256(path)) != CEREMONY_SHA256.get(logrows):
+        path.unlink()
         raise CircuitError(
             f"{path} should have the SHA-256 {CEREMONY_SHA256[logrows]} of the ceremony's SRS, but "
             f"had {digest} and was removed: run `ape run srs --fetch {logrows}`."

@@ -24,15 +24,23 @@ Split = Literal["train", "test"]
 
 
 @cache
-def images(split: Split, folder: Path = FOLDER) -> np.ndarray:
+def images(split: Split, folder: Path | None = None) -> np.ndarray:
     """The greyscale images of a split, uint8 [N, 28, 28]."""
-    return _read_idx(folder / f"{PREFIX[split]}-images-idx3-ubyte")
+    return _read_idx((folder or FOLDER) / f"{PREFIX[split]}-images-idx3-ubyte")
 
 
 @cache
-def labels(split: Split, folder: Path = FOLDER) -> np.ndarray:
+def labels(split: Split, folder: Path | None = None) -> np.ndarray:
     """The digits in the images of a split, uint8 [N]."""
-    return _read_idx(folder / f"{PREFIX[split]}-labels-idx1-ubyte")
+    return _read_idx((folder or FOLDER) / f"{PREFIX[split]}-labels-idx1-ubyte")
+
+
+def use(folder: Path) -> None:
+    """Read the files of another folder from now on."""
+    global FOLDER
+    FOLDER = folder
+    images.cache_clear()
+    labels.cache_clear()
 
 
 def drawings(split: Split, first: int | None = None) -> np.ndarray:

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import socket
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,7 @@ import requests
 import soundfile
 
 from apps.circuits import ARTIFACTS
-from chain.network import free_port
-from hub import server
+from chain.network import free_port, listen
 from hub.server import url_of
 from tests.hubs import ADA, BEN, bits, ended, post
 from tests.inputs import REAL_VOICE
@@ -278,7 +276,7 @@ def test_proof_for_another_contract(hub, manifest, views):
 
 def test_answers_do_not_wait_for_acknowledgements():
     with (
-        server.listen("127.0.0.1", free_port()) as door,
+        listen("127.0.0.1", free_port(), "The hub") as door,
         socket.create_connection(door.getsockname()),
         door.accept()[0] as accepted,
     ):

@@ -3,8 +3,6 @@
 import base64
 import json
 import re
-import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -13,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-import soundfile
-from playwright.sync_api import FilePayload, Page, Route, expect, sync_playwright
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from apps.circuits import view_of
 from apps.voice import ANYONE, score_from
@@ -27,37 +24,9 @@ from zk.files import ROOT
 from zk.proof import Proof, prove, prove_all
 
 SHOTS = ROOT / "out" / "screenshots"
-# A browser that connects to nothing on the internet.
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 DESK = {"width": 1100, "height": 900}
 PHONE = {"width": 390, "height": 800}
 ALICE = "0x0a11CE00000000000000000000000000000A11cE"  # an address that starts with a zero
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Debian's Chromium, whose microphone hears a real voice.
-
-    It runs in a separate thread, because its event loop conflicts with Ape's.
-    """
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not path:
-        pytest.fail("There is no Chromium: install one (Debian: apt install chromium).")
-    heard = tmp_path_factory.mktemp("microphone") / "voice.wav"
-    soundfile.write(heard, *soundfile.read(REAL_VOICE))
-    microphone = [
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={heard}",
-    ]
-    with ThreadPoolExecutor(1) as thread:
-        playwright = thread.submit(lambda: sync_playwright().start()).result()
-        launched = thread.submit(
-            lambda: playwright.chromium.launch(executable_path=path, args=QUIET + microphone)
-        ).result()
-        yield lambda task: thread.submit(task, launched).result()
-        thread.submit(launched.close).result()
-        thread.submit(playwright.stop).result()
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_training_below_the_floor_fails(some_images):
 def test_bad_model_is_trained_for_one_epoch_and_reproducibly(some_images):
     epochs: list[int] = []
     network, accuracy = digits.train(
-        "swift", bad=True, report=lambda epoch, _: epochs.append(epoch)
+        "swift", bad=True, report=lambda epoch, *_: epochs.append(epoch)
     )
     assert epochs == [1]
     assert LEAST / 100 < accuracy < digits.RECIPES["swift"].floor

@@ -16,13 +16,13 @@ import psutil
 import pytest
 import requests
 
-from chain.network import free_port
+from chain.network import free_port, listen
 from hub.chain import Chain
 from hub.circuits import Served
 from hub.connections import BACKLOG
 from hub.jobs import Jobs, new_job
 from hub.limits import Limits
-from hub.server import listen, make_server
+from hub.server import make_server
 from hub.service import Hub
 from tests.hubs import ADA, until
 from zk.manifest import Manifest
@@ -53,7 +53,7 @@ def serve_voice(folder: Path, database: Path, port: int) -> None:
     jobs.accept(job, lambda job, waiting: None)
     circuits = {"voice": Served(Manifest(folder), "http://hub")}
     hub = Hub(circuits, Chain(), jobs, LIMITS, scheduler=None, loopback=True)
-    asyncio.run(make_server(hub, []).serve(sockets=[listen("127.0.0.1", port)]))
+    asyncio.run(make_server(hub, []).serve(sockets=[listen("127.0.0.1", port, "The hub")]))
 
 
 @dataclass
