@@ -94,7 +94,11 @@ def _download(data: Path) -> None:
 def obtain_models(
     folder: Path, network: str, report: Report, epochs: int | None = None
 ) -> dict[str, Model]:
-    """Restore the good and the bad model from the folder's cache, or train both and keep them."""
+    """Restore the good and the bad model from the folder's cache, or train both.
+
+    The cache keeps them if the good one reaches the floor of its recipe. Only with fewer `epochs`
+    may it stay below.
+    """
     cache = folder / MODELS
     if cache.is_file():
         report({"doing": f"reading {MODELS}"})
@@ -104,12 +108,15 @@ def obtain_models(
         network: _train(network, network, epochs or recipe.epochs, report),
         f"{network}-bad": _train(f"{network}-bad", network, BAD_EPOCHS, report),
     }
-    if epochs is None and made[network].accuracy < recipe.floor:
+    accuracy = made[network].accuracy
+    if accuracy >= recipe.floor:
+        weights = {f"{name}{SAFE}": save(one.network.state_dict()) for name, one in made.items()}
+        pack(cache, weights)
+    elif epochs is None:
         raise TrainingError(
-            f"{network} reads {made[network].accuracy:.2%} of the test images, below its floor of "
+            f"{network} reads {accuracy:.2%} of the test images, below its floor of "
             f"{recipe.floor:.2%}: nothing was exported."
         )
-    pack(cache, {f"{name}{SAFE}": save(one.network.state_dict()) for name, one in made.items()})
     return made
 
 
@@ -161,9 +168,8 @@ def _weights(file: str, content: bytes) -> dict[str, torch.Tensor]:
     return weights
 
 
-def export(folder: Path, network: str, models: dict[str, Model], report: Report) -> Path:
-    """Write the models as ONNX, calibration data, and last an index of them; return the folder."""
-    exports = folder / "exports"
+def export(exports: Path, network: str, models: dict[str, Model], report: Report) -> None:
+    """Write the models as ONNX, calibration data, and last an index of them."""
     (exports / INDEX).unlink(missing_ok=True)
     for name, model in models.items():
         report({"doing": f"exporting {name}"})
@@ -185,14 +191,14 @@ def export(folder: Path, network: str, models: dict[str, Model], report: Report)
         for name in (*accuracies, CALIBRATION)
     ]
     write_json(exports / INDEX, {"files": index})
-    return exports
 
 
 def work(folder: Path, network: str, report: Report, epochs: int | None = None) -> None:
     """Do the whole work of a modeller in its folder."""
     with locked(folder, f"Another modeller works in {folder}: stop it first."):
         use_data(folder, report)
-        export(folder, network, obtain_models(folder, network, report, epochs), report)
+        models = obtain_models(folder, network, report, epochs)
+        export(folder / "exports", network, models, report)
 
 
 def _end_with_the_server() -> None:

@@ -117,7 +117,8 @@ for ax, (name, model) in zip(axes, models.items(), strict=True):
 # A circuit is made of an ONNX file. The calibration data shows the circuit which values occur.
 
 # %%
-exports = export(FOLDER, NETWORK, models, report)
+exports = FOLDER / "notebook"
+export(exports, NETWORK, models, report)
 for path in sorted(exports.iterdir()):
     print(f"{path.name:18} {path.stat().st_size:>9,} bytes")
 

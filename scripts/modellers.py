@@ -1,5 +1,6 @@
 import asyncio
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -32,6 +33,8 @@ def cli(only: str | None, host: str, folder: Path) -> None:
         ape run modellers
         ape run modellers --only auto --host 0.0.0.0 --folder caches
     """
+    if not find_spec("jupyterlab"):
+        raise CircuitError("The modellers' packages are not installed: run `make modellers`.")
     # SIGTERM ends like Ctrl-C, which stops JupyterLab, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     doors = {

@@ -48,7 +48,7 @@ def test_notebook_tells_the_models_apart(tmp_path):
     assert "the proof of the good model, under the bad key: refused" in said
     assert pictures(notebook) == 3
     assert "dense-25" in drawing.VIEWS
-    exports = tmp_path / "folder" / "exports"
+    exports = tmp_path / "folder" / "notebook"
     assert sorted(path.name for path in exports.iterdir()) == [
         "calibration.npz",
         "dense-25-bad.onnx",
