@@ -200,7 +200,7 @@ def test_killed_training_starts_anew(folder, served, tmp_path):
     assert kills == ATTEMPTS - 1
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_training_that_is_killed_each_time(tmp_path):
     with modeller(tmp_path) as (url, process):
         problems = []
