@@ -117,3 +117,23 @@ def test_wrong_hints_are_noticed(doubled, lie, monkeypatch):
         CircuitError, match=r"a check fails|smaller than 2\*\*128|ended with an error"
     ):
         doubled().infer(np.array([ONE, ONE]))
+
+
+def word(dst: int, op0: int, op1: int, flags: int) -> int:
+    """An instruction: three offsets, then the bits of its fields."""
+    offsets = enumerate((dst, op0, op1))
+    return flags << 48 | sum((offset + 0x8000) << 16 * place for place, offset in offsets)
+
+
+@pytest.mark.parametrize(("logic", "way"), [(1, 5 + 3), (2, 5 * 3)])
+def test_jumps_by_a_sum_and_by_a_product(logic, way):
+    """The compiler writes neither, but the machine's description has both."""
+    put = word(0, -1, 1, 1 << 1 | 1 << 2 | 2 << 10 | 4 << 12)  # [ap] = the next word; ap++
+    jump = word(-1, -2, -1, 4 << 2 | logic << 5 | 2 << 7)  # by [ap - 2] and [ap - 1]
+    code = [hex(part) for part in (put, 5, put, 3, jump)]
+    machine = Machine({"bytecode": code, "hints": [], "entry_points_by_type": {"EXTERNAL": []}})
+    machine.pc, machine.ap = machine.start, machine.segment()
+    machine.fp = machine.ap
+    for _ in range(3):
+        machine._step()
+    assert machine.pc - machine.start == 4 + way

@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps import audit
 from apps.audit import attack, audit_contracts, audit_deployment
 from chain.deployments import entry_for
 from tests.audits import named
@@ -69,3 +70,16 @@ def test_other_verifier_of_the_application(manifest, entry, project, deployer, b
 def test_other_build(manifest, entry):
     found = audit_contracts(manifest, entry | {"vk_sha256": "0" * 64})
     assert named(found) == ["other-build"]
+
+
+def test_key_that_changes_the_answer(manifest, entry, chain, monkeypatch):
+    """The second key's proof is one of another input here."""
+    honest = audit.prove_all
+
+    def proved(built, claims):
+        (first, x), (second, _) = claims
+        return honest(built, [(first, x), (second, x + 1)])
+
+    monkeypatch.setattr(audit, "prove_all", proved)
+    code = chain.provider.get_code(entry["verifier"])
+    assert named(attack(manifest, entry, bytes(code))) == ["key-not-passed"]
