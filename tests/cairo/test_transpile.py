@@ -134,6 +134,11 @@ def test_models_that_are_refused(tmp_path):
     huge = np.array([40_000], np.float32)
     path = write_onnx(tmp_path / "huge.onnx", [("Mul", "x k", "y", {})], (1, 2), (1, 2), k=huge)
     assert "Mul with weights beyond FP16x16" in refused(transpile(path, tmp_path / "cairo"))
+    nodes = [("MatMul", "x k", "a", {}), ("Relu", "a", "y", {})]
+    five = np.ones((5, 2), np.float32)  # rows, for three columns
+    path = write_onnx(tmp_path / "mismatch.onnx", nodes, (1, 3), (1, 2), k=five)
+    unknown = "MatMul of a shape that is not fixed, Relu of a shape that is not fixed"
+    assert unknown in refused(transpile(path, tmp_path / "cairo"))
     assert not (tmp_path / "cairo").exists()
 
 
