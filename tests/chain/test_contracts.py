@@ -13,7 +13,14 @@ from eth_account import Account
 
 from chain import accounts as chain_accounts
 from chain import contracts, network, sending
-from chain.accounts import account_named, account_of, checked_account, checked_address, signer
+from chain.accounts import (
+    account_named,
+    account_of,
+    checked_account,
+    checked_address,
+    name_of,
+    signer,
+)
 from chain.contracts import NodeError, accepts, ask, deploy_verifier, gas_of, key_of, round_with
 from chain.sending import Sending, require_funds
 from zk.errors import CircuitError
@@ -377,3 +384,9 @@ def test_live_network_needs_a_named_signer(monkeypatch):
         CircuitError, match=r"no account '3' to sign with: .*`ape accounts list`\.$"
     ):
         signer("3")
+
+
+def test_names_of_accounts(accounts, clan):
+    """The number of a test account; of an account that is not ours, the word for any alias."""
+    assert [name_of(str(accounts[number])) for number in (0, 3)] == ["0", "3"]
+    assert name_of(str(clan.address)) == "ALIAS"
