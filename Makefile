@@ -43,8 +43,10 @@ test-fast: setup .venv/notebook  ## Run the tests that take a minute together: n
 mutants: setup .venv/notebook web/dist/index.html  ## Change one line at a time; list the changes that no test notices.
 	@$(ACTIVATE) python -m tests.mutants
 
-lint: setup  ## Check style and types.
+lint: setup  ## Check style, types and the files of the containers.
 	@$(ACTIVATE) ruff check --no-cache . && ruff format --check . && mypy
+	@$(ACTIVATE) hadolint Containerfile
+	@$(ACTIVATE) check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	@$(ACTIVATE) forge fmt --check $(SOLIDITY)
 
 format: setup  ## Format Python and Solidity, and fix what ruff can fix.

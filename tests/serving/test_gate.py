@@ -189,6 +189,28 @@ def test_a_body_over_the_limit_is_refused(pieces):
     assert (found.status, found.detail) == (413, sentence)
 
 
+def unfinished(*pieces: bytes) -> Request:
+    """A request of which nothing may be read beyond these pieces."""
+    waiting = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+
+    async def receive():
+        assert waiting, "more is read"
+        return waiting.pop(0)
+
+    return Request(request().scope, receive)
+
+
+def test_a_body_over_a_limit_is_refused_at_once():
+    assert refusal(Bodies(SIZES), unfinished(b" " * 15, b" " * 6)).status == 413
+
+    async def beside_another():
+        bodies = Bodies(SIZES)
+        async with bodies.read(request(b" " * 20), LARGEST):
+            return await refused(bodies, unfinished(b" " * 8, b" " * 5))
+
+    assert asyncio.run(beside_another()).status == 503
+
+
 def test_an_announced_body_is_refused_before_it_is_read():
     async def receive():
         raise AssertionError("the body is read")

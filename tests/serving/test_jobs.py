@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import create_engine, event, inspect, text
 
 from hub import jobs as module
 from hub.jobs import Job, Jobs, keep_token, new_job, revoke_token, tokens_of
@@ -146,6 +146,15 @@ def test_open_jobs_are_in_the_order_of_their_acceptance(jobs):
     assert [jobs.before(made[number]) for number in (0, 1, 4, 5)] == [0, 1, 2, 3]
     assert jobs.states() == {"queued": 2, "proving": 2, "done": 1, "failed": 1}
     assert jobs.waiting() == {"ada": 2, "ben": 2}
+
+
+def test_lookups_by_token_state_and_order_have_an_index(tmp_path):
+    database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    Jobs(database).close()
+    engine = create_engine(database)
+    found = inspect(engine).get_indexes("jobs") + inspect(engine).get_unique_constraints("jobs")
+    assert {tuple(one["column_names"]) for one in found} >= {("owner",), ("state",), ("digest",)}
+    engine.dispose()
 
 
 def test_the_typical_time_is_the_median_of_the_latest_proofs(jobs, clock):
