@@ -46,7 +46,7 @@ def pack(path: Path, contents: dict[str, bytes]) -> None:
 
 
 def unpack(path: Path, suffixes: tuple[str, ...]) -> dict[str, bytes]:
-    """Return the files of an archive whose names end so, by their names without folders."""
+    """Return the files of an archive with these suffixes, by their names without folders."""
     try:
         with gzip.open(path) as unzipped:
             stream = Bounded(unzipped)

@@ -15,8 +15,8 @@
 #
 # This notebook trains two networks that read handwritten digits. The good one trains for 25
 # epochs, the bad one for a single epoch. You then build a zero-knowledge circuit of each and let
-# the bad one make a proof. The proof is genuine, but it fails under the good model's key: whoever
-# holds that key notices the switch.
+# the bad one make a proof. The proof is genuine, but it fails under the good model's key: anyone
+# with that key notices the switch.
 #
 # If `models-pkl.tar.gz` is in the folder below, both models are restored instead of trained.
 # Remove it to train again. Remove `mnist-train-n-test.tar.gz` to fetch the data set again.
@@ -158,7 +158,7 @@ def reading(circuit, x):
 
 
 def outcome(circuit, proof):
-    """Whether a proof holds under a circuit's verification key."""
+    """Verify a proof under a circuit's key."""
     try:
         verify(circuit, proof)
     except InvalidProofError:

@@ -41,7 +41,7 @@ def compose_file() -> Compose:
 
 
 def flaws(compose: Compose) -> list[str]:
-    """What is not safe about the services."""
+    """Return the unsafe settings of the services."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     found = []
     for name, service in compose["services"].items():
@@ -152,7 +152,7 @@ def test_user_of_an_image_is_its_last():
 
 
 def test_images_get_the_code_and_nothing_private():
-    """Whatever is not named stays out, so a new folder of code must be named."""
+    """Only named files enter the images, so a new folder of code must be named."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     named = {line[1:] for line in lines if line.startswith("!")}
     assert "*" in lines

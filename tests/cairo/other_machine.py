@@ -1,6 +1,6 @@
 """Runs a compiled Cairo program in StarkWare's own machine, with the hints of their compiler.
 
-The test starts it as a program of its own: it reads a run as JSON, and writes how the run ended.
+The test starts it as a separate program: it reads a run as JSON, and writes how the run ended.
 It uses no module of this project, and copies nothing of StarkWare's package.
 """
 

@@ -29,7 +29,7 @@ from zk.files import ROOT
 NETWORK = "dense-25"
 SHOTS = ROOT / "out" / "screenshots"
 NAMES = [f"{NETWORK}.onnx", f"{NETWORK}-bad.onnx", "calibration.npz"]
-# A modeller of a small network, at a port of its own.
+# A modeller of a small network, at the given port.
 SERVER = """
 import asyncio, sys
 from pathlib import Path
@@ -42,6 +42,13 @@ asyncio.run(serve(modeller, door, ["127.0.0.1"], lambda line: print(line, flush=
 """
 
 
+def answers(process: subprocess.Popen, url: str) -> bool:
+    assert process.poll() is None
+    with suppress(requests.RequestException):
+        return requests.get(url, timeout=5).ok
+    return False
+
+
 @contextmanager
 def modeller(folder: Path, *words: str) -> Iterator[tuple[str, psutil.Process]]:
     """A modeller's URL and process."""
@@ -50,14 +57,7 @@ def modeller(folder: Path, *words: str) -> Iterator[tuple[str, psutil.Process]]:
         [sys.executable, "-c", SERVER, str(folder), str(port), *words], cwd=ROOT
     ) as process:
         url = f"http://127.0.0.1:{port}"
-
-        def answers() -> bool:
-            assert process.poll() is None
-            with suppress(requests.RequestException):
-                return requests.get(f"{url}/healthz", timeout=5).ok
-            return False
-
-        until(answers, f"the modeller at {url} answers")
+        until(partial(answers, process, f"{url}/healthz"), f"the modeller at {url} answers")
         try:
             yield url, psutil.Process(process.pid)
         finally:
@@ -176,7 +176,7 @@ def test_page_lists_the_files(served, browser):
 
 
 def replaced(process: psutil.Process, child: int) -> bool:
-    """Whether a process has another child in the place of this one."""
+    """Return whether another child of the process has replaced this one."""
     return any(one.pid != child for one in process.children())
 
 
@@ -281,14 +281,7 @@ def test_both_modellers_start_and_stop(folder, tmp_path):
         ) as process,
     ):
         lab = f"http://127.0.0.1:{ports['NOTEBOOK']}"
-
-        def answers() -> bool:
-            assert process.poll() is None
-            with suppress(requests.RequestException):
-                return requests.get(f"{lab}/api", timeout=5).ok
-            return False
-
-        until(answers, "JupyterLab answers")
+        until(partial(answers, process, f"{lab}/api"), "JupyterLab answers")
         url = next(
             line.removeprefix("notebook: open ").strip()
             for line in (tmp_path / "log").read_text().splitlines()

@@ -81,7 +81,7 @@ def accuracies(folder: Path) -> list[float]:
 @pytest.mark.parametrize("data", [True, False])
 @pytest.mark.parametrize("models", [True, False])
 def test_work_with_and_without_caches(done, folder, data, models, monkeypatch):
-    """What a cache spares is done again without it. A restored model gives the same files."""
+    """Without a cache, its work is done again. A restored model gives the same files."""
     shutil.rmtree(folder / "data", ignore_errors=True)
     shutil.rmtree(folder / "exports")
     if not models:
