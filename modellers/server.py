@@ -39,7 +39,13 @@ class Modeller:
         self.exports = folder / "exports"
         self._words = [sys.executable, "-P", "-m", "modellers.training", str(folder), *words]
         self._changed = asyncio.Condition()
-        self.state: dict[str, Any] = {"state": "working", "doing": "starting", "files": []}
+        self.history: list[dict[str, Any]] = [
+            {"state": "working", "doing": "starting", "files": []}
+        ]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return self.history[-1]
 
     async def work(self, report: Callable[[str], None]) -> None:
         """Do the work; start anew if it is killed."""
@@ -80,20 +86,23 @@ class Modeller:
 
     async def _say(self, state: dict[str, Any], report: Callable[[str], None]) -> None:
         async with self._changed:
-            self.state = {"files": []} | state
+            self.history.append({"files": []} | state)
             self._changed.notify_all()
         report(in_words(self.state))
 
     async def states(self) -> AsyncIterator[dict[str, Any] | None]:
-        """Yield the state now and after each change, and None when nothing changes for long."""
+        """Yield all states until now, each new one, and None when nothing changes for long."""
+        shown = 0
         while True:
-            yield (shown := self.state)
-            while self.state is shown:
-                try:
-                    async with asyncio.timeout(BEAT), self._changed:
-                        await self._changed.wait_for(lambda: self.state is not shown)
-                except TimeoutError:
-                    yield None
+            for state in self.history[shown:]:
+                shown += 1
+                yield state
+            try:
+                async with asyncio.timeout(BEAT), self._changed:
+                    if len(self.history) == shown:
+                        await self._changed.wait()
+            except TimeoutError:
+                yield None
 
 
 def in_words(state: dict[str, Any]) -> str:

@@ -40,6 +40,7 @@ function show(state) {
 }
 
 const events = new EventSource("/events");
+events.onopen = () => find("epochs").tBodies[0].replaceChildren(); // all states come again
 events.onmessage = ({ data }) => show(JSON.parse(data));
 events.onerror = () => {
   find("state").textContent = "The modeller does not answer: start it with `make modellers`.";
