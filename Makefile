@@ -63,12 +63,12 @@ setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packag
 .venv/ready: requirements.txt
 	@echo "Installing Python packages into .venv (a minute or two, once)"
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@.venv/bin/pip install --no-compile --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 .venv/notebook: requirements-notebook.txt .venv/ready
 	@echo "Installing JupyterLab into .venv (a minute, once)"
-	@.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-notebook.txt
+	@.venv/bin/pip install --no-compile --quiet --disable-pip-version-check -r requirements-notebook.txt
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json | .venv/ready
