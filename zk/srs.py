@@ -66,7 +66,7 @@ def ensure_srs(
     """Return the path of an SRS; make it or download it from `mirror` if it is missing."""
     path = srs_path(folder, kind, logrows)
     with locked(folder):  # builds in parallel share one SRS
-        if not path.is_file():
+        if not (present := path.is_file()):
             report("srs")
             path.parent.mkdir(exist_ok=True)
             if kind == "ceremony":
@@ -74,7 +74,7 @@ def ensure_srs(
             else:
                 with whole(path) as partial:
                     make_srs(partial, logrows)
-    if kind == "ceremony":
+    if present and kind == "ceremony":  # a new one was checked before it got its name
         _require_hash(path, logrows)
     return path
 
