@@ -170,13 +170,15 @@ def _restored(cache: Path, network: str) -> dict[str, Model]:
 
 def _weights(file: str, content: bytes) -> dict[str, torch.Tensor]:
     """The tensors of a file. Pickles are read without running code that they name."""
+    weights: dict[str, torch.Tensor]
     if file.endswith(SAFE):
-        return load(content)
+        weights = load(content)
+        return weights
     if zipfile.is_zipfile(saved := io.BytesIO(content)):
         with zipfile.ZipFile(saved) as parts:
             if sum(part.file_size for part in parts.infolist()) > LARGEST:
                 raise pickle.UnpicklingError(f"more than {LARGEST:,} bytes")
-    weights: dict[str, torch.Tensor] = torch.load(io.BytesIO(content), weights_only=True)
+    weights = torch.load(io.BytesIO(content), weights_only=True)
     return weights
 
 
