@@ -84,7 +84,10 @@ class ChainCommand(Command, ConnectedProviderCommand):
 
 def suggest(words: str) -> None:
     """Name the command to type next, on the same network."""
-    choice = ape.networks.provider.network_choice if ape.networks.active_provider else HOME
+    choice = HOME
+    # Ape's networks take a second to import: a command without a chain leaves them alone.
+    if isinstance(click.get_current_context().command, ChainCommand):
+        choice = ape.networks.provider.network_choice
     network = "" if choice.startswith(HOME) else f" --network {choice}"
     click.echo(f"Next: `ape run {words}{network}`.")
 

@@ -14,7 +14,8 @@ from cairo import project
 from cairo.network import read_network
 from models.export import EXPORTS
 from tests.networks import write_onnx
-from tests.typed import ape, refused
+from tests.typed import ape, new_process, refused
+from tests.warm import APE
 
 DENSE = EXPORTS / "dense-10.onnx"
 
@@ -70,6 +71,16 @@ def test_inference(tmp_path, x, machine):
     assert f"class {document['class']}\n" in shown.stdout
     assert np.argmax(document["output"]) == document["class"]
     assert document["steps"] > 100_000
+
+
+def test_what_a_command_without_a_chain_imports(tmp_path):
+    """web3 is most of the second that Ape's networks take to import."""
+    words = ("run", "transpile", str(DENSE), "--output-path", str(tmp_path / "project"))
+    run = new_process({**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}, str(APE), *words)
+    imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+    assert run.returncode == 0
+    assert "onnx" in imported
+    assert not imported & {"web3", "ezkl", "torch"}
 
 
 def test_an_existing_folder_is_kept(tmp_path):
