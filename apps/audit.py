@@ -119,14 +119,15 @@ def audit_contracts(manifest: Manifest, entry: Entry) -> Report:
             f"The code at {entry['verifier']} is not the one that was built.",
         )
         made = compiled_contract(CONTRACTS / f"{name}.sol", name)
-        expected = {  # in the order of the constructor's arguments
+        arguments = {  # of the constructor, in their order
             "verifier": int(entry["verifier"], 16),
             "limbs": manifest.layout.limbs,
             "limbBits": manifest.layout.limb_bits,
             "outputScale": manifest["output_scale"],
         }
+        expected = arguments | application_of(manifest).immutables(entry["contract"], chain)
         if _check_code(report, name, made, expected, code_at(entry["contract"])):
-            _check_creation(report, made, expected, entry["contract"])
+            _check_creation(report, made, arguments, entry["contract"])
     return report
 
 
@@ -170,19 +171,23 @@ def _check_code(
     for parameter, places in made.immutables.items():
         values = {int.from_bytes(found[place]) for place in places}
         wanted = expected.get(parameter)
-        form = "{:#042x}" if parameter == "verifier" else "{}"
-        shown = " and ".join(form.format(value) for value in sorted(values))
+        shown = " and ".join(map(_written, sorted(values)))
         _check(
             report,
             values == {wanted},
             f"its code has {parameter} = {shown} at all {len(places)} places",
             "parameter-differs",
-            f"Its code has {parameter} = {shown}, the build {form.format(wanted)}.",
+            f"Its code has {parameter} = {shown}, the build {_written(wanted)}.",
         )
     return report.sound
 
 
-def _check_creation(report: Report, made: Compiled, expected: dict[str, int], address: str) -> None:
+def _written(value: int | None) -> str:
+    """A value of the code: addresses and hashes in hexadecimal."""
+    return f"{value}" if value is None or value < 2**64 else f"{value:#042x}"
+
+
+def _check_creation(report: Report, made: Compiled, given: dict[str, int], address: str) -> None:
     """Compare the transaction that made an application: a constructor can fill the storage."""
     try:
         creation = creation_of(address)
@@ -201,7 +206,7 @@ def _check_creation(report: Report, made: Compiled, expected: dict[str, int], ad
             )
         )
         return
-    arguments = b"".join(value.to_bytes(32) for value in expected.values())
+    arguments = b"".join(value.to_bytes(32) for value in given.values())
     end = len(creation.code) - len(arguments)
     report.facts |= {
         "deployer": account_of(int(creation.sender, 16)),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from apps.consents import Consent, consent_for, immutables
 from apps.registry import Application, Digit, RefusedError, Source
 from chain.contracts import ask
+from chain.sending import send
 from models.data import drawing
+from zk.proof import Proof
 
 if TYPE_CHECKING:
+    from ape.api import AccountAPI, ReceiptAPI
     from ape.contracts import ContractInstance
 
 
@@ -61,6 +65,26 @@ class Clan(Application):
         if ask(contract, "isMember", account):
             clan = ask(contract, "clanOf", account)
             raise RefusedError(f"{account} is already in clan {clan} and cannot change clans.")
+
+    def submit(
+        self,
+        contract: ContractInstance,
+        account: str,
+        round_number: int | None,
+        proof: Proof,
+        sender: AccountAPI,
+        consent: Consent | None = None,
+    ) -> ReceiptAPI:
+        """Send a proof for its account; another sender needs the account's consent."""
+        if sender.address == account:
+            return super().submit(contract, account, round_number, proof, sender)
+        digit = self.read(contract, account, None, proof)
+        signed = consent_for(contract, account, digit, consent)
+        claim = (account, proof.proof, proof.instances, signed)
+        return send(contract.joinFor, *claim, sender=sender)
+
+    def immutables(self, contract: str, chain_id: int) -> dict[str, int]:
+        return immutables(contract, chain_id)
 
     def result(self, answer: list[int], scale: int) -> Digit:
         return Digit(digit_of(answer), [logit / 2**scale for logit in answer])

@@ -174,6 +174,10 @@ class Application(ABC):
 
     # The audit
 
+    def immutables(self, contract: str, chain_id: int) -> dict[str, int]:
+        """The immutable values of a contract beside its verifier and its layout, by name."""
+        return {}
+
     def encode(
         self, contract: ContractInstance, account: str, round_number: int | None, proof: Proof
     ) -> bytes:

@@ -64,14 +64,13 @@ class VoiceJudge(Application):
             raise RefusedError(
                 f"Round {round_number} ended at its deadline, {moment(offer.deadline)}."
             )
-        if ask(contract, "isRewarded", round_number, account):
-            raise RefusedError(f"{account} has already earned the reward of round {round_number}.")
+        rewarded = ask(contract, "isRewarded", round_number, account)
         if not ask(contract, "isAdmitted", round_number, account):
             raise RefusedError(
                 f"{account} was not admitted to round {round_number}, which is for chosen singers: "
                 "admit those of its sponsor's list with `ape run admit`."
             )
-        if offer.rewardsLeft == 0:
+        if offer.rewardsLeft == 0 and not rewarded:
             raise RefusedError(f"Round {round_number} has no rewards left.")
         if answer is None:
             return
@@ -81,6 +80,11 @@ class VoiceJudge(Application):
                 f"A score of {exactly(score)} is too low: round {round_number} asks for "
                 f"{exactly(offer.threshold)}. Sound more pleasantly surprised, or choose another "
                 "round."
+            )
+        if rewarded and score <= (recorded := ask(contract, "scoreOf", round_number, account)):
+            raise RefusedError(
+                f"{account} has already earned the reward of round {round_number} with "
+                f"{exactly(recorded)}: only a higher score changes its record."
             )
 
     def result(self, answer: list[int], scale: int) -> Score:
@@ -200,7 +204,11 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def _best(contract: ContractInstance, first_block: int) -> dict[int, list[tuple[int, str]]]:
     """The three highest scores of each round, and their accounts."""
-    scores: dict[int, list[tuple[int, str]]] = {}
-    for log in contract.Rewarded.range(first_block, ape.chain.blocks.height + 1):
-        scores.setdefault(log.round, []).append((log.score, log.account))
-    return {round_number: sorted(found, reverse=True)[:3] for round_number, found in scores.items()}
+    scores: dict[int, dict[str, int]] = {}
+    for event in (contract.Rewarded, contract.ScoreRaised):  # each raise is higher than the last
+        for log in event.range(first_block, ape.chain.blocks.height + 1):
+            scores.setdefault(log.round, {})[log.account] = log.score
+    return {
+        round_number: sorted(((score, one) for one, score in found.items()), reverse=True)[:3]
+        for round_number, found in scores.items()
+    }

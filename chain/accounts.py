@@ -13,6 +13,8 @@ from zk.errors import CircuitError
 if TYPE_CHECKING:
     from ape.api import AccountAPI
 
+STRANGER = "ALIAS"  # instead of the name of an account that is not ours
+
 
 def signer(name: str | None) -> AccountAPI:
     """The account that signs: an alias or, on a dev network, also the number of a test account."""
@@ -38,11 +40,17 @@ def signer(name: str | None) -> AccountAPI:
 
 
 def name_of(address: str) -> str:
-    """The name under which `signer` knows an account, or the word ALIAS if it is not ours."""
+    """The name under which `signer` knows an account, or else `STRANGER`."""
     numbers = enumerate(ape.accounts.test_accounts) if is_dev() else ()
     ours = {one.address: str(number) for number, one in numbers}
     ours |= {str(ape.accounts.load(alias).address): alias for alias in ape.accounts.aliases}
-    return ours.get(address, "ALIAS")
+    return ours.get(address, STRANGER)
+
+
+def owned(address: str) -> AccountAPI | None:
+    """The signer of an address, if its key is ours."""
+    name = name_of(address)
+    return None if name == STRANGER else signer(name)
 
 
 def account_named(name: str) -> str:

@@ -100,20 +100,31 @@ contract VoiceJudge is IVoiceJudge, BoundApplication {
     /// @inheritdoc IVoiceJudge
     function judge(uint256 round, address account, bytes calldata proof, uint256[] calldata instances) external {
         Round storage offer = _roundAt(round);
+        Singer storage singer = _singers[round][account];
+        bool rewarded = singer.rewarded;
         if (account == address(0) || account == address(this)) revert VoiceJudge__CannotWithdraw(account);
         if (block.timestamp > offer.deadline) revert VoiceJudge__RoundOver(round, offer.deadline);
-        if (_singers[round][account].rewarded) revert VoiceJudge__AlreadyRewarded(round, account);
         if (!isAdmitted(round, account)) revert VoiceJudge__NotAdmitted(round, account);
-        if (offer.rewardsLeft == 0) revert VoiceJudge__NoRewardsLeft(round);
+        if (!rewarded && offer.rewardsLeft == 0) revert VoiceJudge__NoRewardsLeft(round);
 
-        uint256 score = readScore(round, account, proof, instances);
+        // The proof, which is expensive to check, comes last: a copied transaction fails before.
+        _requireCount(OUTPUTS, instances);
+        uint256 score = scoreFrom(instances[limbs]);
         if (score < offer.threshold) revert VoiceJudge__ScoreTooLow(score, offer.threshold);
-        uint256 reward = offer.reward;
+        if (rewarded && score <= singer.score) revert VoiceJudge__NotHigher(score, singer.score);
+        _requireValidProof(_keyOf(account, round), OUTPUTS, proof, instances);
 
+        // No score exceeds 1e18, which fits into 64 bits.
+        singer.score = uint64(score);
+        if (rewarded) {
+            emit ScoreRaised(round, account, score);
+            return;
+        }
+
+        uint256 reward = offer.reward;
         offer.rewardsLeft--;
         _credits[account] += reward;
-        // No score exceeds 1e18, which fits into 64 bits.
-        _singers[round][account] = Singer({admitted: true, rewarded: true, score: uint64(score)});
+        (singer.admitted, singer.rewarded) = (true, true);
 
         emit Rewarded(round, account, score, reward);
     }

@@ -1,4 +1,4 @@
-"""Submitting a proof file to its application, after a free dry run."""
+"""Submits a proof file to its application, after a free dry run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.registry import Application
-from chain.accounts import signer
 from chain.contracts import key_of
 from zk.proof import Proof
 
@@ -43,14 +42,32 @@ class Submitted:
         }
 
 
-def submit(application: Application, path: Path, sender_name: str | None) -> Submitted:
-    """Send a proof; every refusal comes before the sender pays for gas."""
+@dataclass(frozen=True)
+class Checked:
+    """A proof file that the contract would accept."""
+
+    contract: ContractInstance
+    account: str  # inside the proof
+    round_number: int | None
+    proof: Proof
+    result: int  # that the contract reads
+
+
+def check(application: Application, path: Path) -> Checked:
+    """Read a proof, and raise every refusal before a sender pays for gas."""
     proof = Proof.load(path)
     contract = application.contract_of(proof.circuit)
     key, account = key_of(contract, proof)
     round_number = application.round_of(contract, account, key)
     application.require_open(contract, account, round_number)
-    application.read(contract, account, round_number, proof)
-    sender = signer(sender_name)
-    receipt = application.submit(contract, account, round_number, proof, sender)
-    return Submitted(contract, account, round_number, sender, receipt)
+    result = application.read(contract, account, round_number, proof)
+    return Checked(contract, account, round_number, proof, result)
+
+
+def submit(
+    application: Application, checked: Checked, sender: AccountAPI, **more: Any
+) -> Submitted:
+    """Send a proof; `more` is what this application's `submit` takes besides."""
+    claim = (checked.contract, checked.account, checked.round_number)
+    receipt = application.submit(*claim, checked.proof, sender, **more)
+    return Submitted(*claim, sender, receipt)

@@ -4,8 +4,10 @@ from pathlib import Path
 import click
 
 from apps.clan import application, digit_of
+from apps.consents import Consent
+from chain.accounts import name_of, signer
 from scripts._cli import ChainCommand, json_option, suggest
-from scripts._submit import submit
+from scripts._submit import check, submit
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.proof import Proof
@@ -14,18 +16,28 @@ from zk.witness import signed
 
 @click.command(cls=ChainCommand)
 @click.argument("path", metavar="PROOF", type=click.Path(path_type=Path))
-@click.option("--account", help="Sender, who pays for gas; on a dev network test account 0.")
+@click.option("--account", help="Sender, who pays for gas. Default: the account in the proof.")
+@click.option(
+    "--consent",
+    "given",
+    type=click.Path(path_type=Path),
+    help="The consent of the account, if another one sends. Made by `ape run consent`.",
+)
 @json_option
-def cli(path: Path, account: str | None) -> dict:
-    """Join the clan that a proof shows. The account inside the proof joins; anyone can send it.
+def cli(path: Path, account: str | None, given: Path | None) -> dict:
+    """Join the clan that a proof shows. Its account sends the proof, or consents that another does.
 
     \b
     Example:
-        ape run join proofs/clan-0x7099….json --account 2 --network ethereum:local
+        ape run join proofs/clan-0x7099….json --network ethereum:local
+        ape run join proofs/clan-0x7099….json --account 2 --consent consent.json
     """
     with suppress(ValueError):  # no digit, which the contract refuses below
         _compare_with_the_last(path)
-    sent = submit(application, path, account)
+    checked = check(application, path)
+    sender = signer(account or name_of(checked.account))
+    consent = Consent.load(given) if given else None
+    sent = submit(application, checked, sender, consent=consent)
     clan = sent.contract.clanOf(sent.account)
     click.echo(f"{sent.account} joined clan {clan}{sent.note}")
     suggest("clans")

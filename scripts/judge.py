@@ -3,9 +3,9 @@ from pathlib import Path
 import click
 
 from apps.voice import application, exactly, written
-from chain.accounts import name_of
+from chain.accounts import name_of, signer
 from scripts._cli import ChainCommand, json_option, suggest
-from scripts._submit import submit
+from scripts._submit import check, submit
 
 
 @click.command(cls=ChainCommand)
@@ -19,7 +19,8 @@ def cli(path: Path, account: str | None) -> dict:
     Example:
         ape run judge proofs/voice-0-0x7099….json --account 2 --network ethereum:local
     """
-    sent = submit(application, path, account)
+    checked = check(application, path)
+    sent = submit(application, checked, signer(account))
     score = written(sent.contract.scoreOf(sent.round_number, sent.account))
     credit = exactly(sent.contract.creditOf(sent.account))
     click.echo(

@@ -48,14 +48,19 @@ abstract contract BoundApplication is IBoundApplication {
         return (uint256(domain) << 160) | uint160(account);
     }
 
+    /// @dev Reverts unless the instances are those of a key and of this number of outputs.
+    function _requireCount(uint256 outputs, uint256[] calldata instances) internal view {
+        if (instances.length != limbs + outputs) {
+            revert BoundApplication__WrongInstanceCount(limbs + outputs, instances.length);
+        }
+    }
+
     /// @dev Reverts unless the proof is valid, carries the key, and has this number of outputs.
     function _requireValidProof(uint256 key, uint256 outputs, bytes calldata proof, uint256[] calldata instances)
         internal
         view
     {
-        if (instances.length != limbs + outputs) {
-            revert BoundApplication__WrongInstanceCount(limbs + outputs, instances.length);
-        }
+        _requireCount(outputs, instances);
 
         uint256 mask = (1 << limbBits) - 1;
         for (uint256 i = 0; i < limbs; i++) {

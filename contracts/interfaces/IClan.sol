@@ -6,19 +6,29 @@ import {IBoundApplication} from "./IBoundApplication.sol";
 /// @title Clan
 /// @notice Draw a digit, prove what the model read, join that digit's clan. The largest clan leads.
 ///
-/// Account: the address that joins. The proof contains it, and anyone may send the transaction.
+/// Account: the address that joins. The proof contains it.
+/// Consent: the account's agreement to join one clan. It sends the transaction itself, or it signs, and
+/// anyone may send the transaction for it.
 /// Clan: one of the ten digits, 0 included. An account joins one clan, once, and cannot leave it.
 /// Leader: the clan with the most members. If several have the most, the lowest digit leads.
 ///
 /// @dev A valid proof shows that the model returned these ten logits for an input known to the
 /// prover, and that the prover chose this account.
-/// It does not show that anyone drew the input by hand, that the input looks like a digit, that the
-/// account's holder agreed, or that a person has only one account. Anyone can put any account into a
-/// clan permanently. A contract that pays for membership must not treat it as consent.
+/// It does not show that anyone drew the input by hand, that the input looks like a digit, or that a
+/// person has only one account. Membership shows that the account agreed to this clan.
 ///
 /// Assumptions: the verifier belongs to the intended circuit, and nobody knows the secret of its SRS.
 /// The maker of a dev SRS can forge proofs.
 interface IClan is IBoundApplication {
+    /// @notice An account's signature, which lets anyone send its proof.
+    /// @param deadline The last second in which it holds, in Unix time.
+    /// @param signature The signature of `hashOfConsent`: of the account's key in 65 bytes, or what a
+    /// contract account accepts (ERC-1271).
+    struct Consent {
+        uint256 deadline;
+        bytes signature;
+    }
+
     /// @notice The account is already in a clan.
     error Clan__AlreadyMember(address account, uint256 clan);
     /// @notice The account is not in any clan.
@@ -27,21 +37,28 @@ interface IClan is IBoundApplication {
     error Clan__NoSuchClan(uint256 clan);
     /// @notice The clan has 16,777,215 members, the most that its count can hold.
     error Clan__Full(uint256 clan);
-    /// @notice The zero address cannot join.
-    error Clan__ZeroAccount();
+    /// @notice Only the account itself can join without a signature.
+    error Clan__NotTheAccount(address account, address sender);
+    /// @notice The deadline of the consent has passed.
+    error Clan__ConsentExpired(uint256 deadline, uint256 time);
+    /// @notice The account did not sign this: its consent is for another clan, contract or chain, has
+    /// another deadline, was revoked, or somebody else signed it.
+    error Clan__NoConsent(address account, uint256 clan);
 
     /// @notice An account joined a clan.
     event Joined(address indexed account, uint256 indexed clan);
     /// @notice A clan took the lead. The first member's clan takes it, too.
     event LeaderChanged(uint256 indexed clan, uint256 members);
+    /// @notice An account revoked every consent that it had signed.
+    event ConsentsRevoked(address indexed account, uint256 nonce);
 
     /// @notice Returns the key that a proof for the account must carry.
     /// @dev The key depends on the chain and on this contract.
     function keyOf(address account) external view returns (uint256);
 
     /// @notice Returns the digit that a valid proof for the account shows.
-    /// @dev Use it to check a proof before sending it. Reverts if `join` would refuse the proof as invalid
-    /// or as bound to another account.
+    /// @dev Use it to check a proof before sending it. Reverts if the proof is invalid or bound to
+    /// another account. Does not ask for consent.
     function readDigit(address account, bytes calldata proof, uint256[] calldata instances)
         external
         view
@@ -50,10 +67,23 @@ interface IClan is IBoundApplication {
     /// @notice Returns the digit with the largest of ten logits, the lowest digit if several are largest.
     function digitOf(uint256[] calldata logits) external pure returns (uint256 digit);
 
-    /// @notice Adds the account to the clan of the digit that the proof shows.
+    /// @notice Adds the sender, the account, to the clan of the digit that the proof shows.
+    function join(address account, bytes calldata proof, uint256[] calldata instances) external;
+
+    /// @notice Adds the account to the clan of the digit that the proof shows, which it consented to.
     /// @dev Anyone may send the transaction. If two transactions carry the same proof, the first
     /// succeeds, and the account joins the same clan by either of them.
-    function join(address account, bytes calldata proof, uint256[] calldata instances) external;
+    function joinFor(address account, bytes calldata proof, uint256[] calldata instances, Consent calldata consent)
+        external;
+
+    /// @notice Makes every consent that the sender has signed useless.
+    function revokeConsents() external;
+
+    /// @notice Returns what an account signs to consent: EIP-712 typed data with its current nonce.
+    function hashOfConsent(address account, uint256 digit, uint256 deadline) external view returns (bytes32);
+
+    /// @notice Returns the nonce of an account's consents: how often it revoked them.
+    function nonceOf(address account) external view returns (uint256);
 
     /// @notice Returns true if the account has joined a clan.
     function isMember(address account) external view returns (bool);

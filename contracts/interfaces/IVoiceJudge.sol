@@ -55,8 +55,8 @@ interface IVoiceJudge is IBoundApplication {
     error VoiceJudge__RoundOver(uint256 round, uint64 deadline);
     /// @notice All rewards of the round were earned or taken back.
     error VoiceJudge__NoRewardsLeft(uint256 round);
-    /// @notice The account has already earned the reward of the round.
-    error VoiceJudge__AlreadyRewarded(uint256 round, address account);
+    /// @notice The account has earned the reward of the round with this score or a higher one.
+    error VoiceJudge__NotHigher(uint256 score, uint256 recorded);
     /// @notice The account has not earned a reward in the round.
     error VoiceJudge__NotRewarded(uint256 round, address account);
     /// @notice The branch does not show that the sponsor chose the account.
@@ -90,6 +90,8 @@ interface IVoiceJudge is IBoundApplication {
     event Admitted(uint256 indexed round, address indexed account);
     /// @notice An account earned the reward of a round, which was added to its credit.
     event Rewarded(uint256 indexed round, address indexed account, uint256 score, uint256 reward);
+    /// @notice An account that was rewarded showed a higher score, which is recorded instead.
+    event ScoreRaised(uint256 indexed round, address indexed account, uint256 score);
     /// @notice A sponsor took back the rewards left, which were added to its credit.
     event TakenBack(uint256 indexed round, address indexed sponsor, uint256 amount);
     /// @notice An account was paid its credit.
@@ -126,6 +128,8 @@ interface IVoiceJudge is IBoundApplication {
     /// @notice Credits the reward of the round to the account if the proof shows a sufficient score.
     /// @dev Anyone may send the transaction. An account earns one reward per round. If two transactions
     /// carry the same proof, the first succeeds, and the account earns the same by either of them.
+    /// Until the deadline, a proof of a higher score raises the recorded one: nobody can fix a low score
+    /// for an account by sending a worse proof first.
     function judge(uint256 round, address account, bytes calldata proof, uint256[] calldata instances) external;
 
     /// @notice Pays the sender its whole credit.
@@ -150,7 +154,7 @@ interface IVoiceJudge is IBoundApplication {
     /// @notice Returns true if the account has earned the reward of the round.
     function isRewarded(uint256 round, address account) external view returns (bool);
 
-    /// @notice Returns the score that earned the account its reward.
+    /// @notice Returns the highest score that the account has shown in the round.
     /// @dev Reverts if the account earned none, because 0 is a score.
     function scoreOf(uint256 round, address account) external view returns (uint256);
 

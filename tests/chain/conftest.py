@@ -1,4 +1,4 @@
-"""Rounds of VoiceJudge for the tests of contracts."""
+"""Counts of clans and rounds of rewards for the tests of contracts."""
 
 import pytest
 
@@ -19,6 +19,18 @@ def deployed(request):
     names = {"Clan": ("manifest", "clan"), "VoiceJudge": ("voice_manifest", "judge")}
     manifest, contract = map(request.getfixturevalue, names[request.param])
     return manifest, entry_for(manifest, contract)
+
+
+@pytest.fixture
+def set_counts(clan, chain):
+    def set_counts(counts: dict[int, int]) -> None:
+        """Change the members of clans, which share a slot below a bit that is always set."""
+        packed = 1 << 240 | sum(count << 24 * number for number, count in counts.items())
+        slot = 3  # OpenZeppelin's EIP712 has the first two
+        words = [f"0x{slot:064x}", f"0x{packed:064x}"]
+        chain.provider.make_request("anvil_setStorageAt", [clan.address, *words])
+
+    return set_counts
 
 
 @pytest.fixture

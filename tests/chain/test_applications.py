@@ -118,8 +118,11 @@ def test_rewards_are_earned_once_and_run_out(judge, open_round, sung, scores, ac
     assert JUDGE.read(judge, one, 0, sung(0)) == scores[0]
     receipt = JUDGE.submit(judge, one, 0, sung(0), accounts[1])
     assert receipt.sender == accounts[1]
+    JUDGE.require_open(judge, one, 0)  # the score is not known yet
+    recorded = sung(0).instances[-1]
+    JUDGE.require_open(judge, one, 0, [recorded + 1])
     with pytest.raises(RefusedError, match=f"{one} has already earned the reward of round 0"):
-        JUDGE.require_open(judge, one, 0)
+        JUDGE.require_open(judge, one, 0, [recorded])
     with pytest.raises(RefusedError, match="Round 0 has no rewards left"):
         JUDGE.require_open(judge, other, 0)
     JUDGE.require_open(judge, one, 1)
@@ -170,11 +173,9 @@ def test_table_of_rounds(judge, open_round, sung, scores, accounts, monkeypatch,
     assert "(over)" not in two
 
 
-def test_table_of_clans(clan, chain):
+def test_table_of_clans(clan, set_counts):
     def rows(counts: dict[int, int]) -> list[str]:
-        packed = 1 << 240 | sum(count << 24 * number for number, count in counts.items())
-        slot = [clan.address, f"0x{1:064x}", f"0x{packed:064x}"]
-        chain.provider.make_request("anvil_setStorageAt", slot)
+        set_counts(counts)
         return clans.table(clan).split("\n")
 
     assert rows({})[-1] == "no clan has members yet"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps.consents import consent_for
 from apps.voice import ANYONE
 from chain.sending import race
 
@@ -27,17 +28,23 @@ def test_thief_of_a_join_gains_nothing_and_stops_nothing(clan, proof, accounts):
     join = (member, proof.proof, proof.instances)
     late, first = race((clan.join, join, member, GWEI), (clan.join, join, thief, 10 * GWEI))
     assert landed_first(first, late)
-
-    # The thief's copy landed first: the thief paid for the member's join.
-    assert first.status == 1
-    assert clan.isMember(member)
+    assert (first.status, late.status) == (0, 1)
+    assert first.gasUsed < 200_000  # mostly its calldata
     assert clan.clanOf(member) == 7
     assert not clan.isMember(thief)
-    assert clan.counts() == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
 
-    # The member's transaction landed second, and reverted at an early check.
-    assert late.status == 0
-    assert late.gasUsed < 200_000  # mostly its calldata
+
+def test_thief_of_a_consent_pays_for_the_join(clan, proof, accounts, relayer):
+    """The copied transaction needs nothing of the relayer, and makes the account join."""
+    member, thief = accounts[0], accounts[6]
+    consent = consent_for(clan, str(member), 7, None)
+    join = (member, proof.proof, proof.instances, consent)
+    late, first = race((clan.joinFor, join, relayer, GWEI), (clan.joinFor, join, thief, 10 * GWEI))
+    assert landed_first(first, late)
+    assert (first.status, late.status) == (1, 0)
+    assert late.gasUsed < 200_000
+    assert clan.clanOf(member) == 7
+    assert clan.counts() == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
 
 
 @pytest.fixture

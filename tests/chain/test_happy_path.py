@@ -1,5 +1,6 @@
 """Clan from an ONNX file to three members, step by step."""
 
+from apps.consents import sign
 from models.data import mnist
 from tests.inputs import DRAWINGS
 from zk.proof import verify
@@ -35,8 +36,11 @@ def test_happy_path(manifest, clan, proof_of, accounts, relayer):
         clan.LeaderChanged(clan=1, members=1),
     ]
 
-    # 6. A relayer sends the third, and does not become a member.
-    receipt = clan.join(members[2], proofs[2].proof, proofs[2].instances, sender=relayer)
+    # 6. A relayer sends the third, which consents, and does not become a member.
+    consent = sign(clan, members[2], digit=7, days=1)
+    claim = (members[2], proofs[2].proof, proofs[2].instances)
+    signed = (consent.deadline, bytes.fromhex(consent.signature[2:]))
+    receipt = clan.joinFor(*claim, signed, sender=relayer)
     assert receipt.events == [
         clan.Joined(account=members[2], clan=7),
         clan.LeaderChanged(clan=7, members=2),

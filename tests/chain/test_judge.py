@@ -5,11 +5,11 @@ import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
-from apps.voice import ONE, application
+from apps.voice import ONE, application, rounds, written
 from chain.contracts import ask, deploy
 from tests.inputs import REWARD
 from tests.refusals import refusal
-from zk.proof import Proof, prove
+from zk.proof import Proof, prove, prove_all
 from zk.witness import FIELD, LARGEST
 
 LIMBS = 10
@@ -80,14 +80,54 @@ def test_last_reward(judge, open_round, sung, accounts):
     assert judge.creditOf(accounts[2]) == 0
 
 
-def test_second_reward_in_a_round(judge, open_round, sung, accounts, relayer):
+def test_second_reward_in_a_round(judge, open_round, sung, scores, accounts, relayer):
     open_round()
     sing(judge, accounts[0], sung(0))
     for sender in (accounts[0], relayer):
-        with ape.reverts(judge.VoiceJudge__AlreadyRewarded, round=0, account=accounts[0]):
+        with ape.reverts(judge.VoiceJudge__NotHigher, score=scores[0], recorded=scores[0]):
             sing(judge, accounts[0], sung(0), sender=sender)
     assert judge.creditOf(accounts[0]) == REWARD
     assert judge.rewardsLeft(0) == 1
+
+
+@pytest.fixture(scope="module")
+def clips(judge, voice_manifest, heard, scores, accounts):
+    """Two proofs of one singer, a worse one and a better one, and their scores."""
+    worse, better = sorted(range(3), key=lambda number: scores[number])[::2]
+    key = judge.keyOf(accounts[0], 0)
+    proofs = prove_all(voice_manifest, [(key, heard[number]) for number in (worse, better)])
+    return proofs, [scores[worse], scores[better]]
+
+
+def test_higher_score_is_recorded_without_a_second_reward(
+    judge, open_round, clips, accounts, relayer
+):
+    """Somebody else sends the worse proof first, and cannot fix the singer's score."""
+    (worse, better), (low, high) = clips
+    open_round(rewards=1)
+    sing(judge, accounts[0], worse, sender=relayer)
+    receipt = sing(judge, accounts[0], better)
+    assert receipt.events == [judge.ScoreRaised(round=0, account=accounts[0], score=high)]
+    assert judge.scoreOf(0, accounts[0]) == high > low
+    assert (judge.creditOf(accounts[0]), judge.rewardsLeft(0)) == (REWARD, 0)
+    with ape.reverts(judge.VoiceJudge__NotHigher, score=low, recorded=high):
+        sing(judge, accounts[0], worse)
+    (table,) = rounds(judge, 0)
+    assert table["best"] == [{"account": accounts[0].address, "score": written(high)}]
+
+
+def test_higher_score_needs_a_valid_proof_before_the_deadline(
+    judge, chain, open_round, clips, accounts
+):
+    (worse, better), (low, _) = clips
+    deadline = open_round()
+    sing(judge, accounts[0], worse)
+    with ape.reverts(judge.BoundApplication__InvalidProof):
+        sing(judge, accounts[0], Proof("voice", worse.proof, better.instances))
+    chain.provider.set_timestamp(deadline + 1)
+    with ape.reverts(judge.VoiceJudge__RoundOver, round=0, deadline=deadline):
+        sing(judge, accounts[0], better)
+    assert judge.scoreOf(0, accounts[0]) == low
 
 
 def test_second_reward_in_another_round(judge, open_round, sung, accounts):

@@ -74,7 +74,7 @@ def test_admission_again_earns_no_second_reward(judge, open_round, sung, scores,
     sing(judge, accounts[0], sung(0))
     judge.admit(0, accounts[0], branch, sender=accounts[0])
     assert judge.scoreOf(0, accounts[0]) == scores[0]
-    with ape.reverts(judge.VoiceJudge__AlreadyRewarded, round=0, account=accounts[0]):
+    with ape.reverts(judge.VoiceJudge__NotHigher, score=scores[0], recorded=scores[0]):
         sing(judge, accounts[0], sung(0))
 
 

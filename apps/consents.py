@@ -1,0 +1,148 @@
+"""Consents to join a clan: signed, kept in files, and checked before anybody pays for gas."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ape
+
+from apps.registry import RefusedError
+from chain.accounts import owned
+from chain.contracts import ask
+from chain.network import now
+from zk.errors import CircuitError
+from zk.files import write_json
+
+if TYPE_CHECKING:
+    from ape.api import AccountAPI
+    from ape.contracts import ContractInstance
+    from eth_account.messages import SignableMessage
+
+NAME, VERSION = "Clan", "1"  # of the contract's EIP-712 domain
+DAY = 86_400
+DOMAIN = {
+    "name": "string",
+    "version": "string",
+    "chainId": "uint256",
+    "verifyingContract": "address",
+}
+MESSAGE = {"account": "address", "digit": "uint256", "nonce": "uint256", "deadline": "uint256"}
+
+
+@dataclass(frozen=True)
+class Consent:
+    """An account's signature, which lets anyone send its proof to one contract."""
+
+    contract: str
+    chain_id: int
+    account: str
+    digit: int
+    nonce: int
+    deadline: int  # in Unix time
+    signature: str  # hexadecimal
+
+    @classmethod
+    def load(cls, path: Path) -> Consent:
+        try:
+            found = cls(**json.loads(path.read_text()))
+            numbers = (found.chain_id, found.digit, found.nonce, found.deadline)
+            if not all(isinstance(n, int) and 0 <= n < 2**256 for n in numbers):
+                raise ValueError("a number is missing")
+            bytes.fromhex(found.signature.removeprefix("0x"))
+        except FileNotFoundError:
+            raise CircuitError(
+                f"No consent found at {path}: its account makes one with `ape run consent PROOF`."
+            ) from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise CircuitError(f"{path} is not a consent file ({error!r}).") from error
+        return found
+
+    def save(self, path: Path) -> None:
+        write_json(path, asdict(self))
+
+
+def sign(contract: ContractInstance, holder: AccountAPI, digit: int, days: int) -> Consent:
+    """Let an account sign that it joins a digit's clan, for some days."""
+    account, chain_id = str(holder.address), ape.networks.provider.chain_id
+    nonce, deadline = ask(contract, "nonceOf", account), now() + days * DAY
+    where = (str(contract.address), chain_id)
+    signature = holder.sign_message(_typed(*where, (account, digit, nonce, deadline)))
+    if signature is None:
+        raise CircuitError(f"{account} did not sign: nothing was sent.")
+    return Consent(*where, account, digit, nonce, deadline, "0x" + signature.encode_rsv().hex())
+
+
+def consent_for(
+    contract: ContractInstance, account: str, digit: int, given: Consent | None
+) -> tuple[int, bytes]:
+    """The consent of an account as the contract takes it: the given one, or signed now by our key.
+
+    Raises a sentence for what can be seen without asking the contract about the signature.
+    """
+    holder = owned(account)
+    if given is None and holder is None:
+        raise RefusedError(
+            f"{account} must agree to join clan {digit}: let its holder send the proof, or sign it "
+            "with `ape run consent PROOF`, and give that file with --consent."
+        )
+    found = given or sign(contract, holder, digit, days=1)
+    _require_fitting(found, contract, account, digit)
+    return found.deadline, bytes.fromhex(found.signature.removeprefix("0x"))
+
+
+def _require_fitting(given: Consent, contract: ContractInstance, account: str, digit: int) -> None:
+    where = (str(contract.address), ape.networks.provider.chain_id)
+    if (given.contract, given.chain_id) != where:
+        raise RefusedError(
+            f"The consent is for the contract {given.contract} on chain {given.chain_id}, and the "
+            f"proof for {where[0]} on chain {where[1]}."
+        )
+    if (given.account, given.digit) != (account, digit):
+        raise RefusedError(
+            f"The consent lets {given.account} join clan {given.digit}, but the proof shows a "
+            f"{digit} for {account}."
+        )
+    if given.deadline < now():
+        raise RefusedError("The consent has expired: let its account sign another one.")
+    if given.nonce != ask(contract, "nonceOf", account):
+        raise RefusedError(f"{account} has revoked its consent.")
+
+
+def immutables(contract: str, chain_id: int) -> dict[str, int]:
+    """The immutable values of OpenZeppelin's EIP712 in a contract of this domain, by name."""
+    from eth_utils.crypto import keccak
+
+    def short(text: str) -> int:  # as OpenZeppelin's ShortStrings
+        return int.from_bytes(text.encode().ljust(31, b"\0") + bytes([len(text)]))
+
+    domain = _typed(contract, chain_id, (contract, 0, 0, 0)).header
+    return {
+        "_cachedDomainSeparator": int.from_bytes(domain),
+        "_cachedChainId": chain_id,
+        "_cachedThis": int(contract, 16),
+        "_hashedName": int.from_bytes(keccak(text=NAME)),
+        "_hashedVersion": int.from_bytes(keccak(text=VERSION)),
+        "_name": short(NAME),
+        "_version": short(VERSION),
+    }
+
+
+def _typed(contract: str, chain_id: int, values: tuple[Any, ...]) -> SignableMessage:
+    """The typed data (EIP-712) of a consent; `values` are those of `MESSAGE`."""
+    from eth_account.messages import encode_typed_data
+
+    def fields(types: dict[str, str]) -> list[dict[str, str]]:
+        return [{"name": name, "type": kind} for name, kind in types.items()]
+
+    domain = zip(DOMAIN, (NAME, VERSION, chain_id, contract), strict=True)
+    return encode_typed_data(
+        full_message={
+            "types": {"EIP712Domain": fields(DOMAIN), "Consent": fields(MESSAGE)},
+            "primaryType": "Consent",
+            "domain": dict(domain),
+            "message": dict(zip(MESSAGE, values, strict=True)),
+        }
+    )
