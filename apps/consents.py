@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ape
 
 from apps.registry import RefusedError
-from chain.accounts import owned
+from chain.accounts import holder
 from chain.contracts import ask
 from chain.network import now
 from zk.errors import CircuitError
@@ -64,12 +64,12 @@ class Consent:
         write_json(path, asdict(self))
 
 
-def sign(contract: ContractInstance, holder: AccountAPI, digit: int, days: int) -> Consent:
+def sign(contract: ContractInstance, signer: AccountAPI, digit: int, days: int) -> Consent:
     """Let an account sign that it joins a digit's clan, for some days."""
-    account, chain_id = str(holder.address), ape.networks.provider.chain_id
+    account, chain_id = str(signer.address), ape.networks.provider.chain_id
     nonce, deadline = ask(contract, "nonceOf", account), now() + days * DAY
     where = (str(contract.address), chain_id)
-    signature = holder.sign_message(_typed(*where, (account, digit, nonce, deadline)))
+    signature = signer.sign_message(typed(*where, (account, digit, nonce, deadline)))
     if signature is None:
         raise CircuitError(f"{account} did not sign: nothing was sent.")
     return Consent(*where, account, digit, nonce, deadline, "0x" + signature.encode_rsv().hex())
@@ -82,13 +82,13 @@ def consent_for(
 
     Raises a sentence for what can be seen without asking the contract about the signature.
     """
-    holder = owned(account)
-    if given is None and holder is None:
+    ours = None if given else holder(account)
+    if given is None and ours is None:
         raise RefusedError(
             f"{account} must agree to join clan {digit}: let its holder send the proof, or sign it "
             "with `ape run consent PROOF`, and give that file with --consent."
         )
-    found = given or sign(contract, holder, digit, days=1)
+    found = given or sign(contract, ours, digit, days=1)
     _require_fitting(found, contract, account, digit)
     return found.deadline, bytes.fromhex(found.signature.removeprefix("0x"))
 
@@ -118,7 +118,7 @@ def immutables(contract: str, chain_id: int) -> dict[str, int]:
     def short(text: str) -> int:  # as OpenZeppelin's ShortStrings
         return int.from_bytes(text.encode().ljust(31, b"\0") + bytes([len(text)]))
 
-    domain = _typed(contract, chain_id, (contract, 0, 0, 0)).header
+    domain = typed(contract, chain_id, (contract, 0, 0, 0)).header
     return {
         "_cachedDomainSeparator": int.from_bytes(domain),
         "_cachedChainId": chain_id,
@@ -130,7 +130,7 @@ def immutables(contract: str, chain_id: int) -> dict[str, int]:
     }
 
 
-def _typed(contract: str, chain_id: int, values: tuple[Any, ...]) -> SignableMessage:
+def typed(contract: str, chain_id: int, values: tuple[Any, ...]) -> SignableMessage:
     """The typed data (EIP-712) of a consent; `values` are those of `MESSAGE`."""
     from eth_account.messages import encode_typed_data
 

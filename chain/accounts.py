@@ -47,10 +47,20 @@ def name_of(address: str) -> str:
     return ours.get(address, STRANGER)
 
 
-def owned(address: str) -> AccountAPI | None:
+def holder(address: str) -> AccountAPI | None:
     """The signer of an address, if its key is ours."""
     name = name_of(address)
     return None if name == STRANGER else signer(name)
+
+
+def require_holder(address: str) -> AccountAPI:
+    """The signer of an address; raises if its key is not ours."""
+    if (found := holder(address)) is None:
+        raise CircuitError(
+            f"The key of {address} is not here: import it with `ape accounts import ALIAS`, or let "
+            "its holder run this command."
+        )
+    return found
 
 
 def account_named(name: str) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import ape
 
-from chain.accounts import account_of
 from chain.network import is_dev
 from chain.sending import Report, Sending, require_funds
 from zk.binding import KeyLayout
@@ -261,7 +260,6 @@ def round_with(contract: ContractInstance, domain: int, rounds: int) -> int | No
     return None
 
 
-def key_of(contract: ContractInstance, proof: Proof) -> tuple[int, str]:
-    """The key inside a proof, as the contract lays it out, and the account inside the key."""
-    key = proof.key(KeyLayout(limbs=contract.limbs(), limb_bits=contract.limbBits()))
-    return key, account_of(key)
+def layout_of(contract: ContractInstance) -> KeyLayout:
+    """The layout of the keys in the proofs that a contract accepts."""
+    return KeyLayout(limbs=ask(contract, "limbs"), limb_bits=ask(contract, "limbBits"))

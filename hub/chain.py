@@ -36,7 +36,7 @@ READING = (
     "eth_getTransactionReceipt",
     "eth_maxPriorityFeePerGas",
 )
-WRITING = ("eth_accounts", "eth_sendTransaction")
+WRITING = ("eth_accounts", "eth_sendTransaction", "eth_signTypedData_v4")
 
 
 class Chain:

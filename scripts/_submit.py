@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.registry import Application
-from chain.contracts import key_of
+from chain.accounts import account_of
+from chain.contracts import layout_of
 from zk.proof import Proof
 
 if TYPE_CHECKING:
@@ -57,10 +58,12 @@ def check(application: Application, path: Path) -> Checked:
     """Read a proof, and raise every refusal before a sender pays for gas."""
     proof = Proof.load(path)
     contract = application.contract_of(proof.circuit)
-    key, account = key_of(contract, proof)
+    layout = layout_of(contract)
+    key = proof.key(layout)
+    account = account_of(key)
     round_number = application.round_of(contract, account, key)
-    application.require_open(contract, account, round_number)
     result = application.read(contract, account, round_number, proof)
+    application.require_open(contract, account, round_number, proof.outputs(layout))
     return Checked(contract, account, round_number, proof, result)
 
 

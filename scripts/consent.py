@@ -5,7 +5,7 @@ import click
 
 from apps.clan import application
 from apps.consents import sign
-from chain.accounts import name_of, signer
+from chain.accounts import require_holder
 from scripts._cli import ChainCommand, json_option, suggest
 from scripts._submit import check
 
@@ -25,7 +25,7 @@ def cli(path: Path, days: int, out: Path | None) -> dict:
         ape run consent proofs/clan-0x7099….json --days 1 --network ethereum:local
     """
     checked = check(application, path)
-    holder = signer(name_of(checked.account))
+    holder = require_holder(checked.account)
     consent = sign(checked.contract, holder, checked.result, days)
     consent.save(out := out or path.with_suffix(".consent.json"))
     click.echo(f"{consent.account} agrees to join clan {consent.digit} within {days} days: {out}")

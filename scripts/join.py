@@ -5,7 +5,7 @@ import click
 
 from apps.clan import application, digit_of
 from apps.consents import Consent
-from chain.accounts import name_of, signer
+from chain.accounts import require_holder, signer
 from scripts._cli import ChainCommand, json_option, suggest
 from scripts._submit import check, submit
 from zk.errors import CircuitError
@@ -35,7 +35,7 @@ def cli(path: Path, account: str | None, given: Path | None) -> dict:
     with suppress(ValueError):  # no digit, which the contract refuses below
         _compare_with_the_last(path)
     checked = check(application, path)
-    sender = signer(account or name_of(checked.account))
+    sender = signer(account) if account else require_holder(checked.account)
     consent = Consent.load(given) if given else None
     sent = submit(application, checked, sender, consent=consent)
     clan = sent.contract.clanOf(sent.account)

@@ -33,7 +33,7 @@ CRITICAL = (
 # The tests of each file, the fastest first. The longest prefix of a path decides.
 TESTS = {
     "contracts/": "chain/test_numbers.py chain/test_join.py chain/test_judge.py",
-    "contracts/Clan.sol": "chain/test_numbers.py chain/test_join.py",
+    "contracts/Clan.sol": "chain/test_numbers.py chain/test_join.py chain/test_consents.py",
     "contracts/VoiceJudge.sol": "chain/test_rounds.py chain/test_singers.py chain/test_judge.py",
     "contracts/libraries/MerkleTree.sol": "chain/test_singers.py",
     "zk/audit/": "circuits/test_audit.py circuits/test_audit_build.py",
@@ -47,6 +47,7 @@ TESTS = {
     "zk/build.py": "circuits/test_build.py",
     "zk/child.py": "circuits/test_processes.py",
     "zk/circuit.py": "circuits/test_samples.py",
+    "zk/downloads.py": "circuits/test_srs.py",
     "zk/errors.py": "circuits/test_files.py",
     "zk/ezkl.py": "circuits/test_ezkl.py circuits/test_verifier.py circuits/test_proof.py",
     "zk/files.py": "circuits/test_files.py",
@@ -63,6 +64,7 @@ TESTS = {
     "zk/witness.py": "circuits/test_witness.py",
     "apps/": "chain/test_applications.py",
     "apps/audit.py": "chain/test_audit_deployment.py",
+    "apps/consents.py": "chain/test_consents.py",
     "apps/circuits.py": "circuits/test_circuits_by_name.py",
     "apps/singers.py": "chain/test_singers.py",
     "apps/voice.py": "chain/test_applications.py chain/test_singers.py",

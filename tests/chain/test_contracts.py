@@ -21,7 +21,7 @@ from chain.accounts import (
     name_of,
     signer,
 )
-from chain.contracts import NodeError, accepts, ask, deploy_verifier, gas_of, key_of, round_with
+from chain.contracts import NodeError, accepts, ask, deploy_verifier, gas_of, layout_of, round_with
 from chain.sending import Sending, require_funds
 from zk.errors import CircuitError
 from zk.files import digest, write_json
@@ -187,10 +187,11 @@ def test_newest_round_of_a_domain(judge, accounts):
     assert round_with(judge, domains[0] ^ 1, 4) is None
 
 
-def test_key_and_account_in_a_proof(clan, manifest, accounts):
+def test_layout_of_a_contract(clan, manifest, accounts):
     key = clan.keyOf(accounts[3])
     proof = Proof("clan", b"", [*manifest.layout.split(key), *[0] * 10])
-    assert key_of(clan, proof) == (key, accounts[3].address)
+    assert layout_of(clan) == manifest.layout
+    assert proof.key(layout_of(clan)) == key
 
 
 @pytest.mark.slow

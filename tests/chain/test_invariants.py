@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from eth_account import Account
 from eth_utils import keccak, to_checksum_address
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from apps.consents import DAY, typed
 from apps.singers import Singers
 from apps.voice import ANYONE, ONE, score_from
 from chain.contracts import ask
@@ -35,6 +37,7 @@ pytestmark = pytest.mark.slow
 
 REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for
+TAKES = {0: 2, 1: 1}  # in the first round, each account sings twice
 SMALL = RunArgs(decomp_base=256)
 ACCOUNTS = scaled(24, 200)
 # A fork gets fewer calls than a plain chain, because its rules are the same.
@@ -52,6 +55,7 @@ class Crowd:
     """Accounts whose transactions this chain accepts without a signature."""
 
     chain: Any
+    keys: list[bytes]
     accounts: list[str]
     settings: settings
 
@@ -84,14 +88,12 @@ class Crowd:
 @pytest.fixture(scope="module")
 def crowd(chain, pytestconfig):
     forked = "fork" in (pytestconfig.getoption("network") or "")
-    accounts = [
-        to_checksum_address(keccak(text=f"actor {number}")[-20:])
-        for number in range(12 if forked else ACCOUNTS)
-    ]
+    keys = [keccak(text=f"actor {number}") for number in range(12 if forked else ACCOUNTS)]
+    accounts = [Account.from_key(key).address for key in keys]
     for account in accounts:
         chain.provider.set_balance(account, 10**21)
     chain.provider.make_request("anvil_autoImpersonateAccount", [True])
-    yield Crowd(chain, accounts, FEW_CALLS if forked else CALLS)
+    yield Crowd(chain, keys, accounts, FEW_CALLS if forked else CALLS)
     chain.provider.make_request("anvil_autoImpersonateAccount", [False])
 
 
@@ -136,6 +138,7 @@ class Members(RuleBasedStateMachine):
         self.clan, self.crowd, self.proofs, self.digits = clan, crowd, proofs, digits
         self.snapshot = crowd.chain.snapshot()
         self.joined: dict[int, int] = {}
+        self.nonces = [0] * len(crowd.accounts)
 
     def teardown(self) -> None:
         for number, account in enumerate(self.crowd.accounts):
@@ -144,9 +147,46 @@ class Members(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def join(self, data):
-        """Any account sends a valid proof, also for another account."""
+        account = data.draw(self.crowd.anybody, "account")
+        self.join_as(account, account, account)
+
+    @rule(data=st.data())
+    def press(self, data):
+        """Any account sends a valid proof of another account."""
         account = data.draw(self.crowd.anybody, "account")
         self.join_as(account, account, data.draw(self.crowd.anybody, "sender"))
+
+    @rule(
+        data=st.data(),
+        seconds=st.sampled_from([DAY, DAY, DAY, 0]),
+        digit=st.sampled_from([0, 0, 0, 1]),
+        nonce=st.sampled_from([0, 0, 0, 1, -1]),
+    )
+    def relay(self, data, seconds, digit, nonce):
+        """Any account sends a valid proof with a signature, in three of four cases a consent."""
+        account, sender, signer = (
+            data.draw(self.crowd.anybody, who) for who in ("account", "sender", "signer")
+        )
+        signer = account if sender % 4 else signer
+        address, proof = self.crowd.accounts[account], self.proofs[account]
+        wanted = self.digits[account], self.nonces[account]
+        signed = wanted[0] + digit, max(0, wanted[1] + nonce)
+        deadline, where = self.crowd.now + seconds, str(self.clan.address)
+        message = typed(where, self.crowd.chain.chain_id, (address, *signed, deadline))
+        signature = bytes(Account.sign_message(message, self.crowd.keys[signer]).signature)
+        claim = (address, proof.proof, proof.instances, (deadline, signature))
+        done = self.crowd.send(self.clan.joinFor, *claim, sender=sender)
+        fitting = signed == wanted and signer == account and seconds > 0
+        assert done == (fitting and account not in self.joined)
+        if done:
+            self.joined[account] = self.digits[account]
+
+    @rule(data=st.data())
+    def revoke(self, data):
+        account = data.draw(self.crowd.anybody, "account")
+        assert self.crowd.send(self.clan.revokeConsents, sender=account)
+        self.nonces[account] += 1
+        assert ask(self.clan, "nonceOf", self.crowd.accounts[account]) == self.nonces[account]
 
     @rule(data=st.data(), how=TAMPERED)
     def tamper(self, data, how):
@@ -165,7 +205,8 @@ class Members(RuleBasedStateMachine):
         proof = forged(self.proofs[proved], how, thief)
         address = self.crowd.accounts[account]
         done = self.crowd.send(self.clan.join, address, proof.proof, proof.instances, sender=sender)
-        assert done == (proved == account and how == "honest" and account not in self.joined)
+        own = sender == account == proved and how == "honest"
+        assert done == (own and account not in self.joined)
         if done:
             self.joined[account] = self.digits[account]
             assert ask(self.clan, "clanOf", address) == self.digits[account]
@@ -193,18 +234,26 @@ class Ledger(RuleBasedStateMachine):
 
     rounds = st.integers(0, ROUNDS - 1)
 
-    def __init__(self, judge, crowd: Crowd, proofs: list[list[Proof]], scores: list[int]) -> None:
+    def __init__(
+        self,
+        judge,
+        crowd: Crowd,
+        proofs: dict[tuple[int, int], list[Proof]],
+        scores: list[list[int]],
+    ) -> None:
         super().__init__()
         self.judge, self.crowd, self.proofs, self.scores = judge, crowd, proofs, scores
         self.snapshot = crowd.chain.snapshot()
         self.chosen = Singers(crowd.accounts[::2])
         self.offers: list[dict] = []
         self.credits: dict[int, int] = {}
-        self.won: set[tuple[int, int]] = set()
+        self.won: dict[tuple[int, int], int] = {}  # the score by round and account
 
     def teardown(self) -> None:
         for number, account in enumerate(self.crowd.accounts):
             assert ask(self.judge, "creditOf", account) == self.credits.get(number, 0)
+        for (number, winner), score in self.won.items():
+            assert ask(self.judge, "scoreOf", number, self.crowd.accounts[winner]) == score
         self.crowd.chain.restore(self.snapshot)
 
     @initialize(data=st.data())
@@ -223,7 +272,7 @@ class Ledger(RuleBasedStateMachine):
     def open_round(self, data, above, rewards, change, seconds, chosen):
         """Set a threshold that one account reaches exactly or misses by one unit."""
         sponsor = data.draw(self.crowd.anybody, "sponsor")
-        reached = self.scores[data.draw(self.crowd.anybody, "account that sets the threshold")]
+        reached = self.scores[0][data.draw(self.crowd.anybody, "account that sets the threshold")]
         threshold, deadline = reached + above, self.crowd.now + seconds
         done = self.crowd.send(
             self.judge.openRound,
@@ -267,7 +316,8 @@ class Ledger(RuleBasedStateMachine):
         account = data.draw(self.crowd.anybody, "account")
         sender = data.draw(self.crowd.anybody, "sender")
         proved = account, (number + other) % ROUNDS
-        self.sing_as(account, number, proved, sender)
+        take = data.draw(st.integers(0, TAKES[proved[1]] - 1), "take")
+        self.sing_as(account, number, proved, sender, take=take)
 
     @rule(data=st.data(), number=rounds, how=TAMPERED)
     def tamper(self, data, number, how):
@@ -281,11 +331,17 @@ class Ledger(RuleBasedStateMachine):
         self.sing_as(thief, number, proved, thief)
 
     def sing_as(
-        self, account: int, number: int, proved: tuple[int, int], sender: int, how: str = "honest"
+        self,
+        account: int,
+        number: int,
+        proved: tuple[int, int],
+        sender: int,
+        how: str = "honest",
+        take: int = 0,
     ) -> None:
         """Call `judge` with the proof made for the account and the round of `proved`."""
         proved_account, proved_round = proved
-        proofs = self.proofs[proved_round]
+        proofs = self.proofs[proved_round, take]
         thief = proofs[(proved_account + 1) % len(proofs)].instances[:-1]
         proof = forged(proofs[proved_account], how, thief)
         address = self.crowd.accounts[account]
@@ -293,19 +349,20 @@ class Ledger(RuleBasedStateMachine):
             self.judge.judge, number, address, proof.proof, proof.instances, sender=sender
         )
         offer = self.offers[number] if number < len(self.offers) else None
+        score, recorded = self.scores[take][account], self.won.get((number, account))
         assert done == bool(
             offer
             and (proved, how) == ((account, number), "honest")
             and self.crowd.now <= offer["deadline"]
-            and (number, account) not in self.won
             and account in offer["admitted"]
-            and offer["left"]
-            and self.scores[account] >= offer["threshold"]
+            and (offer["left"] if recorded is None else score > recorded)
+            and score >= offer["threshold"]
         )
         if offer and done:
-            offer["left"] -= 1
-            self.won.add((number, account))
-            self.credits[account] = self.credits.get(account, 0) + REWARD
+            if recorded is None:
+                offer["left"] -= 1
+                self.credits[account] = self.credits.get(account, 0) + REWARD
+            self.won[number, account] = score
 
     @rule(data=st.data())
     def withdraw(self, data):
@@ -347,14 +404,16 @@ class Ledger(RuleBasedStateMachine):
 
 def test_voice_judge_can_always_pay_what_it_owes(project, deploy_on, crowd):
     judge, manifest = deploy_on(project.VoiceJudge, outputs=1)
-    songs = np.random.default_rng(0).uniform(-0.3, 1.3, size=(len(crowd.accounts), 1))
-    songs[:3] = [[0], [1], [0.5]]
-    scores = [score_from(int(answer(manifest, x)[0]), manifest["output_scale"]) for x in songs]
+    songs = np.random.default_rng(0).uniform(-0.3, 1.3, size=(2, len(crowd.accounts), 1))
+    songs[0, :3] = [[0], [1], [0.5]]
+    scale = manifest["output_scale"]
+    scores = [[score_from(int(answer(manifest, x)[0]), scale) for x in take] for take in songs]
+    sung = [(number, take) for number in range(ROUNDS) for take in range(TAKES[number])]
     claims = [
         (judge.keyOf(account, number), x)
-        for number in range(ROUNDS)
-        for account, x in zip(crowd.accounts, songs, strict=True)
+        for number, take in sung
+        for account, x in zip(crowd.accounts, songs[take], strict=True)
     ]
-    proofs = prove_all(manifest, claims)
-    rounds = [proofs[: len(songs)], proofs[len(songs) :]]
-    run_state_machine_as_test(lambda: Ledger(judge, crowd, rounds, scores), settings=crowd.settings)
+    made = iter(prove_all(manifest, claims))
+    proofs = {one: [next(made) for _ in crowd.accounts] for one in sung}
+    run_state_machine_as_test(lambda: Ledger(judge, crowd, proofs, scores), settings=crowd.settings)

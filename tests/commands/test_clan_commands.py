@@ -2,6 +2,8 @@
 
 import json
 
+from eth_utils import to_checksum_address
+
 from tests.inputs import DRAW
 from tests.typed import all_refused, ape, refused
 
@@ -34,11 +36,64 @@ def test_deploy_prove_join_clans(node, tmp_path):
     assert "clan 7       1  █" in result.stdout
     assert "clan 7 leads with 1 member" in result.stdout
 
-    # A member can neither join again nor prove in vain.
+    # A member can neither join again nor prove in vain, and its old consents are worth nothing.
     proof.rename(first := tmp_path / "first.json")
     refusal = "is already in clan 7 and cannot change clans"
     all_refused(node, [(refusal, "join", str(first)), (refusal, *DRAW, "--out", str(proof))])
     assert not proof.exists()
+
+
+def test_consent_join_revoke(node, drawing_proof, tmp_path):
+    """One account signs, and another one pays for the gas."""
+    proof = tmp_path / "proof.json"
+    proof.write_bytes(drawing_proof.read_bytes())
+    result = ape(node, "consent", str(proof), "--days", "2")
+    consent = tmp_path / "proof.consent.json"
+    assert f"agrees to join clan 7 within 2 days: {consent}" in result.stdout, result.stderr
+    relayed = ("join", str(proof), "--consent", str(consent), "--account", "2")
+    assert f"Next: `ape run join {proof} --consent {consent} --account RELAYER`" in result.stdout
+    assert json.loads(consent.read_text())["digit"] == 7
+
+    with node.unchanged():
+        result = ape(node, *relayed)
+        assert "joined clan 7, relayed by" in result.stdout, result.stderr
+    result = ape(node, "revoke", "--account", "1")
+    assert "are void (nonce 1)" in result.stdout, result.stderr
+    signed = json.loads(consent.read_text())
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**signed, "nonce": 1, "digit": 3}))
+    forged = tmp_path / "forged.json"
+    forged.write_text(json.dumps({**signed, "nonce": 1}))
+    for_other = (*relayed[:3], str(other), *relayed[4:])
+    by_other = (*relayed[:3], str(forged), *relayed[4:])
+    all_refused(
+        node,
+        [
+            ("has revoked its consent", *relayed),
+            ("join clan 3, but the proof shows a 7", *for_other),
+            ("refuses: Clan__NoConsent", *by_other),
+            ("No consent found at", *relayed[:3], "none.json"),
+            ("is not a consent file", *relayed[:3], str(proof)),
+        ],
+    )
+    # Without --account, the account itself sends.
+    result = ape(node, "join", str(proof))
+    assert "joined clan 7 (" in result.stdout, result.stderr
+
+
+def test_proof_of_an_account_that_is_not_ours(node, tmp_path):
+    proof, stranger = tmp_path / "proof.json", f"0x{0xBEEF:040x}"
+    words = ("prove", "--test-image", "0", "--account", stranger, "--out", str(proof))
+    assert ape(node, *words).returncode == 0
+    checksummed = to_checksum_address(stranger)
+    all_refused(
+        node,
+        [
+            ("must agree to join clan 7", "join", str(proof), "--account", "2"),
+            (f"The key of {checksummed} is not here", "join", str(proof)),
+            (f"The key of {checksummed} is not here", "consent", str(proof)),
+        ],
+    )
 
 
 def test_join_says_that_the_last_proof_has_another_digit(node, drawing_proof, tmp_path):

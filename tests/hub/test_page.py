@@ -21,7 +21,7 @@ from tests.inputs import REAL_VOICE
 from tests.nodes import Node, own_node
 from tests.typed import ape, open_round
 from zk.files import ROOT
-from zk.proof import Proof, prove, prove_all
+from zk.proof import Proof, answer, prove, prove_all
 
 SHOTS = ROOT / "out" / "screenshots"
 DESK = {"width": 1100, "height": 900}
@@ -73,10 +73,9 @@ def contract(node: Node, hub: Running, circuit: str) -> Any:
     return node.web3.eth.contract(deployment["contract"], abi=deployment["abi"])
 
 
-def send(node: Node, call: Any, value: int = 0) -> None:
-    """Send a transaction from the last test account and wait for its block."""
-    last = list(node.web3.eth.accounts)[9]
-    sent = call.transact({"from": last, "value": value})
+def send(node: Node, call: Any, value: int = 0, sender: int = 9) -> None:
+    """Send a transaction from a test account and wait for its block."""
+    sent = call.transact({"from": node.web3.eth.accounts[sender], "value": value})
     assert node.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
 
 
@@ -191,7 +190,7 @@ def test_sing_prove_be_rewarded(visit, node):
 
 
 def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
-    """One account proves, another opens the link and submits the proof; the first one joins."""
+    """One account proves and signs, another opens the link and sends; the first one joins."""
     link: list[str] = []
     public: list[str | None] = []
 
@@ -199,10 +198,20 @@ def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
         use_dev_account(page, 3)
         draw_seven(page)
         page.get_by_role("button", name="Prove this digit").click()
-        page.get_by_role("button", name="Copy a link for a relayer").click(timeout=60_000)
+        page.get_by_role("button", name="Sign a link for a relayer").click(timeout=60_000)
+        page.get_by_role("button", name="Copy a link for a relayer").click()
         expect(page.get_by_role("button", name="Copied")).to_be_visible()
         link.append(page.evaluate("navigator.clipboard.readText()"))
         public.append(page.locator("details.proof dl").text_content())
+
+    def stranger(page: Page) -> None:
+        use_dev_account(page, 4)
+        page.get_by_role("button", name="Join for this account").click(timeout=20_000)
+        refusal = "Only 0x90F79bf6EB2c4f870365E785982E1f101E93b906 can join with this proof"
+        expect(page.get_by_text(refusal)).to_be_visible()
+
+    def damaged(page: Page) -> None:
+        expect(page.get_by_text("The consent in this link is damaged")).to_be_visible()
 
     def relayer(page: Page) -> None:
         expect(page.get_by_text(re.compile("^Valid: the verifier at"))).to_be_visible(
@@ -221,6 +230,9 @@ def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
 
     visit(prover)
     assert link[0].startswith(f"{hub.url}/#verify/")
+    unsigned, _, _ = link[0].rpartition("/")
+    visit(stranger, url=unsigned)
+    visit(damaged, url=f"{unsigned}/none")
     visit(relayer, url=link[0])
 
 
@@ -375,18 +387,20 @@ def test_best_of_each_round(visit, node, hub, voice_manifest, heard):
         terms = number * ether // 10, number * ether, 2**40, bytes([number % 2]) * 32
         send(node, judge.functions.openRound(*terms), value=2 * number * ether)
     singers, songs = accounts[1:5], [*heard, np.zeros_like(heard[0])]
-    keys = [judge.functions.keyOf(account, first).call() for account in singers]
-    proofs = prove_all(voice_manifest, list(zip(keys, songs, strict=True)))
     scale = voice_manifest["output_scale"]
-    sung = sorted(
-        (score_from(proof.outputs(voice_manifest.layout)[0], scale), account, proof)
-        for account, proof in zip(singers, proofs, strict=True)
-    )
-    assert len({score for score, _, _ in sung}) == 4
-    for _, account, proof in sung:  # the highest score comes last
+    heights = [score_from(int(answer(voice_manifest, x)[0]), scale) for x in songs]
+    scored = sorted(zip(heights, songs, strict=True), key=lambda pair: pair[0])
+    assert len({score for score, _ in scored}) == 4
+    # The highest score comes last; then the account with the lowest one sings as the second best.
+    claims = [*zip(singers, scored, strict=True), (singers[0], scored[2])]
+    keys = [judge.functions.keyOf(account, first).call() for account, _ in claims]
+    inputs = [(key, x) for key, (_, (_, x)) in zip(keys, claims, strict=True)]
+    for (account, _), proof in zip(claims, prove_all(voice_manifest, inputs), strict=True):
         send(node, judge.functions.judge(first, account, proof.proof, proof.instances))
+    highest = ((3, 3), (2, 0), (2, 2))  # scores, and their singers
     best = [
-        f"{score / ether:.4f} {account[:6]}…{account[-4:]}" for score, account, _ in sung[:0:-1]
+        f"{scored[score][0] / ether:.4f} {singers[one][:6]}…{singers[one][-4:]}"
+        for score, one in highest
     ]
     ends = datetime.fromtimestamp(deadline, UTC)
     until, never = f"{ends:%d/%m/%Y, %H:%M:%S}", "after the year 9999"
@@ -426,7 +440,8 @@ def test_rank_of_a_clan(visit, node, hub, quick):
         for number, digit in joining.items()
     ]
     for number, proof in zip(joining, prove_all(quick, claims), strict=True):
-        send(node, clan.functions.join(accounts[number], proof.proof, proof.instances))
+        join = clan.functions.join(accounts[number], proof.proof, proof.instances)
+        send(node, join, sender=number)
     chain = chain_of(hub)
     chain["applications"]["clan"] = chain["applications"]["quick"]
 

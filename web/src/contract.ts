@@ -18,7 +18,7 @@ export async function keepFresh({ contract: address }: Deployment, refresh: () =
 }
 
 /**
- * Sends a transaction that calls `functionName` with `claim`, the proof and its instances.
+ * Sends a transaction that calls `functionName` with `claim`, the proof, its instances and `more`.
  * Shows the progress in `place`, and then the sentence that `result` returns.
  */
 export async function submitInto(
@@ -27,13 +27,14 @@ export async function submitInto(
   proof: ProofFile,
   functionName: string,
   claim: unknown[],
+  more: unknown[],
   result: () => string | Promise<string>,
 ): Promise<void> {
   const { contract: address, abi } = state.applications[proof.circuit]!;
   const progress = make("p", { "aria-live": "polite" }, "Sign in your wallet…");
   place.append(progress);
   try {
-    const args = [...claim, proof.proof, proof.instances.map(BigInt)];
+    const args = [...claim, proof.proof, proof.instances.map(BigInt), ...more];
     const hash = await send({ address, abi }, functionName, args, () => {
       progress.textContent = "Sent. Waiting for its block…";
     });

@@ -20,7 +20,7 @@ async function show(): Promise<void> {
   shown = new AbortController();
   onAccount(() => {});
   say("");
-  const [name = "", packed = ""] = location.hash.slice(1).split("/");
+  const [name = "", ...link] = location.hash.slice(1).split("/");
   const app = apps.find(({ circuit }) => circuit === name) ?? apps[0]!;
   const current = name === "verify" ? name : app.circuit;
   for (const link of navigation.querySelectorAll("a"))
@@ -34,7 +34,7 @@ async function show(): Promise<void> {
       if (state.tokens && !document.querySelector("header input")) document.querySelector("header")!.append(tokenField());
       start(state);
     }
-    if (name === "verify") await verify(place, state, packed);
+    if (name === "verify") await verify(place, state, link);
     else await app.view(place, state, shown.signal);
   } catch (error) {
     say(sentence(error));

@@ -1,8 +1,11 @@
 // A proof for people to read and share, and the progress of proving.
-import { type Address, getAddress, toHex } from "viem";
+import { type Address, type Hex, getAddress, toHex } from "viem";
 import * as hub from "./hub";
 import type { Circuit, Input, Job, ProofFile, Result } from "./hub";
-import { bars, button, make } from "./page";
+import { Refusal, bars, button, make } from "./page";
+
+/** An account's signature, which lets anyone submit its proof. The deadline is in Unix time. */
+export type Consent = { deadline: string; signature: Hex };
 
 const FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617n;
 
@@ -91,30 +94,63 @@ export async function proveInto(
 
 const jobs = (count: number): string => (count === 1 ? "1 other job" : `${count} other jobs`);
 
-/** Shows a finished job: its result, its proof, and the buttons that submit the proof or copy a link. */
-export function showProved(place: HTMLElement, job: Job, circuit: Circuit, submit: HTMLButtonElement): void {
+/**
+ * Shows a finished job: its result, its proof, and the buttons that submit the proof or copy a link.
+ * If the application asks for the account's consent, `consent` signs it before the link is copied.
+ */
+export function showProved(
+  place: HTMLElement,
+  job: Job,
+  circuit: Circuit,
+  submit: HTMLButtonElement,
+  consent?: () => Promise<Consent>,
+): void {
   const proof = job.proof!;
-  place.replaceChildren(resultOf(job.result!), shown(proof, circuit), submit, copyButton(proof));
+  const relay = consent ? signButton(proof, consent) : copyButton(proof, null);
+  place.replaceChildren(resultOf(job.result!), shown(proof, circuit), submit, relay);
   submit.focus();
 }
 
-/** A link that contains a proof. Browsers do not send the part after # to servers. */
-function linkTo(proof: ProofFile): string {
-  const packed = btoa(JSON.stringify(proof)).replaceAll("+", "-").replaceAll("/", "_");
-  return `${location.origin}/#verify/${packed}`;
+const packed = (content: object): string =>
+  btoa(JSON.stringify(content)).replaceAll("+", "-").replaceAll("/", "_");
+const unpacked = (text: string): string => atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+
+/** A link that contains a proof and a consent. Browsers do not send the part after # to servers. */
+function linkTo(proof: ProofFile, consent: Consent | null): string {
+  return [`${location.origin}/#verify`, packed(proof), ...(consent ? [packed(consent)] : [])].join("/");
 }
 
-export function fromLink(packed: string): ProofFile {
+export function proofFrom(link: string): ProofFile {
   try {
-    return hub.proofOf(atob(packed.replaceAll("-", "+").replaceAll("_", "/")));
+    return hub.proofOf(unpacked(link));
   } catch {
     return hub.proofOf("");
   }
 }
 
-function copyButton(proof: ProofFile): HTMLButtonElement {
+/** The consent of a link; null without one. */
+export function consentFrom(link: string): Consent | null {
+  if (!link) return null;
+  try {
+    const { deadline, signature } = JSON.parse(unpacked(link));
+    if (/^[0-9]{1,20}$/.test(deadline) && /^0x([0-9a-f]{2})*$/.test(signature)) return { deadline, signature };
+  } catch {
+    // refused below
+  }
+  throw new Refusal("The consent in this link is damaged: ask its account for another link.");
+}
+
+/** Two clicks: browsers copy only at a click, and a wallet can take a while to sign. */
+function signButton(proof: ProofFile, consent: () => Promise<Consent>): HTMLButtonElement {
+  const sign = button("Sign a link for a relayer", async () => {
+    sign.replaceWith(copyButton(proof, await consent()));
+  });
+  return sign;
+}
+
+function copyButton(proof: ProofFile, consent: Consent | null): HTMLButtonElement {
   const copy = button("Copy a link for a relayer", async () => {
-    await navigator.clipboard.writeText(linkTo(proof));
+    await navigator.clipboard.writeText(linkTo(proof, consent));
     copy.textContent = "Copied. Anyone with the link can submit the proof.";
   });
   return copy;

@@ -4,7 +4,7 @@ import { apps } from "./apps/registry";
 import { missing } from "./contract";
 import * as hub from "./hub";
 import { GONE, Refusal, button, fileField, make } from "./page";
-import { fromLink, resultOf, shown } from "./proof";
+import { type Consent, consentFrom, proofFrom, resultOf, shown } from "./proof";
 import { reader } from "./wallet";
 
 const VERIFIER = parseAbi(["function verifyProof(bytes proof, uint256[] instances) view returns (bool)"]);
@@ -12,25 +12,27 @@ const MEANING =
   "The proof shows that its maker knew an input with this result and chose this account. " +
   "It does not show where the input came from, or that a person has only one account.";
 
-export async function verify(place: HTMLElement, state: hub.ChainState, packed: string): Promise<void> {
+/** `link` holds the packed proof and the packed consent of a link, or nothing. */
+export async function verify(place: HTMLElement, state: hub.ChainState, link: string[]): Promise<void> {
+  const [packed = "", signed = ""] = link;
   const outcome = make("div", { "aria-live": "polite" });
   const file = fileField("proof", "Drop a proof file here ", ".json", (chosen) =>
-    check(async () => hub.proofOf(await chosen.text())),
+    check(async () => [hub.proofOf(await chosen.text()), null]),
   );
   place.replaceChildren(make("h2", {}, "Check a proof"), file, outcome);
-  if (packed) await check(async () => fromLink(packed));
+  if (packed) await check(async () => [proofFrom(packed), consentFrom(signed)]);
 
-  async function check(read: () => Promise<hub.ProofFile>): Promise<void> {
+  async function check(read: () => Promise<[hub.ProofFile, Consent | null]>): Promise<void> {
     outcome.replaceChildren(make("p", {}, "Checking the proof…"));
     try {
-      outcome.replaceChildren(...(await examine(await read())));
+      outcome.replaceChildren(...(await examine(...(await read()))));
     } catch (error) {
       outcome.replaceChildren();
       throw error;
     }
   }
 
-  async function examine(proof: hub.ProofFile): Promise<HTMLElement[]> {
+  async function examine(proof: hub.ProofFile, consent: Consent | null): Promise<HTMLElement[]> {
     const circuit = await hub.circuit(proof.circuit);
     const deployment = state.applications[proof.circuit];
     if (!deployment) throw new Refusal(missing(state, proof.circuit));
@@ -44,18 +46,23 @@ export async function verify(place: HTMLElement, state: hub.ChainState, packed: 
       resultOf(checked.result!),
       make("p", {}, MEANING),
       shown(proof, circuit),
-      ...offer(proof, checked, deployment),
+      ...offer(proof, consent, checked, deployment),
     ];
   }
 
   /** The button that submits a valid proof, or the reason why the application would refuse it. */
-  function offer(proof: hub.ProofFile, checked: hub.Verification, { application }: hub.Deployment): HTMLElement[] {
+  function offer(
+    proof: hub.ProofFile,
+    consent: Consent | null,
+    checked: hub.Verification,
+    { application }: hub.Deployment,
+  ): HTMLElement[] {
     if (checked.refusal) return [make("p", {}, checked.refusal)];
     const app = apps.find((one) => one.application === application);
     if (!app) return [make("p", {}, `This page cannot submit proofs to ${application}.`)];
     const progress = make("div", { "aria-live": "polite" });
     const { account, round } = checked;
-    const submit = button(app.submitLabel(round), () => app.submit(state, proof, account!, round, progress));
+    const submit = button(app.submitLabel(round), () => app.submit(state, proof, account!, round, progress, consent));
     return [submit, progress];
   }
 }

@@ -80,6 +80,22 @@ export async function send(
   return hash;
 }
 
+type TypedData = {
+  domain: object;
+  types: Record<string, { name: string; type: string }[]>;
+  primaryType: string;
+  message: Record<string, unknown>;
+};
+
+/** Lets the connected account sign typed data (EIP-712). */
+export async function signTyped(data: TypedData): Promise<Hex> {
+  requireAccount();
+  const { account, provider } = signer!;
+  await requireChain(provider);
+  const client = createWalletClient({ account, chain: described(), transport: custom(provider) });
+  return client.signTypedData(data as never);
+}
+
 async function requireChain(provider: Provider): Promise<void> {
   const wanted = `0x${state.chain_id.toString(16)}`;
   if ((await provider.request({ method: "eth_chainId" })) === wanted) return;

@@ -1,13 +1,21 @@
 // Clan: draw a digit, prove the reading, join that digit's clan.
+import { type Address, isAddressEqual } from "viem";
 import { keepFresh, missing, readerOf, submitInto } from "../contract";
 import * as hub from "../hub";
 import { pad } from "../pad";
-import { bars, button, make, say, sentence } from "../page";
-import { proveInto, resultOf, showProved } from "../proof";
-import { connected, requireAccount } from "../wallet";
+import { Refusal, bars, button, make, say, sentence } from "../page";
+import { type Consent, proveInto, resultOf, showProved } from "../proof";
+import { connected, reader, requireAccount, signTyped } from "../wallet";
 import type { App } from "./registry";
 
 const PAUSE = 60; // milliseconds without a stroke before the model reads the drawing
+const WEEK = 7n * 86_400n; // seconds that a consent holds
+const CONSENT = [
+  { name: "account", type: "address" },
+  { name: "digit", type: "uint256" },
+  { name: "nonce", type: "uint256" },
+  { name: "deadline", type: "uint256" },
+];
 
 export const app: App = {
   application: "Clan",
@@ -15,12 +23,39 @@ export const app: App = {
   label: "Clan",
   view,
   submitLabel: () => "Join for this account",
-  submit: (state, proof, account, _round, place) =>
-    submitInto(place, state, proof, "join", [account], async () => {
+  consent,
+  async submit(state, proof, account, _round, place, signed) {
+    const own = isAddressEqual(requireAccount(), account);
+    if (!own && !signed)
+      throw new Refusal(`Only ${account} can join with this proof: connect it, or open a link that it signed.`);
+    const [name, more] = own ? ["join", []] : ["joinFor", [signed]];
+    await submitInto(place, state, proof, name as string, [account], more as unknown[], async () => {
       const clan = await readerOf(state.applications[proof.circuit]!)("clanOf", [account]);
       return `${account} has joined clan ${clan}.`;
-    }),
+    });
+  },
 };
+
+/** Lets the account sign that anyone may send its proof. */
+async function consent(state: hub.ChainState, proof: hub.ProofFile, account: Address): Promise<Consent> {
+  const deployment = state.applications[proof.circuit]!;
+  const ask = readerOf(deployment);
+  const claim = [account, proof.proof, proof.instances.map(BigInt)];
+  const [digit, nonce, [, name, version], { timestamp }] = await Promise.all([
+    ask("readDigit", claim),
+    ask("nonceOf", [account]),
+    ask("eip712Domain"),
+    reader().getBlock(),
+  ]);
+  const deadline = timestamp + WEEK;
+  const signature = await signTyped({
+    domain: { name, version, chainId: state.chain_id, verifyingContract: deployment.contract },
+    types: { Consent: CONSENT },
+    primaryType: "Consent",
+    message: { account, digit, nonce, deadline },
+  });
+  return { deadline: `${deadline}`, signature };
+}
 
 async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSignal): Promise<void> {
   const deployment = state.applications[app.circuit];
@@ -54,9 +89,9 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const drawing = pad(read);
   const prove = button("Prove this digit", async () => {
     const job = await proveInto(outcome, app.circuit, { drawing: drawing.pixels() }, requireAccount(), null);
-    const join = button("Join this clan", () => app.submit(state, job.proof!, job.account, job.round, outcome));
+    const join = button("Join this clan", () => app.submit(state, job.proof!, job.account, job.round, outcome, null));
     reading.replaceChildren();
-    showProved(outcome, job, circuit, join);
+    showProved(outcome, job, circuit, join, () => consent(state, job.proof!, job.account));
   });
   place.replaceChildren(
     make("h2", {}, "Draw a digit, join its clan"),

@@ -1,6 +1,7 @@
 // The interface of an application, and the applications of this folder.
 import type { Address } from "viem";
 import type { ChainState, ProofFile } from "../hub";
+import type { Consent } from "../proof";
 
 /** An application on the page. A file of this folder that exports `app` adds one. */
 export type App = {
@@ -11,6 +12,8 @@ export type App = {
   view(place: HTMLElement, state: ChainState, ended: AbortSignal): Promise<void>;
   /** The label of the button that submits a proof in the verify view. */
   submitLabel(round: number | null): string;
+  /** Lets an account sign that others may submit its proof, if its contract asks for that. */
+  consent?(state: ChainState, proof: ProofFile, account: Address): Promise<Consent>;
   /** Submits a proof for its account and shows the progress and the result in `place`. */
   submit(
     state: ChainState,
@@ -18,6 +21,7 @@ export type App = {
     account: Address,
     round: number | null,
     place: HTMLElement,
+    consent: Consent | null,
   ): Promise<void>;
 };
 

@@ -1,5 +1,5 @@
 // VoiceJudge: sing, prove the score, earn the reward of a round.
-import { type Address, formatEther, parseAbiItem } from "viem";
+import { type Address, formatEther, parseAbi } from "viem";
 import { keepFresh, missing, readerOf, submitInto } from "../contract";
 import * as hub from "../hub";
 import { button, fileField, make, say, sentence, short } from "../page";
@@ -8,9 +8,10 @@ import { base64, readable, record, spectrogram } from "../sound";
 import { connected, reader, requireAccount, send } from "../wallet";
 import type { App } from "./registry";
 
-const REWARDED = parseAbiItem(
+const SCORED = parseAbi([
   "event Rewarded(uint256 indexed round, address indexed account, uint256 score, uint256 reward)",
-);
+  "event ScoreRaised(uint256 indexed round, address indexed account, uint256 score)",
+]);
 const SHOWN = 10; // rounds in the table, the newest first
 const BEST = 3; // accounts for each round
 const ANYONE = `0x${"00".repeat(32)}`; // the singers of a round that admits every account
@@ -29,15 +30,11 @@ export const app: App = {
   label: "VoiceJudge",
   view,
   submitLabel: (round) => `Submit to round ${round}`,
-  submit: (state, proof, account, round, place) =>
-    submitInto(
-      place,
-      state,
-      proof,
-      "judge",
-      [round, account],
-      () => `${account} has earned the reward of round ${round}.`,
-    ),
+  async submit(state, proof, account, round, place) {
+    const rewarded = await readerOf(state.applications[proof.circuit]!)("isRewarded", [round, account]);
+    const done = rewarded ? "has raised its score in" : "has earned the reward of";
+    await submitInto(place, state, proof, "judge", [round, account], [], () => `${account} ${done} round ${round}.`);
+  },
 };
 
 async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSignal): Promise<void> {
@@ -98,7 +95,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   async function proveClip(clip: string): Promise<void> {
     const round = choice.value ? Number(choice.value) : null;
     const job = await proveInto(outcome, app.circuit, { clip }, requireAccount(), round);
-    const submit = button("Submit this score", () => app.submit(state, job.proof!, job.account, job.round, outcome));
+    const submit = button("Submit this score", () => app.submit(state, job.proof!, job.account, job.round, outcome, null));
     showProved(outcome, job, circuit, submit);
   }
 
@@ -112,11 +109,11 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     const numbers = Array.from({ length: Math.min(count, SHOWN) }, (_, back) => count - 1 - back);
     const [rounds, logs] = await Promise.all([
       Promise.all(numbers.map((number): Promise<Round> => ask("roundOf", [number]))),
-      reader().getLogs({ address, event: REWARDED, fromBlock: BigInt(block), strict: true }),
+      reader().getLogs({ address, events: SCORED, fromBlock: BigInt(block), strict: true }),
     ]);
     const rows = rounds.map((round, at) => {
-      const rewarded = logs.map(({ args }) => args).filter((args) => Number(args.round) === numbers[at]);
-      return [`${numbers[at]}`, ...terms(round), best(rewarded)];
+      const scores = logs.map(({ args }) => args).filter((args) => Number(args.round) === numbers[at]);
+      return [`${numbers[at]}`, ...terms(round), best(scores)];
     });
     table.replaceChildren(
       count ? tableOf(rows) : make("p", {}, "No round is open. To open one, see `ape run open-round --help`."),
@@ -155,9 +152,11 @@ function terms({ threshold, reward, rewardsLeft, deadline, singers }: Round): st
   return [scored(threshold), formatEther(reward), `${rewardsLeft}`, `${moment(deadline)}${over}${chosen}`];
 }
 
-function best(rewarded: { account: Address; score: bigint }[]): string {
-  const highest = rewarded.toSorted((a, b) => Number(b.score - a.score)).slice(0, BEST);
-  return highest.map(({ account, score }) => `${scored(score)} ${short(account)}`).join(", ") || "none yet";
+/** The accounts with the highest scores. An account's later scores are higher than its earlier ones. */
+function best(scores: { account: Address; score: bigint }[]): string {
+  const latest = new Map(scores.map(({ account, score }) => [account, score]));
+  const highest = [...latest].toSorted(([, a], [, b]) => Number(b - a)).slice(0, BEST);
+  return highest.map(([account, score]) => `${scored(score)} ${short(account)}`).join(", ") || "none yet";
 }
 
 const scored = (score: bigint): string => (Number(score) / 1e18).toFixed(4);
