@@ -5,6 +5,7 @@ import click
 
 from apps.clan import application
 from apps.consents import sign
+from apps.voice import moment
 from chain.accounts import require_holder
 from scripts._cli import ChainCommand, json_option, suggest
 from scripts._submit import check
@@ -28,6 +29,7 @@ def cli(path: Path, days: int, out: Path | None) -> dict:
     holder = require_holder(checked.account)
     consent = sign(checked.contract, holder, checked.result, days)
     consent.save(out := out or path.with_suffix(".consent.json"))
-    click.echo(f"{consent.account} agrees to join clan {consent.digit} within {days} days: {out}")
+    until = moment(consent.deadline)
+    click.echo(f"{consent.account} agrees to join clan {consent.digit} until {until}: {out}")
     suggest(f"join {path} --consent {out} --account RELAYER")
     return asdict(consent)
