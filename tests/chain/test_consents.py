@@ -127,6 +127,15 @@ def test_signatures_that_are_not_the_one_that_was_made(clan, proof, accounts, re
     assert clan.counts() == [0] * 10
 
 
+def test_zero_address_cannot_consent(clan, manifest, views, relayer):
+    """`ecrecover` returns the zero address for a signature that is none."""
+    zero = "0x" + "00" * 20
+    proof = prove(manifest, clan.keyOf(zero), views[0])
+    for signature in (b"", bytes(65), bytes(64) + b"\x1b", b"\xff" * 64 + b"\x1b"):
+        with ape.reverts(clan.Clan__NoConsent, account=zero, clan=7):
+            clan.joinFor(zero, proof.proof, proof.instances, (2**40, signature), sender=relayer)
+
+
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_deadline_of_a_consent(clan, proof, accounts, relayer, chain, signed, seconds):
     chain.provider.set_timestamp(signed.deadline + seconds)
