@@ -7,9 +7,9 @@ import pytest
 from eth_account.messages import encode_typed_data
 
 from apps.clan import application
-from apps.consents import Consent, consent_for, sign
+from apps.consents import DAY, Consent, consent_for, immutables, sign
 from apps.registry import RefusedError
-from chain.contracts import deploy
+from chain.contracts import code_at, deploy
 from tests.refusals import refusal
 from zk.errors import CircuitError
 from zk.proof import prove
@@ -235,6 +235,19 @@ def test_refused_before_anybody_pays(clan, accounts, relayer, chain, signed):
     chain.mine()
     with pytest.raises(RefusedError, match="has expired"):
         consent_for(clan, account, 7, signed)
+
+
+def test_immutable_values_are_those_of_the_code(clan, chain):
+    code = code_at(clan.address)
+    values = immutables(clan.address, chain.chain_id)
+    assert values["_cachedThis"] == int(clan.address, 16)
+    assert [name for name, value in values.items() if value.to_bytes(32) not in code] == []
+
+
+def test_our_own_keys_sign_for_a_day(clan, accounts):
+    now = ape.chain.pending_timestamp
+    deadline, _ = consent_for(clan, str(accounts[0]), 7, None)
+    assert now + DAY <= deadline <= now + DAY + 60
 
 
 def test_our_own_keys_sign_for_a_relayer(clan, proof, accounts, relayer):
