@@ -11,6 +11,9 @@ import pytest
 from zk.audit import application, syntax
 from zk.audit.findings import Report
 from zk.audit.syntax import compiled, parsed
+from zk.files import ROOT
+
+PACKAGES = ROOT / "node_modules"
 
 
 def named(report: Report) -> list[str]:
@@ -42,7 +45,7 @@ def compiled_together(folder: Path, files: list[Path]) -> Iterator[None]:
             if path not in files:
                 return compiler(path, **options)
             output = compiler(index)
-            own = str(folder / path.relative_to(folder).parts[0]) + "/"
+            own = (str(folder / path.relative_to(folder).parts[0]) + "/", str(PACKAGES))
             sources = {
                 name: tree for name, tree in output["sources"].items() if name.startswith(own)
             }

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from solcx.install import get_executable
 
 from scripts.audit import cli
-from tests.audits import compiled_together, named, planted
+from tests.audits import PACKAGES, compiled_together, named, planted
 from tests.builds import built
 from zk import ezkl
 from zk.audit import curve
@@ -338,6 +338,7 @@ def faulty_verifiers(tmp_path_factory, good) -> Iterator[dict[str, Path]]:
 def folder_of_applications(tmp_path_factory) -> Iterator[Path]:
     """The sound applications in `sound/`, and a folder for each fault of one of them."""
     folder = tmp_path_factory.mktemp("applications")
+    (folder / PACKAGES.name).symlink_to(PACKAGES)
     generated = shutil.ignore_patterns("verifiers")
     sound = shutil.copytree(CONTRACTS, folder / "sound", ignore=generated)
     shutil.copytree(APPLICATIONS, sound, dirs_exist_ok=True)
