@@ -11,6 +11,7 @@ import soundfile
 from eth_account import Account
 
 from models.data import sound
+from tests.consents import consent_file
 from tests.inputs import REAL_VOICE
 from tests.typed import (
     FULL,
@@ -30,7 +31,8 @@ from zk.proof import Proof, prove
 def test_prove_a_batch(node, tmp_path):
     batch = tmp_path / "members.csv"
     # Proofs in the default folder do not replace any that are there.
-    accounts = [Account.create().address for _ in range(4)]
+    people = [Account.create() for _ in range(4)]
+    accounts = [person.address for person in people]
     lines = [f"{account},{image}\n" for image, account in enumerate(accounts, start=1)]
     batch.write_text("account,test-image\n" + "".join(lines))
     result = ape(node, "prove", "--batch", str(batch))
@@ -38,8 +40,10 @@ def test_prove_a_batch(node, tmp_path):
     proofs = [Path(path) for path in re.findall(r"proof for \w+: (.+)", result.stdout)]
     try:
         assert proofs == [ROOT / "proofs" / f"clan-{account}.json" for account in accounts]
-        for proof, clan in zip(proofs[::3], (2, 4), strict=True):
-            assert f"joined clan {clan}" in ape(node, "join", str(proof)).stdout
+        for person, proof, clan in zip(people[::3], proofs[::3], (2, 4), strict=True):
+            consent = consent_file(tmp_path / "consent.json", node, person, clan)
+            join = ("join", str(proof), "--account", "0", "--consent", str(consent))
+            assert f"joined clan {clan}, relayed by" in ape(node, *join).stdout
     finally:
         for proof in proofs:
             proof.unlink()

@@ -13,10 +13,12 @@ import psutil
 import pytest
 import requests
 import soundfile
+from eth_account import Account
 
 from apps.circuits import ARTIFACTS
 from chain.network import free_port, listen
 from hub.server import url_of
+from tests.consents import consent_file
 from tests.hubs import ADA, BEN, bits, ended, post
 from tests.inputs import REAL_VOICE
 from tests.scale import scaled
@@ -307,13 +309,14 @@ def test_round_that_is_over(hub, node):
 
 def test_already_a_member(hub, node, tmp_path):
     """An order that the contract would refuse is refused before it is proved."""
-    member = f"0x6{'1' * 39}"
-    job = ended(hub, order(hub, 2, member).json())
+    member = Account.create()
+    job = ended(hub, order(hub, 2, member.address).json())
     path = tmp_path / "proof.json"
     path.write_text(json.dumps(job["proof"]))
-    joined = ape(node, "join", str(path), "--account", "0")
+    consent = consent_file(tmp_path / "consent.json", node, member, 1)
+    joined = ape(node, "join", str(path), "--account", "0", "--consent", str(consent))
     assert joined.returncode == 0, joined.stderr
-    refused = order(hub, 5, member)
+    refused = order(hub, 5, member.address)
     assert (refused.status_code, "already in clan 1" in refused.json()["detail"]) == (409, True)
     assert checked(hub, job["proof"])["refusal"] == refused.json()["detail"]
 

@@ -260,23 +260,24 @@ def test_verify_any_file(visit, node, tmp_path):
     visit(story)
 
 
-def test_a_chain_that_is_gone_or_reset(visit, hub, node, genuine, tmp_path):
+def test_a_chain_that_is_gone_or_reset(visit, hub, node, manifest, genuine, tmp_path):
     """Verify tells refused, unreachable and missing apart, and nothing is sent to no contract."""
     good, again = tmp_path / "good.json", tmp_path / "again.json"
     genuine.save(good)
-    genuine.save(again)
+    sender = node.web3.eth.accounts[6]
+    key = contract(node, hub, "clan").functions.keyOf(sender).call()
+    prove(manifest, key, view_of("clan", "drawing")(mnist.drawings("test", 1))[0]).save(again)
     contracts = [
         address
         for one in chain_of(hub)["applications"].values()
         for address in (one["contract"], one["verifier"])
     ]
     silent = {"detail": "The chain's node does not answer."}
-    sender = node.web3.eth.accounts[1]
     nonce = node.web3.eth.get_transaction_count(sender)
 
     def story(page: Page) -> None:
         results, alert = page.locator(".result"), page.get_by_role("alert")
-        use_dev_account(page, 1)
+        use_dev_account(page, 6)
         page.route("**/rpc", lambda route: route.fulfill(status=503, json=silent))
         page.set_input_files("#proof", good)
         expect(alert).to_contain_text("The chain's node does not answer.")

@@ -254,7 +254,6 @@ REFUSED = [
     "eth_sendRawTransaction",
     "eth_sign",
     "eth_signTransaction",
-    "eth_signTypedData_v4",
     "eth_subscribe",
     "evm_mine",
     "personal_unlockAccount",
@@ -262,7 +261,7 @@ REFUSED = [
     "ETH_CALL",
     "",
 ]
-SENT = ["eth_accounts", "eth_sendTransaction"]
+SENT = ["eth_accounts", "eth_sendTransaction", "eth_signTypedData_v4"]
 
 
 @pytest.mark.parametrize("dev", [True, False])
