@@ -11,6 +11,7 @@ from chain.contracts import ask
 from chain.sending import send
 from models.data import drawing
 from zk.proof import Proof
+from zk.witness import signed
 
 if TYPE_CHECKING:
     from ape.api import AccountAPI, ReceiptAPI
@@ -78,9 +79,8 @@ class Clan(Application):
         """Send a proof for its account; another sender needs the account's consent."""
         if sender.address == account:
             return super().submit(contract, account, round_number, proof, sender)
-        digit = self.read(contract, account, None, proof)
-        signed = consent_for(contract, account, digit, consent)
-        claim = (account, proof.proof, proof.instances, signed)
+        agreed = consent_for(contract, account, digit_in(proof), consent)
+        claim = (account, proof.proof, proof.instances, agreed)
         return send(contract.joinFor, *claim, sender=sender)
 
     def immutables(self, contract: str, chain_id: int) -> dict[str, int]:
@@ -119,6 +119,11 @@ application = Clan()
 def digit_of(logits: list[int]) -> int:
     """The digit of the largest logit; of equal ones, the lowest digit. As `Clan.digitOf`."""
     return logits.index(max(logits))
+
+
+def digit_in(proof: Proof) -> int:
+    """The digit that a proof shows; its last instances are the logits."""
+    return digit_of([signed(instance) for instance in proof.instances[-application.outputs :]])
 
 
 def _second(found: Digit) -> tuple[int, float]:

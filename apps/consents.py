@@ -12,7 +12,7 @@ import ape
 from apps.registry import RefusedError
 from chain.accounts import holder
 from chain.contracts import ask
-from chain.network import now
+from chain.network import moment, now
 from zk.errors import CircuitError
 from zk.files import write_json
 
@@ -106,9 +106,13 @@ def _require_fitting(given: Consent, contract: ContractInstance, account: str, d
             f"{digit} for {account}."
         )
     if given.deadline < now():
-        raise RefusedError("The consent has expired: let its account sign another one.")
-    if given.nonce != ask(contract, "nonceOf", account):
-        raise RefusedError(f"{account} has revoked its consent.")
+        raise RefusedError(
+            f"The consent expired, {moment(given.deadline)}: let {account} sign another one."
+        )
+    if given.nonce != (nonce := ask(contract, "nonceOf", account)):
+        raise RefusedError(
+            f"{account} has revoked its consent: the nonce is {nonce}, not {given.nonce}."
+        )
 
 
 def immutables(contract: str, chain_id: int) -> dict[str, int]:

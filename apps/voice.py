@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from apps.registry import Application, RefusedError, Score, Source
 from apps.singers import Singers
 from chain.contracts import ask, round_with
-from chain.network import now
+from chain.network import moment, now
 from chain.sending import send
 from models.data import sound
 
@@ -136,13 +135,6 @@ def written(score: int) -> str:
 def exactly(units: int) -> str:
     """A score, or an amount in ether, with all of its decimals."""
     return f"{(Decimal(units) / ONE).normalize():f}"
-
-
-def moment(timestamp: int) -> str:
-    try:
-        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (OverflowError, ValueError):  # anyone can open a round with any deadline
-        return "after the year 9999"
 
 
 def admit(

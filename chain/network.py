@@ -6,6 +6,7 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import ape
 
@@ -57,6 +58,14 @@ def explorer() -> str | None:
 def now() -> int:
     """The time that decides whether a deadline is over; an idle chain's last block may be old."""
     return max(int(ape.chain.blocks.head.timestamp), int(time.time()))
+
+
+def moment(timestamp: int) -> str:
+    """A time as people read it."""
+    try:
+        return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError):  # anyone can open a round with any deadline
+        return "after the year 9999"
 
 
 def free_port() -> int:

@@ -5,8 +5,8 @@ import click
 
 from apps.clan import application
 from apps.consents import sign
-from apps.voice import moment
 from chain.accounts import require_holder
+from chain.network import moment
 from scripts._cli import ChainCommand, json_option, suggest
 from scripts._submit import check
 

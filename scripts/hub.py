@@ -5,10 +5,9 @@ import click
 
 from apps.circuits import circuit, defaults
 from apps.registry import application_of
-from apps.voice import moment
 from chain.accounts import signer
 from chain.deployments import deploy_once
-from chain.network import is_dev, listen
+from chain.network import is_dev, listen, moment
 from hub import LOOPBACK
 from scripts._builds import run_build
 from scripts._cli import ChainCommand

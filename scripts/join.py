@@ -3,7 +3,7 @@ from pathlib import Path
 
 import click
 
-from apps.clan import application, digit_of
+from apps.clan import application, digit_in
 from apps.consents import Consent
 from chain.accounts import require_holder, signer
 from scripts._cli import ChainCommand, json_option, suggest
@@ -11,7 +11,6 @@ from scripts._submit import check, submit
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.proof import Proof
-from zk.witness import signed
 
 
 @click.command(cls=ChainCommand)
@@ -59,6 +58,5 @@ def _compare_with_the_last(path: Path) -> None:
 
 def _reading(path: Path) -> tuple[str, list[int], int]:
     """The circuit of a proof, the instances of its key, and its digit."""
-    proof, outputs = Proof.load(path), application.outputs
-    logits = [signed(instance) for instance in proof.instances[-outputs:]]
-    return proof.circuit, proof.instances[:-outputs], digit_of(logits)
+    proof = Proof.load(path)
+    return proof.circuit, proof.instances[: -application.outputs], digit_in(proof)

@@ -4,9 +4,9 @@ from pathlib import Path
 import click
 
 from apps.singers import Singers
-from apps.voice import ANYONE, application, exactly, moment
+from apps.voice import ANYONE, application, exactly
 from chain.accounts import signer
-from chain.network import now
+from chain.network import moment, now
 from chain.sending import send
 from scripts._cli import ChainCommand, json_option, suggest
 

@@ -7,7 +7,8 @@ import pytest
 from apps import clan as clans
 from apps import voice
 from apps.registry import RefusedError, application_of, applications, named, require_outputs
-from apps.voice import ONE, exactly, moment, score_from, written
+from apps.voice import ONE, exactly, score_from, written
+from chain.network import moment
 from zk.errors import CircuitError
 from zk.proof import Proof
 
