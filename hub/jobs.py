@@ -42,6 +42,7 @@ PROVING: Final = "proving"
 DONE: Final = "done"
 FAILED: Final = "failed"
 OPEN = (QUEUED, PROVING)
+CONNECTIONS = 5  # to SQLite at once, each with two files
 RECENT = 20  # proofs that the typical time is computed from
 PATIENCE = 10  # seconds for PostgreSQL to accept a connection
 LOCK = 0x7665726469637400  # PostgreSQL's advisory lock of the one hub that uses a database
@@ -325,7 +326,9 @@ def _engine(url: str) -> Engine:
             f"The database cannot be created at {path} ({error.strerror}): choose another place "
             "with --database."
         ) from error
-    engine = create_engine(place, connect_args={"timeout": 30})
+    # SQLite keeps a closed connection's files open until all are closed: none is closed early.
+    few: dict[str, Any] = {"pool_size": CONNECTIONS, "max_overflow": 0}
+    engine = create_engine(place, **few, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:

@@ -85,12 +85,15 @@ class Target:
         """Wait until memory and open files are as before the block."""
         memory, files = self.process.memory_info().rss, self.files
 
-        def forgotten() -> bool:
-            now = self.process.memory_info().rss
-            return now <= TOLERANCE * memory and self.files <= TOLERANCE * files + SLACK
+        def less_memory() -> bool:
+            return self.process.memory_info().rss <= TOLERANCE * memory
+
+        def few_files() -> bool:
+            return self.files <= TOLERANCE * files + SLACK
 
         yield
-        until(forgotten, f"memory and files are as before {attack}", PATIENCE)
+        until(few_files, f"after {attack}, as few files are open as the {files} before", PATIENCE)
+        until(less_memory, f"after {attack}, memory is as the {memory} bytes before", PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +110,7 @@ def target(voice_manifest, tmp_path_factory) -> Iterator[Target]:
         return False
 
     until(ready, "the server answers")
-    with ExitStack() as readers:  # opens the connections to the database that stay open
+    with ExitStack() as readers:  # opens most connections to the database
         assert [opened(started, readers) for _ in range(LIMITS.streams)] == [200] * LIMITS.streams
     yield started
     process.terminate()

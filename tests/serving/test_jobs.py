@@ -11,12 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import psycopg
 import pytest
 from sqlalchemy import create_engine, event, inspect, text
 
 from hub import jobs as module
-from hub.jobs import Job, Jobs, keep_token, new_job, revoke_token, tokens_of
+from hub.jobs import CONNECTIONS, Job, Jobs, keep_token, new_job, revoke_token, tokens_of
 from tests.hubs import ADA, BEN
 from zk.errors import CircuitError
 
@@ -310,6 +311,16 @@ def test_an_accepted_job_survives_a_power_cut(tmp_path):
     full = 2
     expected = {"journal_mode": "wal", "synchronous": full, "secure_delete": 1}
     assert pragma == {**expected, "busy_timeout": 30_000}
+
+
+def test_a_crowd_leaves_few_files_open(tmp_path):
+    """SQLite keeps the files of connections that were closed while others are open."""
+    jobs = Jobs(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+    with ThreadPoolExecutor(40) as crowd:
+        list(crowd.map(lambda _: jobs.waiting(), range(1_000)))
+    opened = [file for file in psutil.Process().open_files() if str(tmp_path) in file.path]
+    assert len(opened) <= 2 * CONNECTIONS + 2  # each has two; one lock, and one shared memory
+    jobs.close()
 
 
 # A hub that stops and starts
