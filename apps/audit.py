@@ -121,9 +121,7 @@ def audit_contracts(manifest: Manifest, entry: Entry) -> Report:
         made = compiled_contract(CONTRACTS / f"{name}.sol", name)
         arguments = {  # of the constructor, in their order
             "verifier": int(entry["verifier"], 16),
-            "limbs": manifest.layout.limbs,
-            "limbBits": manifest.layout.limb_bits,
-            "outputScale": manifest["output_scale"],
+            **manifest.contract_layout,
         }
         expected = arguments | application_of(manifest).immutables(entry["contract"], chain)
         if _check_code(report, name, made, expected, code_at(entry["contract"])):

@@ -128,10 +128,17 @@ def voice_samples(view: Callable[[Array], Array]) -> Samples:
     )
 
 
-def own_circuit(name: str, model: Path, data: Path, application: str | None) -> Circuit:
+def own_circuit(
+    name: str,
+    model: Path,
+    data: Path,
+    application: str | None,
+    largest_input: int | None = None,
+) -> Circuit:
     """A circuit of any ONNX model; `data` is an .npz with `x` and, optionally, `labels`.
 
-    Half of the samples, at most 32, calibrate; the others measure accuracy.
+    Half of the samples, at most 32, calibrate; the others measure accuracy. With a `largest_input`,
+    the circuit is slim.
     """
     if not NAME.fullmatch(name) or name in (*sources(), *RESERVED):
         raise CircuitError(
@@ -144,12 +151,13 @@ def own_circuit(name: str, model: Path, data: Path, application: str | None) -> 
         split = min(CALIBRATION_SAMPLES, len(x) // 2)
         return Samples(x[:split], x[split:], None if labels is None else labels[split:])
 
+    knobs = tuned(name)
     return Circuit(
         name=name,
         model=model,
         verifier_name=f"{name.capitalize()}Verifier",
         samples=samples,
-        run_args=tuned(name),
+        run_args=replace(knobs, largest_input=largest_input or knobs.largest_input),
         application=application,
     )
 

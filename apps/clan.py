@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from apps.consents import Consent, consent_for, immutables
 from apps.registry import Application, Digit, RefusedError, Source
-from chain.contracts import ask
+from chain.contracts import ask, layout_of
 from chain.sending import send
 from models.data import drawing
 from zk.proof import Proof
-from zk.witness import signed
 
 if TYPE_CHECKING:
     from ape.api import AccountAPI, ReceiptAPI
@@ -79,7 +78,8 @@ class Clan(Application):
         """Send a proof for its account; another sender needs the account's consent."""
         if sender.address == account:
             return super().submit(contract, account, round_number, proof, sender)
-        agreed = consent_for(contract, account, digit_in(proof), consent)
+        layout = layout_of(contract, self.outputs)
+        agreed = consent_for(contract, account, digit_of(proof.outputs(layout)), consent)
         claim = (account, proof.proof, proof.instances, agreed)
         return send(contract.joinFor, *claim, sender=sender)
 
@@ -119,11 +119,6 @@ application = Clan()
 def digit_of(logits: list[int]) -> int:
     """The digit of the largest logit; of equal ones, the lowest digit. As `Clan.digitOf`."""
     return logits.index(max(logits))
-
-
-def digit_in(proof: Proof) -> int:
-    """The digit that a proof shows; its last instances are the logits."""
-    return digit_of([signed(instance) for instance in proof.instances[-application.outputs :]])
 
 
 def _second(found: Digit) -> tuple[int, float]:

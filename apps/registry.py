@@ -222,7 +222,7 @@ def applications() -> dict[str, Application]:
 def application_of(manifest: Manifest) -> Application:
     """The application that a build was made for."""
     application = named(manifest.application)
-    require_outputs(application, manifest["circuit"], manifest["outputs"])
+    require_outputs(application, manifest["circuit"], manifest.layout.outputs)
     return application
 
 

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from apps.circuits import ARTIFACTS, EXPORTS, digit_samples, voice_samples
 from models.data import drawing, sound
 from zk import ezkl
-from zk.binding import KeyLayout, bind, read_model
+from zk.binding import bind, read_model
 from zk.files import sha256
 from zk.journal import Journal
+from zk.layout import Layout
 from zk.samples import Array, Samples
 from zk.srs import ensure_srs
 from zk.tuning.measure import measure_setup
@@ -30,11 +32,7 @@ class Recipe:
     model: Path
     scales: list[int]
     samples: Callable[[], Samples]
-    layout: KeyLayout | None = None  # binds a key, which one of the notebooks does not
-
-    @property
-    def limbs(self) -> list[int]:
-        return self.layout.widest if self.layout else []
+    layout: Layout
 
     def files(self) -> dict[str, Path]:
         names = ("bound", "settings", "compiled", "vk", "pk", "verifier")
@@ -46,13 +44,14 @@ LENET = Recipe(
     EXPORTS / "lenet.onnx",
     [2, 7],
     partial(digit_samples, drawing.VIEWS["lenet"], TESTS),
+    Layout(0, 0, outputs=10),  # this notebook binds no key
 )
 IDOL = Recipe(
     "voice-recipe",
     EXPORTS / "idol.onnx",
     [4],
     partial(voice_samples, sound.VIEWS["idol"]),
-    KeyLayout(10, 24),
+    Layout(11, 24, outputs=1),
 )
 
 
@@ -70,14 +69,14 @@ def follow(
 
 def _make(recipe: Recipe, some: Array, files: dict[str, Path]) -> dict[str, Any]:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    if recipe.layout:
+    if recipe.layout.limbs:
         bind(read_model(recipe.model), recipe.layout, FOLDER / "model.onnx", files["bound"])
     else:
         files["bound"].write_bytes(recipe.model.read_bytes())
     settings = ezkl.calibrate(
         files["bound"],
         files["settings"],
-        inputs(recipe.limbs, some),
+        inputs(recipe.layout, some),
         recipe.scales,
         f"follow the notebook of {recipe.name}",
     )
@@ -101,6 +100,7 @@ def _srs(logrows: int) -> Path:
     return ensure_srs(ARTIFACTS / "srs", "insecure-dev", logrows)
 
 
-def inputs(limbs: list[int], samples: Array) -> list[list]:
+def inputs(layout: Layout, samples: Array) -> list[list]:
     """Samples in ezkl's format: one list per input, one sample after the other."""
-    return [*([limbs * len(samples)] if limbs else []), samples.reshape(-1).tolist()]
+    each = [layout.numbers(layout.widest, sample) for sample in samples]
+    return [list(chain.from_iterable(lists)) for lists in zip(*each, strict=True)]

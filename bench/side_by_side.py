@@ -19,6 +19,7 @@ from chain.contracts import deploy, gas_of
 from zk.build import build
 from zk.files import ROOT, sha256, write_json
 from zk.journal import Journal
+from zk.layout import Layout
 from zk.manifest import Manifest
 from zk.proof import LARGE_KEY, answer, prove
 from zk.samples import Array, Samples
@@ -99,10 +100,10 @@ def _notebook(journal: Journal, recipe: Recipe, network: str) -> Subject:
     files, facts = follow(recipe, samples.calibration, journal)
     known = dict(facts)
     scale = known.pop("output_scale")
-    measured = _accuracy(journal, recipe.model, files["compiled"], samples, scale, recipe.limbs)
+    measured = _accuracy(journal, recipe.model, files["compiled"], samples, scale, recipe.layout)
     return Subject(
         files,
-        inputs(recipe.limbs, samples.test[:1]),
+        inputs(recipe.layout, samples.test[:1]),
         "RecipeVerifier",
         {"network": network, "command": "ape run bench", "accuracy": measured, **known},
     )
@@ -114,7 +115,7 @@ def _ours(journal: Journal, name: str, network: str) -> Subject:
     samples = circuit(name).samples()
     return Subject(
         {label: manifest.file(label) for label in labels},
-        inputs(manifest.layout.widest, samples.test[:1]),
+        inputs(manifest.layout, samples.test[:1]),
         manifest["verifier"]["contract"],
         {
             "network": network,
@@ -140,15 +141,15 @@ def _all_drawings(journal: Journal, manifest: Manifest) -> dict[str, Any]:
         manifest.file("compiled"),
         digit_samples(sources()[manifest["circuit"]].view, tests=10_000),
         manifest["output_scale"],
-        manifest.layout.widest,
+        manifest.layout,
     )
 
 
 def _accuracy(
-    journal: Journal, model: Path, compiled: Path, samples: Samples, scale: int, limbs: list[int]
+    journal: Journal, model: Path, compiled: Path, samples: Samples, scale: int, layout: Layout
 ) -> dict[str, Any]:
     question = ["accuracy", sha256(compiled), len(samples.test), samples.source]
-    return journal.once(question, lambda: accuracy(model, compiled, samples, scale, limbs))
+    return journal.once(question, lambda: accuracy(model, compiled, samples, scale, layout))
 
 
 def _in_turns(

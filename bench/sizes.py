@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zk import ezkl
-from zk.binding import KeyLayout, bind, read_model
+from zk.binding import bind, read_model
 from zk.circuit import RunArgs
 
 
@@ -32,6 +32,6 @@ def _rows(network, shape: tuple[int, ...], args: RunArgs) -> int:
         path.write_bytes(export(network, torch.zeros(shape)))
         model = read_model(path)
         bound = folder / "bound.onnx"
-        bind(model, KeyLayout.within(args.value_range), folder / "model.onnx", bound)
+        bind(model, args.layout(model.outputs), folder / "model.onnx", bound)
         settings = folder / "settings.json"
         return ezkl.write_settings(bound, settings, args, model.translating).rows

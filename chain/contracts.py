@@ -12,8 +12,8 @@ import ape
 
 from chain.network import is_dev
 from chain.sending import Report, Sending, require_funds
-from zk.binding import KeyLayout
 from zk.errors import CircuitError
+from zk.layout import DOMAIN_BITS, Layout
 from zk.manifest import Manifest
 from zk.proof import Proof
 from zk.srs import CEREMONY_SHA256
@@ -56,7 +56,7 @@ def deploy(
     if not is_dev():
         require_funds(sender, [verifier, contract], report)
     address = _deploy(manifest, verifier, sender, sending).address
-    layout = (manifest.layout.limbs, manifest.layout.limb_bits, manifest["output_scale"])
+    layout = tuple(manifest.contract_layout.values())
 
     def ours(there: str) -> bool:
         return bool(contract.at(there).verifier() == address)
@@ -239,7 +239,8 @@ def domain_of(contract: str, chain_id: int, round_number: int) -> int:
     from eth_utils.crypto import keccak
 
     words = (chain_id, int(contract, 16), round_number)
-    return int.from_bytes(keccak(b"".join(word.to_bytes(32) for word in words))[-8:])
+    hashed = keccak(b"".join(word.to_bytes(32) for word in words))
+    return int(int.from_bytes(hashed) % 2**DOMAIN_BITS)
 
 
 def key_for(contract: str, account: str, round_number: int) -> int:
@@ -260,6 +261,7 @@ def round_with(contract: ContractInstance, domain: int, rounds: int) -> int | No
     return None
 
 
-def layout_of(contract: ContractInstance) -> KeyLayout:
-    """The layout of the keys in the proofs that a contract accepts."""
-    return KeyLayout(limbs=ask(contract, "limbs"), limb_bits=ask(contract, "limbBits"))
+def layout_of(contract: ContractInstance, outputs: int) -> Layout:
+    """The layout of the proofs with this number of outputs that a contract accepts."""
+    limbs, limb_bits, lanes = (ask(contract, name) for name in ("limbs", "limbBits", "lanes"))
+    return Layout(limbs, limb_bits, outputs, lanes)

@@ -50,6 +50,7 @@ def entry_for(manifest: Manifest, contract: ContractInstance) -> dict[str, Any]:
         "limbs": manifest.layout.limbs,
         "limb_bits": manifest.layout.limb_bits,
         "output_scale": manifest["output_scale"],
+        "lanes": manifest.layout.lanes,
         "srs": {name: manifest["srs"][name] for name in ("kind", "sha256")},
         "vk_sha256": manifest["files"]["vk"]["sha256"],
         "onnx_sha256": manifest["files"]["model"]["sha256"],

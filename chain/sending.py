@@ -21,8 +21,8 @@ Report = Callable[[str], None]
 
 SENDERS = ROOT / ".cache" / "senders"  # a lock for each account
 PATIENCE = 600  # seconds to wait for a pending transaction
-# Gas of creating a contract: fixed, for a byte of code, for a byte of calldata, for a code word.
-CREATION, CODE_BYTE, DATA_BYTE, WORD_OF_CODE = 53_000, 200, 16, 2
+# Gas of creating a contract: fixed, and for each byte that stays, byte of calldata and code word.
+CREATION, CODE_BYTE, DATA_BYTE, ZERO_BYTE, WORD_OF_CODE = 53_000, 200, 16, 4, 2
 CONSTRUCTOR = 60_000  # an upper bound for the constructors of this project
 # Optimism's contract that quotes the fee for publishing a transaction's bytes, and its selector.
 PUBLISHING = "0x420000000000000000000000000000000000000F"
@@ -112,13 +112,11 @@ def _wait(sender: AccountAPI, nonce: int) -> int:
 
 def require_funds(sender: AccountAPI, containers: list[ContractContainer], report: Report) -> None:
     """Report the estimated cost of deploying, and refuse if the account cannot pay it."""
-    from hexbytes import HexBytes
-
     provider = ape.networks.provider
-    created = [HexBytes(c.contract_type.deployment_bytecode.bytecode) for c in containers]
-    gas = sum(map(_gas_of, created))
+    created = [_codes(container) for container in containers]
+    gas = sum(_gas_of(creation, runtime) for creation, runtime in created)
     price = provider.gas_price
-    cost = gas * price + _publishing_cost(sum(map(len, created)))
+    cost = gas * price + _publishing_cost(sum(len(creation) for creation, _ in created))
     owned = provider.get_balance(sender.address)
     symbol = provider.network.ecosystem.fee_token_symbol
     report(
@@ -132,10 +130,19 @@ def require_funds(sender: AccountAPI, containers: list[ContractContainer], repor
         )
 
 
-def _gas_of(code: bytes) -> int:
-    """The gas of creating a contract from these bytes."""
-    words = -(-len(code) // 32)
-    return CREATION + CONSTRUCTOR + len(code) * (CODE_BYTE + DATA_BYTE) + words * WORD_OF_CODE
+def _codes(container: ContractContainer) -> tuple[bytes, bytes]:
+    """The code that creates a contract, and the code that stays."""
+    from hexbytes import HexBytes
+
+    made = container.contract_type
+    return HexBytes(made.deployment_bytecode.bytecode), HexBytes(made.runtime_bytecode.bytecode)
+
+
+def _gas_of(creation: bytes, runtime: bytes) -> int:
+    """The gas of creating a contract."""
+    zeros, words = creation.count(0), -(-len(creation) // 32)
+    data = zeros * ZERO_BYTE + (len(creation) - zeros) * DATA_BYTE
+    return CREATION + CONSTRUCTOR + data + words * WORD_OF_CODE + len(runtime) * CODE_BYTE
 
 
 def _publishing_cost(size: int) -> int:

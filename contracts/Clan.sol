@@ -64,13 +64,13 @@ contract Clan is IClan, BoundApplication, EIP712 {
     }
 
     /// @inheritdoc IClan
-    function digitOf(uint256[] calldata logits) public pure returns (uint256 digit) {
-        if (logits.length != CLANS) revert BoundApplication__WrongInstanceCount(CLANS, logits.length);
+    function digitOf(uint256[] calldata logits) public view returns (uint256 digit) {
+        uint256 expected = _instancesOf(CLANS);
+        if (logits.length != expected) revert BoundApplication__WrongInstanceCount(expected, logits.length);
 
-        int256 largest = type(int256).min;
-        for (uint256 i = 0; i < CLANS; i++) {
-            int256 logit = Outputs.signed(i, logits[i]);
-            if (logit > largest) (digit, largest) = (i, logit);
+        int256[] memory read = Outputs.read(CLANS, lanes, logits);
+        for (uint256 i = 1; i < CLANS; i++) {
+            if (read[i] > read[digit]) digit = i;
         }
     }
 

@@ -34,10 +34,9 @@ Answer = TypeVar("Answer")
 SHOWN = (  # of a manifest
     "accuracy",
     "cells",
-    "key",
+    "layout",
     "logrows",
     "output_scale",
-    "outputs",
     "rows",
     "run_args",
     "verifier",

@@ -11,6 +11,7 @@ from typing import Any
 
 from zk.errors import CircuitError, KilledError, TimeLimitError
 from zk.files import CACHE, sha256, whole
+from zk.layout import Layout
 from zk.samples import Array
 
 LABELS = ("compiled", "pk", "vk", "settings", "srs")  # the files that proving needs
@@ -33,7 +34,8 @@ class Order:
     job: str
     circuit: str
     artifacts: dict[str, Artifact] = field(repr=False)
-    limbs: list[int]
+    layout: Layout = field(repr=False)
+    key: int
     x: Array = field(repr=False)
     limit: float  # seconds after which the proof is taken to hang
 
@@ -58,7 +60,8 @@ def prove(order: Order) -> dict[str, Any]:
     files = {label: _local(artifact) for label, artifact in order.artifacts.items()}
     say("proving")
     try:
-        proof = prove_with(order.circuit, files, order.limbs, order.x, order.limit)
+        numbers = order.layout.numbers(order.key, order.x)
+        proof = prove_with(order.circuit, files, numbers, order.limit)
     except (KilledError, TimeLimitError):
         raise  # Dask tries the order again
     except CircuitError as error:

@@ -151,6 +151,6 @@ class Hub:
             raise CircuitError(
                 f"The build of {job.circuit} that accepted this job was replaced: order again."
             )
-        limbs = served.manifest.layout.split(int(job.key))
-        limit = served.manifest.time_limit
-        return Order(job.id, job.circuit, served.artifacts, limbs, job.input, limit)
+        layout, limit = served.manifest.layout, served.manifest.time_limit
+        files = served.artifacts
+        return Order(job.id, job.circuit, files, layout, int(job.key), job.input, limit)

@@ -15,6 +15,7 @@ from zk.circuit import Circuit
 from zk.downloads import fetch
 from zk.errors import CircuitError
 from zk.files import CACHE, sha256
+from zk.layout import Layout
 from zk.manifest import Manifest
 from zk.srs import Kind
 
@@ -39,6 +40,11 @@ def own_model_options(command):
 
     file = "FILE|URL#sha256=HASH"
     for option in (
+        click.option(
+            "--largest-input",
+            type=click.IntRange(1),
+            help="Takes whole numbers from 0 to this, which the circuit checks: it is smaller.",
+        ),
         click.option("--name", "own_name", help="Name of the circuit of your model."),
         click.option("--data", metavar=file, help="Its samples: .npz with x [labels]."),
         click.option("--onnx", metavar=file, help="A model of your own."),
@@ -55,12 +61,17 @@ app_option = click.option(
 
 
 def chosen_circuit(
-    name: str | None, onnx: Path | None, data: Path | None, own: str | None, app: str | None = None
+    name: str | None,
+    onnx: Path | None,
+    data: Path | None,
+    own: str | None,
+    largest_input: int | None,
+    app: str | None = None,
 ) -> Circuit:
     """The circuit that --circuit names, or that --onnx, --data and --name make."""
     if not onnx:
-        if data or own or app:
-            raise click.UsageError("--data, --name and --app go with --onnx.")
+        if data or own or app or largest_input:
+            raise click.UsageError("--data, --name, --app and --largest-input go with --onnx.")
         if not name:
             raise click.UsageError("Give --circuit, or --onnx with --data and --name.")
         return circuit(name)
@@ -68,7 +79,7 @@ def chosen_circuit(
         raise click.UsageError("--onnx goes with --data and --name, and without --circuit.")
     if app and (outputs := read_model(onnx).outputs):
         require_outputs(named(app), own, outputs)
-    return own_circuit(own, onnx, data, app)
+    return own_circuit(own, onnx, data, app, largest_input)
 
 
 def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:
@@ -92,7 +103,8 @@ def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:
 
 def facts_of(manifest: Manifest) -> dict[str, Any]:
     """A build in JSON's types."""
-    names = ("circuit", "application", "logrows", "rows", "cells", "srs", "verifier", "accuracy")
+    sizes = ("logrows", "rows", "cells")
+    names = ("circuit", "application", *sizes, "layout", "srs", "verifier", "accuracy")
     key = manifest["files"]["pk"]["bytes"]
     return {name: manifest[name] for name in names} | {"proving_key_bytes": key}
 
@@ -102,10 +114,20 @@ def _show(manifest: Manifest) -> None:
     rows = f"2**{manifest['logrows']} rows, {manifest['rows']:,} used, {manifest['cells']:,} cells"
     click.echo(f"  accuracy     {accuracy_in_words(manifest['accuracy'])}")
     click.echo(f"  circuit      {rows}")
+    click.echo(f"  instances    {_instances(manifest.layout)}")
     click.echo(f"  proving key  {files['pk']['bytes'] / 1e6:.1f} MB")
     click.echo(f"  verifier     {verifier['contract']}, {verifier['runtime_bytes']:,} bytes")
     click.echo(f"  SRS          {manifest['srs']['kind']}")
     click.echo(f"  application  {manifest['application'] or 'none (see --app)'}")
+
+
+def _instances(layout: Layout) -> str:
+    key = "the key" if layout.limbs == 1 else f"the key in {layout.limbs} limbs"
+    outputs = "1 output" if layout.outputs == 1 else f"{layout.outputs} outputs"
+    lanes = f", {layout.lanes} in each" if layout.lanes > 1 else ""
+    largest = layout.largest_input
+    checked = f"; inputs from 0 to {largest}, each checked" if largest else ""
+    return f"{layout.instances}: {key}, {outputs}{lanes}{checked}"
 
 
 def accuracy_in_words(measured: dict) -> str:

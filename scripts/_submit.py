@@ -58,7 +58,7 @@ def check(application: Application, path: Path) -> Checked:
     """Read a proof, and raise every refusal before a sender pays for gas."""
     proof = Proof.load(path)
     contract = application.contract_of(proof.circuit)
-    layout = layout_of(contract)
+    layout = layout_of(contract, application.outputs)
     key = proof.key(layout)
     account = account_of(key)
     round_number = application.round_of(contract, account, key)

@@ -29,7 +29,7 @@ from scripts._cli import Command, json_option, suggest
     help="insecure-dev is made here, for local chains only; ceremony is downloaded.",
 )
 @json_option
-def cli(name, onnx, data, own_name, app, srs) -> list[dict]:
+def cli(name, onnx, data, own_name, largest_input, app, srs) -> list[dict]:
     """Build circuits: from ONNX to keys and a Solidity verifier. Redoes only what changed.
 
     \b
@@ -38,8 +38,8 @@ def cli(name, onnx, data, own_name, app, srs) -> list[dict]:
         ape run build --onnx model.onnx --data samples.npz --name mine --app APPLICATION
     """
     onnx, data = fetched(onnx), fetched(data)
-    if name or onnx or data or own_name or app:
-        circuits = [chosen_circuit(name, onnx, data, own_name, app)]
+    if name or onnx or data or own_name or largest_input or app:
+        circuits = [chosen_circuit(name, onnx, data, own_name, largest_input, app)]
     else:
         circuits = [circuit(name) for name in defaults()]
     built = [run_build(chosen, srs) for chosen in circuits]

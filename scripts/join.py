@@ -3,13 +3,15 @@ from pathlib import Path
 
 import click
 
-from apps.clan import application, digit_in
+from apps.clan import application, digit_of
 from apps.consents import Consent
 from chain.accounts import require_holder, signer
+from chain.contracts import layout_of
 from scripts._cli import ChainCommand, json_option, suggest
 from scripts._submit import check, submit
 from zk.errors import CircuitError
 from zk.files import ROOT
+from zk.layout import Layout
 from zk.proof import Proof
 
 
@@ -45,18 +47,19 @@ def cli(path: Path, account: str | None, given: Path | None) -> dict:
 
 def _compare_with_the_last(path: Path) -> None:
     """Say if the newest proof of the same key, beside `path` or in proofs/, has another digit."""
-    circuit, key, digit = _reading(path)
+    proof = Proof.load(path)
+    layout = layout_of(application.contract_of(proof.circuit), application.outputs)
+    circuit, key, digit = _reading(proof, layout)
     files = {*path.resolve().parent.glob("*.json"), *(ROOT / "proofs").glob("*.json")}
     for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
         with suppress(CircuitError, ValueError, OSError):  # it is no proof
-            *same, last = _reading(file)
+            *same, last = _reading(Proof.load(file), layout)
             if same == [circuit, key]:
                 if last != digit:
                     click.echo(f"this proof shows a {digit}; the last one, {file}, a {last}")
                 return
 
 
-def _reading(path: Path) -> tuple[str, list[int], int]:
-    """The circuit of a proof, the instances of its key, and its digit."""
-    proof = Proof.load(path)
-    return proof.circuit, proof.instances[: -application.outputs], digit_in(proof)
+def _reading(proof: Proof, layout: Layout) -> tuple[str, int, int]:
+    """The circuit, the key and the digit of a proof."""
+    return proof.circuit, proof.key(layout), digit_of(proof.outputs(layout))

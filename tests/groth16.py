@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zk.audit.curve import GENERATOR, Point1, Point2, scaled, scaled_second
-from zk.witness import FIELD
+from zk.layout import FIELD
 
 BASE = (1, 2)
 # The variables are 1, x, y, w. In each row, left times right is out: w * w = x and x * w = y.

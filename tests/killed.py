@@ -63,7 +63,7 @@ def hang(folder: Path) -> None:
     built, beyond = Manifest(folder / "artifacts" / "tiny"), np.load(folder / "beyond.npy")
     files = {label: built.file(label) for label in ("compiled", "pk", "srs")}
     run = folder / "witness.json"
-    witness(files["compiled"], built.layout.widest, beyond, run)
+    witness(files["compiled"], built.layout, built.layout.widest, beyond, run)
     (folder / f"{os.getpid()}.pid").touch()
     ezkl.prove(run, files["compiled"], files["pk"], files["srs"], folder / "proof.json")
 

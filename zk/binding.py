@@ -4,59 +4,15 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zk.errors import CircuitError
+from zk.layout import Layout
 from zk.rewriting import sum_averages, unfold_convolutions
+from zk.slim import make_slim
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
-
-KEY_BITS = 224  # 64 bits of domain above the 160 bits of an account
-MAX_LIMB_BITS = 24
-
-
-@dataclass(frozen=True)
-class KeyLayout:
-    """The number and width of the little-endian limbs that carry a key exactly."""
-
-    limbs: int
-    limb_bits: int
-
-    @classmethod
-    def within(cls, value_range: int) -> "KeyLayout":
-        """Return the widest layout whose limbs pass the circuit's range check on inputs."""
-        bits = min(MAX_LIMB_BITS, value_range.bit_length() - 1)
-        if bits < 1:
-            raise CircuitError(
-                f"A circuit with a value range of {value_range} cannot carry a key: "
-                "raise decomp_base or decomp_legs until decomp_base**decomp_legs is at least 2."
-            )
-        return cls(limbs=-(-KEY_BITS // bits), limb_bits=bits)
-
-    @classmethod
-    def from_json(cls, content: dict[str, int]) -> "KeyLayout":
-        """Read a layout from a manifest."""
-        return cls(limbs=content["limbs"], limb_bits=content["bits"])
-
-    def as_json(self) -> dict[str, int]:
-        """Return the layout as a manifest records it."""
-        return {"limbs": self.limbs, "bits": self.limb_bits}
-
-    @property
-    def widest(self) -> list[int]:
-        """The limbs of the largest key, for measuring."""
-        return self.split(2**KEY_BITS - 1)
-
-    def split(self, key: int) -> list[int]:
-        """Return the limbs of a key, the lowest first."""
-        if not 0 <= key < 2**KEY_BITS:
-            raise CircuitError(f"The key {key} is not a whole number from 0 to 2**{KEY_BITS} - 1.")
-        return [key >> (i * self.limb_bits) & (2**self.limb_bits - 1) for i in range(self.limbs)]
-
-    def join(self, limbs: list[int]) -> int:
-        """Return the key that `split` cut into these limbs."""
-        return sum(limb << (i * self.limb_bits) for i, limb in enumerate(limbs))
 
 
 @dataclass(frozen=True)
@@ -86,17 +42,19 @@ class Model:
 
 def bind(
     model: Model,
-    layout: KeyLayout,
+    layout: Layout,
     model_path: Path,
     bound_path: Path,
     *,
     matrix_convolutions: bool = False,
     summed_averages: bool = False,
-) -> None:
+    weight_scale: int | None = None,
+) -> dict[str, Any]:
     """Write the model to `model_path`, and the model with a key to `bound_path`.
 
     The key is an integer input that an Identity passes to an output before `y`. External weights
-    move into both files. For `matrix_convolutions` and `summed_averages` see `zk.rewriting`.
+    move into both files. For `matrix_convolutions` and `summed_averages` see `zk.rewriting`. A slim
+    layout has a `weight_scale`; return what `zk.slim` finds out about the circuit.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -112,6 +70,7 @@ def bind(
     for node in graph.node:
         if node.op_type == "Conv":
             _spell_out_strides(node, graph, model.path)
+    facts = {} if weight_scale is None else make_slim(proto, layout, weight_scale)
 
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     key = next(n for n in ("key", "verdict_key") if n not in taken)
@@ -122,6 +81,7 @@ def bind(
     graph.node.insert(0, helper.make_node("Identity", [key], [passed], name="pass_key"))
     onnx.checker.check_model(proto)
     onnx.save(proto, bound_path)
+    return facts
 
 
 def _spell_out_strides(conv: "NodeProto", graph: "GraphProto", path: Path) -> None:

@@ -58,6 +58,7 @@ class _Build:
         report: Callable[[str], None],
     ) -> None:
         self.circuit, self.model, self.samples = circuit, model, samples
+        self.layout = circuit.run_args.layout(model.outputs)
         self.folder, self.kind, self.report = folder, kind, report
         files = {
             "model": folder / "model.onnx",
@@ -72,8 +73,8 @@ class _Build:
         self.path, self.sha = self.record.path, self.record.hash
 
     def run(self) -> tuple[Manifest, list[str]]:
-        self.bind()
-        sizes = self.settings()
+        slim = self.bind()
+        sizes = self.settings() | slim
         self.compile()
         srs = ensure_srs(self.folder.parent / "srs", self.kind, sizes["logrows"], self.report)
         srs_facts = {"kind": self.kind, "sha256": sha256(srs)}
@@ -87,7 +88,7 @@ class _Build:
                 "versions": {"ezkl": ezkl.VERSION, "onnx": version("onnx"), "solc": SOLC},
                 "run_args": asdict(self.circuit.run_args),
                 **sizes,
-                "key": self.circuit.layout.as_json(),
+                "layout": self.layout.as_json(),
                 "srs": {**srs_facts, "path": os.path.relpath(srs, self.folder)},
                 "verifier": {"contract": self.circuit.verifier_name, **code},
                 "accuracy": measured,
@@ -104,13 +105,13 @@ class _Build:
 
         return self.record.step(name, inputs, labels, announced)
 
-    def bind(self) -> None:
-        layout, rewriting = self.circuit.layout, self.circuit.run_args.rewriting
-        self.step(
+    def bind(self) -> dict[str, Any]:
+        rewriting = self.circuit.run_args.rewriting
+        return self.step(
             "bind",
-            {"model": self.model.digest, "layout": layout.as_json(), **rewriting},
+            {"model": self.model.digest, "layout": self.layout.as_json(), **rewriting},
             ["model", "bound"],
-            lambda model, bound: bind(self.model, layout, model, bound, **rewriting),
+            lambda model, bound: bind(self.model, self.layout, model, bound, **rewriting),
         )
 
     def settings(self) -> dict[str, Any]:
@@ -165,7 +166,6 @@ class _Build:
 
     def accuracy(self, output_scale: int) -> dict[str, Any]:
         model, compiled = self.path("model"), self.path("compiled")
-        limbs = self.circuit.layout.widest
         return self.step(
             "accuracy",
             {
@@ -174,7 +174,7 @@ class _Build:
                 "test": [digest_of(self.samples.test, self.samples.labels), self.samples.source],
             },
             [],
-            lambda: accuracy(model, compiled, self.samples, output_scale, limbs),
+            lambda: accuracy(model, compiled, self.samples, output_scale, self.layout),
         )
 
 
@@ -185,7 +185,7 @@ def _calibrate(
 
     Return the facts that the manifest records.
     """
-    draft = settings.with_name("draft.compiled")
+    draft, layout = settings.with_name("draft.compiled"), circuit.run_args.layout(model.outputs)
 
     def generate(**args: Any) -> ezkl.Settings:
         return ezkl.write_settings(bound, settings, circuit.run_args, model.translating, **args)
@@ -193,7 +193,7 @@ def _calibrate(
     generate()
     ezkl.compile_circuit(bound, settings, draft)
     _, (smallest, largest) = answers(
-        draft, circuit.layout.widest, samples.calibration, "run the calibration samples"
+        draft, layout, samples.calibration, "run the calibration samples"
     )
     lookups = [min(-1, LOOKUP_MARGIN * smallest), max(1, LOOKUP_MARGIN * largest)]
     rows = generate(lookup_range=tuple(lookups)).rows
@@ -206,6 +206,5 @@ def _calibrate(
         "cells": found.cells,
         "shape": asdict(found.shape),
         "lookup_range": lookups,
-        "outputs": found.outputs,
         "output_scale": found.output_scale,
     }

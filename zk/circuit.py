@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from zk.binding import KeyLayout
+from zk.layout import Layout
 from zk.samples import Samples
 
 
@@ -22,19 +22,31 @@ class RunArgs:
     logrows: int | None = None  # None: the fewest that fit
     matrix_convolutions: bool = False  # see `zk.rewriting`
     summed_averages: bool = False  # see `zk.rewriting`
+    largest_input: int | None = None  # inputs are whole numbers from 0 to this; see `zk.slim`
 
     @property
-    def rewriting(self) -> dict[str, bool]:
-        """The chosen rewritings of the model's operators, for `zk.binding.bind`."""
+    def slim(self) -> bool:
+        return self.largest_input is not None
+
+    @property
+    def rewriting(self) -> dict[str, Any]:
+        """The changes to the model, for `zk.binding.bind`."""
         return {
-            "matrix_convolutions": self.matrix_convolutions,
+            "matrix_convolutions": self.matrix_convolutions or self.slim,
             "summed_averages": self.summed_averages,
+            "weight_scale": self.param_scale if self.slim else None,
         }
 
     @property
     def value_range(self) -> int:
         """The bound on inputs, outputs and every value that is rescaled or compared with 0."""
         return int(self.decomp_base**self.decomp_legs)
+
+    def layout(self, outputs: int) -> Layout:
+        """Return the layout of a circuit with this number of outputs."""
+        if self.largest_input is not None:
+            return Layout.slim(outputs, self.largest_input)
+        return Layout.within(self.value_range, outputs)
 
 
 @dataclass(frozen=True)
@@ -47,10 +59,6 @@ class Circuit:
     samples: Callable[[], Samples]
     run_args: RunArgs = field(default_factory=RunArgs)
     application: str | None = None  # name of the application that accepts the proofs
-
-    @cached_property
-    def layout(self) -> KeyLayout:
-        return KeyLayout.within(self.run_args.value_range)
 
 
 @dataclass(frozen=True)

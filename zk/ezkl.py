@@ -54,11 +54,6 @@ class Settings:
         return int(self._content["total_assignments"])
 
     @property
-    def outputs(self) -> int:
-        """The number of values in the model's output, which follows the key's limbs."""
-        return math.prod(self._content["model_instance_shapes"][-1])
-
-    @property
     def output_scale(self) -> int:
         return int(self._content["model_output_scales"][-1])
 
@@ -136,8 +131,11 @@ def _ordered(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_args(run_args: RunArgs, **more: Any) -> Any:
-    ours = ("logrows", *run_args.rewriting)  # not ezkl's, or, like logrows, perhaps None
+    ours = ("logrows", "largest_input", *run_args.rewriting)  # not ezkl's, or perhaps None
     knobs = {name: value for name, value in asdict(run_args).items() if name not in ours}
+    if run_args.slim:  # zk.slim scales the weights, checks the inputs and bounds the outputs
+        knobs |= {"input_scale": 0, "param_scale": 0, "scale_rebase_multiplier": 1}
+        knobs |= {"ignore_range_check_inputs_outputs": True, "disable_freivalds": True}
     return _visible(**{**knobs, **more})
 
 
@@ -189,7 +187,7 @@ def make_keys(compiled: Path, srs: Path, verification_key: Path, proving_key: Pa
 
 
 def run_witness(
-    compiled: Path, inputs: Sequence[Sequence[float]], output: Path | None = None
+    compiled: Path, inputs: Sequence[Sequence[float | str]], output: Path | None = None
 ) -> dict[str, Any]:
     """Run a circuit on one list of numbers per input; return its outputs and lookup range.
 

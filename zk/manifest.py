@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from zk.binding import KeyLayout
 from zk.errors import CircuitError
 from zk.ezkl import VERSION
 from zk.files import digest, read_json, sha256, whole, write_json, write_whole
+from zk.layout import Layout
 
 # A proof takes about as long as the set-up. It is taken to hang after this many times as long, and
 # after these seconds at the least: it may have fewer cores, on a slower or busier machine.
@@ -155,11 +155,26 @@ class Manifest:
             )
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.content:
+            raise CircuitError(
+                f"The circuit {self.folder.name} was built by an older version of Verdict: run "
+                "`ape run build` again with the same options."
+            )
         return self.content[name]
 
     @property
-    def layout(self) -> KeyLayout:
-        return KeyLayout.from_json(self["key"])
+    def layout(self) -> Layout:
+        return Layout(**self["layout"])
+
+    @property
+    def contract_layout(self) -> dict[str, int]:
+        """The layout that the application's contract is deployed with, by its fields in order."""
+        return {
+            "limbs": self.layout.limbs,
+            "limbBits": self.layout.limb_bits,
+            "outputScale": int(self["output_scale"]),
+            "lanes": self.layout.lanes,
+        }
 
     @property
     def time_limit(self) -> float:
@@ -170,11 +185,6 @@ class Manifest:
     def application(self) -> str:
         """The name of the application that accepts the proofs; raise if there is none."""
         name = self["circuit"]
-        if "application" not in self.content:
-            raise CircuitError(
-                f"The circuit {name} was built by an older version of Verdict: run `ape run build` "
-                "again with the same options; it takes seconds."
-            )
         if self["application"] is None:
             raise CircuitError(
                 f"The circuit {name} was built without an application: build it again with "

@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from zk import ezkl
-from zk.binding import KeyLayout
 from zk.errors import CircuitError, InvalidProofError, RangeError
 from zk.files import whole, write_json
+from zk.layout import FIELD, KeyLayout, Layout
 from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.processes import answer_all
 from zk.samples import Array
-from zk.witness import FIELD, signed, witness
+from zk.witness import witness
 
 FEW = 2  # the fewest claims that are worth a process
 LARGE_KEY = 1e8  # bytes; proving takes up to five times as much memory
+
+Numbers = list[list[Any]]
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class Proof:
     def key(self, layout: KeyLayout) -> int:
         return layout.join(self.instances[: layout.limbs])
 
-    def outputs(self, layout: KeyLayout) -> list[int]:
+    def outputs(self, layout: Layout) -> list[int]:
         """Return the outputs as whole numbers: those of the model times 2**output_scale."""
-        return [signed(instance) for instance in self.instances[layout.limbs :]]
+        return layout.read(self.instances[layout.limbs :])
 
     def content(self) -> dict[str, Any]:
         """Return the proof as its file holds it, in JSON's types."""
@@ -85,7 +87,8 @@ def answer(manifest: Manifest, x: Array) -> Array:
     name = manifest["circuit"]
     _check(name, x)
     with ezkl.sentences(f"run the input through {name}"):
-        outputs, lookups = witness(manifest.file("compiled"), manifest.layout.widest, x)
+        layout = manifest.layout
+        outputs, lookups = witness(manifest.file("compiled"), layout, layout.widest, x)
     if manifest["shape"]["tables"] and not _in_table(manifest, lookups):
         raise RangeError(
             f"The input leads to a value outside the lookup table of {name}: build it again with "
@@ -123,19 +126,18 @@ def prove_all(
         _check(name, x)
     small = manifest["files"]["pk"]["bytes"] < LARGE_KEY
     kept: Sequence[Path | None] = witnesses or [None] * len(claims)
-    inputs = [
-        (manifest.layout.split(key), x, path) for (key, x), path in zip(claims, kept, strict=True)
-    ]
+    layout = manifest.layout
+    inputs = [(layout.numbers(key, x), path) for (key, x), path in zip(claims, kept, strict=True)]
     processes = len(claims) // FEW if small else 1
     doing, limit = f"prove {name}", manifest.time_limit
     return answer_all(partial(_prove, name, files), inputs, doing, processes, limit)
 
 
-def _prove(name: str, files: dict[str, Path], claim: tuple[list[int], Array, Path | None]) -> Proof:
-    limbs, x, kept = claim
+def _prove(name: str, files: dict[str, Path], claim: tuple[Numbers, Path | None]) -> Proof:
+    numbers, kept = claim
     with private_folder() as folder:
         run, out = folder / "witness.json", folder / "proof.json"
-        witness(files["compiled"], limbs, x, run)
+        ezkl.run_witness(files["compiled"], numbers, run)
         if kept:
             with whole(kept, mode=0o600) as beside:
                 shutil.copyfile(run, beside)
@@ -144,11 +146,14 @@ def _prove(name: str, files: dict[str, Path], claim: tuple[list[int], Array, Pat
         return Proof(name, *ezkl.read_proof(out))
 
 
-def prove_with(name: str, files: dict[str, str], limbs: list[int], x: Array, limit: float) -> Proof:
-    """Prove with the files at these paths, whose hashes the caller has checked."""
+def prove_with(name: str, files: dict[str, str], numbers: Numbers, limit: float) -> Proof:
+    """Prove with the files at these paths, whose hashes the caller has checked.
+
+    `numbers` are those of `Layout.numbers`.
+    """
     paths = {label: Path(file) for label, file in files.items()}
     task = partial(_prove, name, paths)
-    (proof,) = answer_all(task, [(limbs, x, None)], f"prove {name}", 1, limit)
+    (proof,) = answer_all(task, [(numbers, None)], f"prove {name}", 1, limit)
     return proof
 
 
@@ -160,7 +165,7 @@ def _check(name: str, x: Array) -> None:
 def verify(manifest: Manifest, proof: Proof) -> None:
     """Raise a `CircuitError` unless the proof is valid under the circuit's verification key."""
     name, files = manifest["circuit"], _files(manifest, "vk", "settings", "srs")
-    expected = manifest.layout.limbs + manifest["outputs"]
+    expected = manifest.layout.instances
     if len(proof.instances) != expected:
         raise CircuitError(
             f"The proof has {len(proof.instances)} instances, but {name} has {expected}: make it "

@@ -37,7 +37,7 @@ def unfold_convolutions(model: "ModelProto") -> int:
     ]
     for node in plain:
         _unfold(node, model.graph, shapes[node.input[0]], weights[node.input[1]])
-    _remove_unused_weights(model.graph)
+    remove_unused_weights(model.graph)
     return len(plain)
 
 
@@ -60,7 +60,7 @@ def sum_averages(model: "ModelProto") -> int:
     for node, linear in found:
         _sum(node, model.graph, shapes[node.input[0]])
         _divide(linear, model.graph, int(np.prod(attributes_of(node)["kernel_shape"])))
-    _remove_unused_weights(model.graph)
+    remove_unused_weights(model.graph)
     return len(found)
 
 
@@ -77,7 +77,8 @@ def known(model: "ModelProto") -> tuple[dict[str, list[int]], dict[str, Array]]:
     return shapes, weights
 
 
-def _remove_unused_weights(graph: "GraphProto") -> None:
+def remove_unused_weights(graph: "GraphProto") -> None:
+    """Remove the weights that no node takes."""
     used = {name for node in graph.node for name in node.input}
     for tensor in [t for t in graph.initializer if t.name not in used]:
         graph.initializer.remove(tensor)

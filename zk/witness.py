@@ -8,47 +8,33 @@ import numpy as np
 
 from zk import ezkl
 from zk.errors import CircuitError
+from zk.layout import Layout
 from zk.processes import answer_all
 from zk.samples import Array, Samples
-
-# The order of BN254's scalar field. Instances are below it.
-FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-# Outputs are below this bound; the field element of a negative output v is FIELD - |v|.
-LARGEST = 2**127
 
 FEW = 50  # the fewest inputs that are worth a process
 
 
-def signed(instance: int) -> int:
-    """Return the output, as a whole number, of an instance."""
-    if instance < LARGEST:
-        return instance
-    if FIELD - LARGEST < instance < FIELD:
-        return instance - FIELD
-    raise ValueError(f"The instance {instance} is not an output: its absolute value is too large.")
-
-
 def witness(
-    compiled: Path, limbs: list[int], x: Array, output: Path | None = None
+    compiled: Path, layout: Layout, key: int, x: Array, output: Path | None = None
 ) -> tuple[Array, tuple[int, int]]:
     """Return the quantised model's outputs as whole numbers, and the smallest and largest lookup.
 
-    The witness, which contains the private input, is written to `output`. `limbs` is empty for a
-    circuit without a key.
+    The witness, which contains the private input, is written to `output`.
     """
-    values = np.asarray(x, np.float64).reshape(-1).tolist()
-    run = ezkl.run_witness(compiled, [limbs, values] if limbs else [values], output)
-    return np.array([signed(value) for value in run["outputs"]]), run["lookups"]
+    run = ezkl.run_witness(compiled, layout.numbers(key, x), output)
+    return np.array(layout.read(run["outputs"])), run["lookups"]
 
 
 def answers(
-    compiled: Path, limbs: list[int], inputs: Array, doing: str = "run the test samples"
+    compiled: Path, layout: Layout, inputs: Array, doing: str = "run the test samples"
 ) -> tuple[Array, tuple[int, int]]:
     """Return the quantised model's outputs for each input, and the smallest and largest lookup.
 
     `doing` completes the sentence "ezkl could not …" on failure.
     """
-    runs = answer_all(partial(witness, compiled, limbs), list(inputs), doing, len(inputs) // FEW)
+    run = partial(witness, compiled, layout, layout.widest)
+    runs = answer_all(run, list(inputs), doing, len(inputs) // FEW)
     quantised, lookups = zip(*runs, strict=True)
     smallest, largest = zip(*lookups, strict=True)
     return np.stack(quantised), (min(smallest), max(largest))
@@ -73,10 +59,10 @@ def float_answers(model: Path, inputs: Array) -> Array:
 
 
 def accuracy(
-    model: Path, compiled: Path, samples: Samples, output_scale: int, limbs: list[int]
+    model: Path, compiled: Path, samples: Samples, output_scale: int, layout: Layout
 ) -> dict[str, Any]:
     """Compare the float model with the quantised one on every test sample, for the manifest."""
-    quantised, _ = answers(compiled, limbs, samples.test)
+    quantised, _ = answers(compiled, layout, samples.test)
     return {
         "samples": len(samples.test),
         "source": samples.source,

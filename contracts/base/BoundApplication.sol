@@ -3,14 +3,16 @@ pragma solidity 0.8.30;
 
 import {IBoundApplication} from "../interfaces/IBoundApplication.sol";
 import {IVerifier} from "../interfaces/IVerifier.sol";
+import {Outputs} from "../libraries/Outputs.sol";
 
 /// @title BoundApplication
 /// @notice The base of every application. See `IBoundApplication`.
 abstract contract BoundApplication is IBoundApplication {
     /* CONSTANTS */
 
-    /// 64 bits of domain above the 160 bits of an account.
-    uint256 internal constant KEY_BITS = 224;
+    /// The domain of a key has 92 bits, above the 160 bits of an account. Keys are below the order of the field.
+    uint256 internal constant DOMAINS = 2 ** 92;
+    uint256 internal constant KEY_BITS = 92 + 160;
 
     /* IMMUTABLES */
 
@@ -22,6 +24,8 @@ abstract contract BoundApplication is IBoundApplication {
     uint256 public immutable limbBits;
     /// @inheritdoc IBoundApplication
     uint256 public immutable outputScale;
+    /// @inheritdoc IBoundApplication
+    uint256 public immutable lanes;
 
     /* CONSTRUCTOR */
 
@@ -32,27 +36,33 @@ abstract contract BoundApplication is IBoundApplication {
             revert BoundApplication__BadKeyLayout(layout.limbs, layout.limbBits);
         }
         if (layout.outputScale > 127) revert BoundApplication__BadOutputScale(layout.outputScale);
+        if (layout.lanes != 1 && layout.lanes != Outputs.LANES) revert BoundApplication__BadLanes(layout.lanes);
 
         verifier = verifier_;
         limbs = layout.limbs;
         limbBits = layout.limbBits;
         outputScale = layout.outputScale;
+        lanes = layout.lanes;
     }
 
     /* INTERNAL FUNCTIONS */
 
     /// @dev Returns the key of an account in a round of this contract on this chain.
     function _keyOf(address account, uint256 round) internal view returns (uint256) {
-        uint64 domain = uint64(uint256(keccak256(abi.encode(block.chainid, address(this), round))));
+        uint256 hash = uint256(keccak256(abi.encode(block.chainid, address(this), round)));
 
-        return (uint256(domain) << 160) | uint160(account);
+        return ((hash % DOMAINS) << 160) | uint160(account);
+    }
+
+    /// @dev Returns the number of instances that hold this number of outputs.
+    function _instancesOf(uint256 outputs) internal view returns (uint256) {
+        return (outputs + lanes - 1) / lanes;
     }
 
     /// @dev Reverts unless the instances are those of a key and of this number of outputs.
     function _requireCount(uint256 outputs, uint256[] calldata instances) internal view {
-        if (instances.length != limbs + outputs) {
-            revert BoundApplication__WrongInstanceCount(limbs + outputs, instances.length);
-        }
+        uint256 expected = limbs + _instancesOf(outputs);
+        if (instances.length != expected) revert BoundApplication__WrongInstanceCount(expected, instances.length);
     }
 
     /// @dev Reverts unless the proof is valid, carries the key, and has this number of outputs.

@@ -65,7 +65,8 @@ interface IClan is IBoundApplication {
         returns (uint256 digit);
 
     /// @notice Returns the digit with the largest of ten logits, the lowest digit if several are largest.
-    function digitOf(uint256[] calldata logits) external pure returns (uint256 digit);
+    /// @param logits The instances of a proof without those of its key.
+    function digitOf(uint256[] calldata logits) external view returns (uint256 digit);
 
     /// @notice Adds the sender, the account, to the clan of the digit that the proof shows.
     function join(address account, bytes calldata proof, uint256[] calldata instances) external;

@@ -48,17 +48,19 @@ def test_edited_code_of_the_application(manifest, entry, chain):
         assert named(audit_contracts(manifest, entry)) == ["application-code"]
 
 
-@pytest.mark.parametrize("changed", [(10, 24, 17), (10, 25, 18), (11, 24, 18)])
+@pytest.mark.parametrize(
+    "changed", [(1, 252, 17, 5), (1, 253, 18, 5), (2, 252, 18, 5), (1, 252, 18, 1)]
+)
 def test_edited_constructor_parameter(manifest, entry, project, deployer, changed):
-    """Limbs, their bits, and the scale of the outputs."""
-    assert (*manifest["key"].values(), manifest["output_scale"]) == (10, 24, 18)
+    """Limbs, their bits, the scale of the outputs, and their lanes."""
+    assert tuple(manifest.contract_layout.values()) == (1, 252, 18, 5)
     other = deployer.deploy(project.Clan, entry["verifier"], changed)
     found = audit_contracts(manifest, entry | {"contract": other.address})
     assert named(found) == ["parameter-differs"]
 
 
 def test_other_verifier_of_the_application(manifest, entry, project, deployer, bad_verifier):
-    other = deployer.deploy(project.Clan, bad_verifier.address, (10, 24, 18))
+    other = deployer.deploy(project.Clan, bad_verifier.address, (1, 252, 18, 5))
     found = audit_contracts(manifest, entry | {"contract": other.address})
     assert named(found) == ["parameter-differs"]
     found = audit_contracts(

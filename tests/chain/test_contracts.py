@@ -4,6 +4,7 @@ import copy
 import json
 import socket
 import time
+from dataclasses import replace
 
 import ape
 import pytest
@@ -189,9 +190,11 @@ def test_newest_round_of_a_domain(judge, accounts):
 
 def test_layout_of_a_contract(clan, manifest, accounts):
     key = clan.keyOf(accounts[3])
-    proof = Proof("clan", b"", [*manifest.layout.split(key), *[0] * 10])
-    assert layout_of(clan) == manifest.layout
-    assert proof.key(layout_of(clan)) == key
+    proof = Proof("clan", b"", [*manifest.layout.split(key), 2**29, 7])
+    layout = layout_of(clan, 10)
+    assert layout == replace(manifest.layout, largest_input=None)
+    assert proof.key(layout) == key
+    assert proof.outputs(layout) == [0, 1, 0, 0, 0, 7, 0, 0, 0, 0]
 
 
 @pytest.mark.slow
@@ -249,7 +252,7 @@ def test_code_that_is_not_the_built_code(manifest, deployer):
 @pytest.fixture
 def send(project, clan, tmp_path):
     """Deploy a contract as one run of a command would; return its address."""
-    layout = (10, 24, 12)
+    layout = (11, 24, 12, 1)
 
     def send(sender, about="build", ours=lambda there: True, layout=layout):
         run = Sending(tmp_path / "sent.json", about)
@@ -286,7 +289,7 @@ def test_transaction_is_recorded_before_it_is_sent(send, accounts, tmp_path):
     sender = accounts[5]
     nonce = sender.nonce
     with pytest.raises(ApeException):
-        send(sender, layout=(1, 1, 1))
+        send(sender, layout=(1, 1, 1, 1))
     recorded = json.loads((tmp_path / "sent.json").read_text())["sent"]
     assert recorded == {"clan": {"sender": sender.address, "nonce": nonce}}
 
@@ -324,7 +327,7 @@ def test_pending_transaction_is_awaited(send, accounts, chain, monkeypatch):
 def test_without_a_record_nothing_is_found_again(project, clan, accounts):
     run = Sending()
     made = [
-        run.deploy("clan", project.Clan, accounts[5], clan.verifier(), (10, 24, 12), ours=bool)
+        run.deploy("clan", project.Clan, accounts[5], clan.verifier(), (11, 24, 12, 1), ours=bool)
         for _ in range(2)
     ]
     run.finish()

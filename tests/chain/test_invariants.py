@@ -110,7 +110,7 @@ def deploy_on(project, chain, deployer, tmp_path_factory):
         verifier = to_checksum_address(keccak(text=folder.name)[-20:])
         code = runtime_code("SameVerifier", manifest.file("verifier").read_text())
         chain.provider.set_code(verifier, code)
-        layout = (manifest.layout.limbs, manifest.layout.limb_bits, manifest["output_scale"])
+        layout = tuple(manifest.contract_layout.values())
         return application.deploy(verifier, layout, sender=deployer), manifest
 
     return deploy_on

@@ -9,10 +9,10 @@ from apps.voice import ONE, application, rounds, written
 from chain.contracts import ask, deploy
 from tests.inputs import REWARD
 from tests.refusals import refusal
+from zk.layout import FIELD, LARGEST
 from zk.proof import Proof, prove, prove_all
-from zk.witness import FIELD, LARGEST
 
-LIMBS = 10
+LIMBS = 11
 
 
 def changed(proof: Proof, index: int, instance: int) -> Proof:
@@ -178,13 +178,15 @@ def test_proof_for_another_contract(judge, voice_manifest, sung, accounts, deplo
         application.read(other, accounts[0], 0, sung(0))
 
 
-def test_proof_of_another_circuit(judge, manifest, open_round, views, accounts):
-    """A proof of a digit has the right key, and its instances are cut to the right number."""
+def test_proof_of_another_circuit(judge, manifest, voice_manifest, open_round, views, accounts):
+    """A proof of a digit for the right key, which stands in the limbs that the judge expects."""
     open_round()
-    foreign = prove(manifest, judge.keyOf(accounts[0], 0), views[0])
-    cut = Proof("voice", foreign.proof, foreign.instances[: LIMBS + 1])
+    key = judge.keyOf(accounts[0], 0)
+    foreign = prove(manifest, key, views[0])
+    best = 2 ** voice_manifest["output_scale"]
+    told = Proof("voice", foreign.proof, [*voice_manifest.layout.split(key), best])
     with ape.reverts(judge.BoundApplication__InvalidProof):
-        sing(judge, accounts[0], cut)
+        sing(judge, accounts[0], told)
 
 
 @pytest.mark.parametrize("count", [0, LIMBS, LIMBS + 2, 22])
@@ -259,25 +261,25 @@ def test_output_out_of_range(judge, output):
 @pytest.mark.parametrize("scale", [128, 256])
 def test_deployment_refuses_a_scale_beyond_all_outputs(project, judge, deployer, scale):
     with ape.reverts(project.VoiceJudge.BoundApplication__BadOutputScale, outputScale=scale):
-        deployer.deploy(project.VoiceJudge, judge.verifier(), (10, 24, scale))
+        deployer.deploy(project.VoiceJudge, judge.verifier(), (11, 24, scale, 1))
 
 
 def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
     with ape.reverts(project.VoiceJudge.BoundApplication__NoVerifier, verifier=accounts[5].address):
-        deployer.deploy(project.VoiceJudge, accounts[5], (10, 24, 20))
+        deployer.deploy(project.VoiceJudge, accounts[5], (11, 24, 20, 1))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**255])
 def test_key_names_chain_contract_round_and_account(judge, accounts, chain, number):
     question = [chain.chain_id, judge.address, number]
     domain = keccak(encode(["uint256", "address", "uint256"], question))
-    key = int.from_bytes(domain[-8:]) << 160 | int(accounts[0].address, 16)
+    key = int.from_bytes(domain) % 2**92 << 160 | int(accounts[0].address, 16)
     assert judge.keyOf(accounts[0], number) == key
 
 
 @pytest.mark.parametrize("scale", [0, 1, 127])
 def test_scores_of_other_scales(project, judge, deployer, scale):
-    made = deployer.deploy(project.VoiceJudge, judge.verifier(), (10, 24, scale))
+    made = deployer.deploy(project.VoiceJudge, judge.verifier(), (11, 24, scale, 1))
     one = 2**scale
     for output in {0, 1, one // 3, one - 1, one, one + 1, LARGEST - 1} - {LARGEST, LARGEST + 1}:
         assert made.scoreFrom(output) == min(output, one) * ONE // one

@@ -6,7 +6,7 @@ from eth_utils import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zk.witness import FIELD, LARGEST, signed
+from zk.layout import FIELD, LARGEST, signed, unpacked
 
 LOGIT = st.one_of(
     st.integers(-(2**24), 2**24),
@@ -25,25 +25,102 @@ EXTREMES = [
 ]
 
 
+# Of an instance with five outputs: each is less than this, or at least its negative.
+MIDDLE = 2**28
+PACKED = st.integers(-MIDDLE, MIDDLE - 1) | st.sampled_from([0, 1, -1, MIDDLE - 1, -MIDDLE])
+PACKED_EXTREMES = [
+    [0] * 10,
+    [-1] * 10,
+    [-MIDDLE] * 10,
+    [MIDDLE - 1] * 10,
+    [-MIDDLE] * 9 + [1 - MIDDLE],
+    [MIDDLE - 2] * 9 + [MIDDLE - 1],
+    [-5, -3, -3, -9, -4, -3, -8, -7, -6, -10],
+    [-MIDDLE, MIDDLE - 1] * 5,
+]
+
+
+@pytest.fixture(scope="module")
+def plain(project, verifier, deployer):
+    """A Clan whose instances hold one logit each."""
+    return deployer.deploy(project.Clan, verifier, (11, 24, 18, 1))
+
+
 def instance(value: int) -> int:
     return value % FIELD
 
 
+def packed(logits: list[int]) -> list[int]:
+    return [
+        sum(logit << 29 * lane for lane, logit in enumerate(part)) % FIELD
+        for part in (logits[:5], logits[5:])
+    ]
+
+
 @given(logits=st.lists(LOGIT, min_size=10, max_size=10))
 @settings(max_examples=150, deadline=None)
-def test_contract_chooses_what_python_chooses(clan, logits):
-    assert clan.digitOf([instance(v) for v in logits]) == logits.index(max(logits))
+def test_contract_chooses_what_python_chooses(plain, logits):
+    assert plain.digitOf([instance(v) for v in logits]) == logits.index(max(logits))
+
+
+@given(logits=st.lists(PACKED, min_size=10, max_size=10))
+@settings(max_examples=150, deadline=None)
+def test_contract_chooses_from_packed_logits(clan, logits):
+    assert clan.digitOf(packed(logits)) == logits.index(max(logits))
 
 
 @pytest.mark.parametrize("logits", EXTREMES)
-def test_extreme_logits(clan, logits):
-    assert clan.digitOf([instance(v) for v in logits]) == logits.index(max(logits))
+def test_extreme_logits(plain, logits):
+    assert plain.digitOf([instance(v) for v in logits]) == logits.index(max(logits))
 
 
-def test_ties_go_to_the_lowest_digit_everywhere(clan):
+@pytest.mark.parametrize("logits", PACKED_EXTREMES)
+def test_extreme_packed_logits(clan, logits):
+    assert clan.digitOf(packed(logits)) == logits.index(max(logits))
+
+
+def test_ties_go_to_the_lowest_digit_everywhere(clan, plain):
     for first in range(10):
         logits = [0] * first + [5] * (10 - first)
-        assert clan.digitOf(logits) == int(np.argmax(logits)) == first
+        assert plain.digitOf(logits) == int(np.argmax(logits)) == first
+        assert clan.digitOf(packed(logits)) == first
+
+
+@given(first=st.integers(0, 2**256 - 1) | st.integers(-(2**147), 2**147).map(instance))
+@settings(max_examples=150, deadline=None)
+def test_contract_and_python_accept_the_same_packed_logits(clan, first):
+    """An instance is accepted if it packs the logits that are read in it, and else by neither."""
+    instances = [first, packed([0] * 10)[1]]
+    try:
+        logits = [*unpacked(first), *[0] * 5]
+    except ValueError:
+        refused(clan.digitOf, instances)
+        return
+    assert packed(logits) == instances
+    assert clan.digitOf(instances) == logits.index(max(logits))
+
+
+@pytest.mark.parametrize("position", [0, 1])
+@pytest.mark.parametrize(
+    "value",
+    [
+        MIDDLE << 116,
+        FIELD - (MIDDLE << 116) - sum(MIDDLE << 29 * lane for lane in range(4)) - 1,
+        2**145,
+        FIELD // 2,
+        FIELD - 2**145,
+        FIELD,
+        FIELD + 5,
+        2**256 - 1,
+    ],
+    ids=["above", "below", "wide", "middle", "deep", "order", "wrapped", "largest"],
+)
+def test_both_refuse_packed_logits_out_of_range(clan, value, position):
+    with pytest.raises(ValueError, match=str(value)):
+        unpacked(value)
+    instances = [0, 0]
+    instances[position] = value
+    refused(clan.digitOf, instances)
 
 
 @given(value=LOGIT)
@@ -58,27 +135,33 @@ def test_python_decodes_its_own_instances(value):
     [LARGEST, FIELD // 2, FIELD - LARGEST, FIELD, FIELD + 5, 2**256 - 1],
     ids=["first", "middle", "last", "order", "wrapped", "largest"],
 )
-def test_both_refuse_instances_out_of_range(clan, value, position):
+def test_both_refuse_instances_out_of_range(plain, value, position):
     with pytest.raises(ValueError, match=str(value)):
         signed(value)
     logits = [0] * 10
     logits[position] = value
-    with pytest.raises(Exception) as caught:
-        clan.digitOf(logits)
-    assert selector("BoundApplication__OutputOutOfRange(uint256,uint256)") in str(caught.value)
+    refused(plain.digitOf, logits)
 
 
 @pytest.mark.parametrize("value", [LARGEST - 1, FIELD - LARGEST + 1, FIELD - 1])
-def test_both_accept_the_ends_of_the_range(clan, value):
-    assert clan.digitOf([value] * 10) == 0
+def test_both_accept_the_ends_of_the_range(plain, value):
+    assert plain.digitOf([value] * 10) == 0
     assert abs(signed(value)) < LARGEST
 
 
-@pytest.mark.parametrize("count", [0, 9, 11])
-def test_wrong_number_of_logits(clan, count):
+@pytest.mark.parametrize("count", [0, 1, 3, 9, 10, 11])
+def test_wrong_number_of_logits(clan, plain, count):
+    for contract in (clan,) if count == 10 else (clan, plain):
+        with pytest.raises(Exception) as caught:
+            contract.digitOf([0] * count)
+        error = selector("BoundApplication__WrongInstanceCount(uint256,uint256)")
+        assert error in str(caught.value)
+
+
+def refused(read, instances: list[int]) -> None:
     with pytest.raises(Exception) as caught:
-        clan.digitOf([0] * count)
-    assert selector("BoundApplication__WrongInstanceCount(uint256,uint256)") in str(caught.value)
+        read(instances)
+    assert selector("BoundApplication__OutputOutOfRange(uint256,uint256)") in str(caught.value)
 
 
 def selector(signature: str) -> str:

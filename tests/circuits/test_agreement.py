@@ -20,8 +20,9 @@ from models import voices as judges
 from models.data import drawing, mnist, sound, voices
 from tests.inputs import DRAWINGS
 from zk.ezkl import felt, satisfied
+from zk.layout import FIELD
 from zk.proof import answer
-from zk.witness import FIELD, answers, witness
+from zk.witness import answers, witness
 
 # A digit reader's logits may move by this share of what they span, by quantising.
 QUANTISATION = 1 / 30
@@ -44,6 +45,9 @@ def load(name: str) -> torch.nn.Module:
     return network.eval()
 
 
+KEY = 0xBEEF << 160 | 0xFACE
+
+
 @pytest.mark.parametrize("name", DIGITS)
 def test_torch_is_onnxruntime(name):
     session = onnxruntime.InferenceSession(EXPORTS / f"{name}.onnx")
@@ -62,7 +66,7 @@ def test_exports_are_as_accurate_as_their_recipes_demand(name):
 def test_onnxruntime_is_the_witness(manifest, views):
     session = onnxruntime.InferenceSession(manifest.file("model"))
     floats = np.stack([session.run(None, {"x": x[None]})[0].reshape(-1) for x in views[:50]])
-    outputs, _ = answers(manifest.file("compiled"), manifest.layout.widest, views[:50])
+    outputs, _ = answers(manifest.file("compiled"), manifest.layout, views[:50])
     quantised = outputs / 2.0 ** manifest["output_scale"]
     assert np.abs(quantised - floats).max() < QUANTISATION * np.ptp(floats)
 
@@ -83,7 +87,7 @@ def test_whole_numbers_stay_exact(manifest, views):
     hidden = np.einsum("ijkl,ckl->cij", windows, rounded("0.weight")[:, 0])
     hidden = (hidden + rounded("0.bias")[:, None, None]).reshape(-1) ** 2
     expected = rounded("3.weight") @ hidden + rounded("3.bias", 3)
-    outputs, _ = witness(manifest.file("compiled"), manifest.layout.widest, views[0])
+    outputs, _ = witness(manifest.file("compiled"), manifest.layout, KEY, views[0])
     assert (outputs == expected).all()
 
 
@@ -91,24 +95,24 @@ def test_the_witness_is_the_instances_on_chain(manifest, clan, proof_of, account
     for number in (0, 3):
         x, proof = views[DRAWINGS[number]], proof_of(number)
         key = clan.keyOf(accounts[number])
-        outputs, _ = witness(manifest.file("compiled"), manifest.layout.split(key), x)
+        outputs, _ = witness(manifest.file("compiled"), manifest.layout, key, x)
         assert proof.key(manifest.layout) == key
         assert proof.outputs(manifest.layout) == outputs.tolist()
         assert clan_application.read(clan, accounts[number], None, proof) == outputs.argmax()
-        assert clan.digitOf(proof.instances[10:]) == outputs.argmax()
+        assert clan.digitOf(proof.instances[manifest.layout.limbs :]) == outputs.argmax()
 
 
-@pytest.mark.parametrize("key", [0, 1, 2**160 - 1, 2**224 - 1, 0x0123456789ABCDEF << 160 | 0xFACE])
+@pytest.mark.parametrize("key", [0, 1, 2**160 - 1, 2**252 - 1, 0x0123456789ABCDEF << 160 | 0xFACE])
 def test_the_key_passes_through_unchanged(manifest, views, key, tmp_path):
     path = tmp_path / "witness.json"
-    witness(manifest.file("compiled"), manifest.layout.split(key), views[0], path)
+    witness(manifest.file("compiled"), manifest.layout, key, views[0], path)
     limbs = json.loads(path.read_text())["outputs"][0]
     assert manifest.layout.join([felt(limb) for limb in limbs]) == key
 
 
 def test_the_constraints_hold(manifest, views, tmp_path):
     path = tmp_path / "witness.json"
-    witness(manifest.file("compiled"), manifest.layout.widest, views[0], path)
+    witness(manifest.file("compiled"), manifest.layout, KEY, views[0], path)
     assert satisfied(path, manifest.file("compiled"))
 
 
@@ -150,5 +154,5 @@ def test_torch_judge_is_onnxruntime(name):
 
 def test_voice_constraints_hold(voice_manifest, heard, tmp_path):
     path = tmp_path / "witness.json"
-    witness(voice_manifest.file("compiled"), voice_manifest.layout.widest, heard[0], path)
+    witness(voice_manifest.file("compiled"), voice_manifest.layout, KEY, heard[0], path)
     assert satisfied(path, voice_manifest.file("compiled"))

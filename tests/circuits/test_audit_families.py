@@ -18,7 +18,7 @@ from zk.audit.machine import run
 from zk.audit.syntax import verifiers_of
 from zk.audit.verifier import audit_verifier
 from zk.files import ROOT
-from zk.witness import FIELD
+from zk.layout import FIELD
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""The binding: layouts that carry a key exactly, and models that get a key."""
+"""The binding: models that get a key."""
 
 import numpy as np
 import onnx
@@ -7,63 +7,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.tiny import write_model
-from zk.binding import KEY_BITS, KeyLayout, Model, bind, read_model
+from zk.binding import Model, bind, read_model
 from zk.errors import CircuitError
+from zk.layout import Layout
 
-WIDE = KeyLayout(10, 24)
-LARGEST_KEY = 2**224 - 1
-
-
-@pytest.mark.parametrize(
-    ("value_range", "limbs", "bits"),
-    [
-        (2, 224, 1),
-        (3, 224, 1),
-        (4, 112, 2),
-        (2**14 - 1, 18, 13),
-        (2**14, 16, 14),
-        (2**16, 14, 16),
-        (2**24 - 1, 10, 23),
-        (2**24, 10, 24),
-        (2**30, 10, 24),
-    ],
-)
-def test_layout_is_the_widest_within_the_range(value_range, limbs, bits):
-    layout = KeyLayout.within(value_range)
-    assert (layout.limbs, layout.limb_bits) == (limbs, bits)
-    assert max(layout.widest) == 2**bits - 1 < value_range
-
-
-@pytest.mark.parametrize("value_range", [0, 1])
-def test_range_without_room_for_a_bit(value_range):
-    with pytest.raises(CircuitError, match="cannot carry a key: raise decomp_base or decomp_legs"):
-        KeyLayout.within(value_range)
-
-
-@pytest.mark.parametrize("layout", [WIDE, KeyLayout(16, 14), KeyLayout(224, 1)])
-@pytest.mark.parametrize("key", [0, 1, 2**160, 0xBEEF << 160 | 0xFACE, LARGEST_KEY])
-def test_limbs_carry_the_whole_key(layout, key):
-    limbs = layout.split(key)
-    assert len(limbs) == layout.limbs
-    assert all(0 <= limb < 2**layout.limb_bits for limb in limbs)
-    assert layout.join(limbs) == key
-
-
-def test_the_lowest_limb_is_first():
-    assert WIDE.split(1 + (2 << 24) + (3 << 216)) == [1, 2, 0, 0, 0, 0, 0, 0, 0, 3]
-    assert WIDE.widest == [2**24 - 1] * 9 + [2**8 - 1]
-
-
-@pytest.mark.parametrize("key", [-1, LARGEST_KEY + 1])
-def test_number_that_is_no_key(key):
-    assert KEY_BITS == 64 + 160
-    with pytest.raises(CircuitError, match=r"not a whole number from 0 to 2\*\*224 - 1"):
-        WIDE.split(key)
-
-
-def test_layout_in_a_manifest():
-    assert WIDE.as_json() == {"limbs": 10, "bits": 24}
-    assert KeyLayout.from_json(WIDE.as_json()) == WIDE
+WIDE = Layout(11, 24, outputs=3)
 
 
 def graph_of(nodes, shape, *, outputs=("y",), weights=(), inputs=("x",), kind=TensorProto.FLOAT):
@@ -109,10 +57,10 @@ def test_bound_model_passes_the_key_and_computes_the_same(tmp_path):
     assert [value.name for value in made.graph.output] == ["key_out", "scores"]
     tensor = made.graph.input[0].type.tensor_type
     assert tensor.elem_type == TensorProto.INT64
-    assert [d.dim_value for d in tensor.shape.dim] == [1, 10]
+    assert [d.dim_value for d in tensor.shape.dim] == [1, 11]
     assert not made.graph.value_info
 
-    x, key = np.array([[1, -2, 3, 4]], np.float32), np.array([WIDE.widest])
+    x, key = np.array([[1, -2, 3, 4]], np.float32), np.array([WIDE.split(WIDE.widest)])
     session = onnxruntime.InferenceSession(made.SerializeToString())
     passed, scores = session.run(None, {"key": key, "features": x})
     assert np.array_equal(passed, key)

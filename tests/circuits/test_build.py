@@ -285,8 +285,8 @@ def test_private_input_is_in_no_message(tiny, run):
 
 def test_key_that_is_no_key(tiny, run, samples):
     manifest, _ = run(tiny)
-    for key in (-1, 2**224):
-        with pytest.raises(CircuitError, match=r"not a whole number from 0 to 2\*\*224"):
+    for key in (-1, 2**252):
+        with pytest.raises(CircuitError, match=r"not a whole number from 0 to 2\*\*252"):
             prove(manifest, key, samples.test[0])
 
 

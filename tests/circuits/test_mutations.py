@@ -12,8 +12,8 @@ from tests.scale import scaled
 from zk.audit.attacks import genuine
 from zk.audit.calldata import Call
 from zk.audit.curve import BASE_FIELD, multiples
-from zk.proof import Proof, prove_with
-from zk.witness import FIELD, LARGEST
+from zk.layout import FIELD, LARGEST
+from zk.proof import Proof, prove_with, verify
 
 MUTATIONS = scaled(300, 10_000)
 SEED = 5
@@ -82,14 +82,17 @@ def test_scores_that_wrap_around(judge, sung, accounts, output):
         named("VoiceJudge").read(judge, accounts[0], 0, forged)
 
 
-def test_limbs_that_overflow(manifest, clan, views, accounts):
+def test_limbs_that_overflow(voice_manifest, judge, heard, accounts):
     """Limbs that overflow but join to the same key are refused, even with a valid proof."""
-    limbs = manifest.layout.split(clan.keyOf(accounts[0]))
+    layout, key = voice_manifest.layout, judge.keyOf(accounts[0], 0)
+    limbs, numbers = layout.numbers(key, heard[0])
     place = next(i for i, limb in enumerate(limbs[:-1]) if limbs[i + 1] > 0)
     limbs[place : place + 2] = limbs[place] + 2**24, limbs[place + 1] - 1
-    assert manifest.layout.join(limbs) == clan.keyOf(accounts[0])
+    assert layout.join(limbs) == key
+    forged = proved(voice_manifest, [limbs, numbers])
+    verify(voice_manifest, forged)
     with refusal("BoundApplication__WrongKey", limb=place):
-        named("Clan").read(clan, accounts[0], None, proved(manifest, limbs, views[0]))
+        named("VoiceJudge").read(judge, accounts[0], 0, forged)
 
 
 @pytest.mark.parametrize("bits", [136, 152])
@@ -97,12 +100,13 @@ def test_truncated_address(manifest, clan, views, accounts, bits):
     """A key without the first bytes of the account is refused."""
     key = clan.keyOf(accounts[0])
     short = key >> 160 << 160 | key % 2**bits
-    forged = proved(manifest, manifest.layout.split(short), views[0])
+    forged = proved(manifest, manifest.layout.numbers(short, views[0]))
+    verify(manifest, forged)
     with refusal("BoundApplication__WrongKey"):
         named("Clan").read(clan, accounts[0], None, forged)
 
 
-def proved(manifest, limbs: list[int], x) -> Proof:
-    """Prove any limbs, also those that no key has."""
-    labels = ("compiled", "pk", "vk", "settings", "srs")
-    return prove_with("clan", {name: str(manifest.file(name)) for name in labels}, limbs, x, 600)
+def proved(manifest, numbers: list[list]) -> Proof:
+    """Prove any numbers, also limbs that no key has."""
+    files = {name: str(manifest.file(name)) for name in ("compiled", "pk", "vk", "settings", "srs")}
+    return prove_with(manifest["circuit"], files, numbers, 600)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zk.binding import KeyLayout
 from zk.circuit import Circuit, RunArgs, Shape
 from zk.errors import CircuitError
+from zk.layout import Layout
 from zk.samples import Samples, check_samples, digest_of
 
 GOOD = np.arange(12.0).reshape(3, 4)
@@ -57,17 +57,25 @@ def test_arguments_say_their_range_and_rewritings():
     assert RunArgs(decomp_base=1000, decomp_legs=2).value_range == 1_000_000
     assert RunArgs().value_range == 2**30
     assert RunArgs().logrows is None
-    assert RunArgs().rewriting == {"matrix_convolutions": False, "summed_averages": False}
+    assert not any(RunArgs().rewriting.values())
     assert RunArgs(summed_averages=True).rewriting["summed_averages"]
     assert RunArgs(matrix_convolutions=True).rewriting["matrix_convolutions"]
     circuit = Circuit("c", Path("c.onnx"), "V", lambda: Samples(GOOD, GOOD), RunArgs())
-    assert circuit.layout == KeyLayout(10, 24)
     assert circuit.application is None
+
+
+def test_arguments_decide_the_layout():
+    assert RunArgs().layout(3) == Layout(11, 24, outputs=3, lanes=1, largest_input=None)
+    slim = RunArgs(param_scale=6, largest_input=4)
+    assert slim.layout(3) == Layout(1, 252, outputs=3, lanes=5, largest_input=4)
+    assert slim.layout(1).lanes == 1
+    assert slim.rewriting["weight_scale"] == 6
+    assert slim.rewriting["matrix_convolutions"]
 
 
 def test_default_arguments_are_those_of_the_first_builds():
     """A change of a default changes the keys of every circuit that relies on it."""
-    assert RunArgs() == RunArgs(7, 7, 1, 2, 1024, 3, None, False, False)
+    assert RunArgs() == RunArgs(7, 7, 1, 2, 1024, 3, None, False, False, None)
 
 
 def test_shape_contains_another():

@@ -20,7 +20,7 @@ def judged(voice_manifest):
     def judged(recordings) -> tuple[np.ndarray, np.ndarray]:
         heard = np.stack([sound.phrase(samples) for samples in recordings])
         layout, scale = voice_manifest.layout, voice_manifest["output_scale"]
-        outputs, _ = answers(voice_manifest.file("compiled"), layout.widest, heard)
+        outputs, _ = answers(voice_manifest.file("compiled"), layout, heard)
         values = [int(value) for value in outputs[:, 0]]
         scores = np.array([score_from(value, scale) / 1e18 for value in values])
         return scores, np.array([is_voice(value, scale) for value in values])

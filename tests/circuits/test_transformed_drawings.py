@@ -36,7 +36,7 @@ def read(manifest):
     def read(pictures) -> np.ndarray:
         normal = np.stack([drawing.normalised(picture) for picture in pictures])
         x = drawing.VIEWS["swift"](normal)
-        outputs, _ = answers(manifest.file("compiled"), manifest.layout.widest, x)
+        outputs, _ = answers(manifest.file("compiled"), manifest.layout, x)
         return outputs.argmax(axis=1)
 
     return read

@@ -104,6 +104,26 @@ def test_winner_is_built_as_it_was_measured(search, tmp_path):
     verify(manifest, proof)
 
 
+def test_slim_circuits_stay_slim(tmp_path, monkeypatch):
+    """The search keeps the declared inputs, and skips weights that are too fine for the lanes."""
+    monkeypatch.setattr(candidates, "PARAM_SCALES", (26, 8))
+    monkeypatch.setattr(candidates, "COLUMNS", (1,))
+    path, seen = write_model(tmp_path / "tiny.onnx", operator="Identity"), np.abs(np.rint(SEEN))
+    samples, args = Samples(seen, seen), RunArgs(largest_input=4)
+    circuit = Circuit("tiny", path, "TinyVerifier", lambda: samples, args)
+    outcome = tune(
+        circuit,
+        samples,
+        "balanced",
+        Limits(tolerance=0.05),
+        finalists=1,
+        artifacts=tmp_path / "artifacts",
+        gas=gas_of,
+    )
+    assert {c.run_args.largest_input for c in outcome.candidates} == {4}
+    assert outcome.winner.candidate.run_args.param_scale == 8
+
+
 @pytest.mark.parametrize("goal", tuner.GOALS)
 def test_winner_is_never_dearer_than_another(goal, first):
     """Neither in what was to be minimised, nor in both seconds and gas, for a smaller key."""

@@ -8,7 +8,7 @@ from zk import processes, witness
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.samples import Samples
-from zk.witness import FIELD, LARGEST, accuracy, answers, compare, float_answers, loss, signed
+from zk.witness import accuracy, answers, compare, float_answers, loss
 
 
 @pytest.fixture(scope="module")
@@ -16,35 +16,23 @@ def made(first_build) -> Manifest:
     return Manifest(first_build[0] / "artifacts" / "tiny")
 
 
-@pytest.mark.parametrize("value", [0, 1, -1, LARGEST - 1, 1 - LARGEST])
-def test_outputs_are_signed(value):
-    assert LARGEST == 2**127
-    assert signed(value % FIELD) == value
-
-
-@pytest.mark.parametrize("instance", [LARGEST, FIELD // 2, FIELD - LARGEST, FIELD, FIELD + 1])
-def test_instance_that_is_no_output(instance):
-    with pytest.raises(ValueError, match=f"The instance {instance} is not an output"):
-        signed(instance)
-
-
 def test_quantised_model_answers_like_the_float_model(made, samples):
-    limbs, compiled = made.layout.widest, made.file("compiled")
+    layout, compiled = made.layout, made.file("compiled")
     floats = float_answers(made.file("model"), samples.test)
     session = onnxruntime.InferenceSession(made.file("model"))
     for x, answer in zip(samples.test, floats, strict=True):
         assert np.array_equal(answer, session.run(None, {"features": x[None]})[0][0])
-    quantised, (smallest, largest) = answers(compiled, limbs, samples.test)
+    quantised, (smallest, largest) = answers(compiled, layout, samples.test)
     scale = 2.0 ** made["output_scale"]
     assert quantised.shape == (16, 3)
     assert np.abs(quantised / scale - floats).max() < 0.1
-    runs = [witness.witness(compiled, limbs, x) for x in samples.test]
+    runs = [witness.witness(compiled, layout, 5, x) for x in samples.test]
     assert [list(outputs) for outputs, _ in runs] == quantised.tolist()
     assert smallest == min(lookups[0] for _, lookups in runs)
     assert largest == max(lookups[1] for _, lookups in runs)
 
     measured = accuracy(
-        made.file("model"), compiled, Samples(samples.calibration, samples.test), 7, limbs
+        made.file("model"), compiled, Samples(samples.calibration, samples.test), 7, layout
     )
     assert measured == {
         "samples": 16,
@@ -59,21 +47,21 @@ def test_few_inputs_are_not_worth_a_process(made, samples, monkeypatch, inputs, 
     used, child = [], processes._child
     monkeypatch.setattr(processes, "CORES", 2)
     monkeypatch.setattr(processes, "_child", lambda threads: used.append(threads) or child(threads))
-    answers(made.file("compiled"), made.layout.widest, samples.test[:inputs])
+    answers(made.file("compiled"), made.layout, samples.test[:inputs])
     assert used == ([1, 1] if in_processes else [])
 
 
 def test_witness_is_written_where_it_is_wanted(made, samples, tmp_path):
-    limbs, compiled = made.layout.widest, made.file("compiled")
-    witness.witness(compiled, limbs, samples.test[0], tmp_path / "witness.json")
+    layout, compiled = made.layout, made.file("compiled")
+    witness.witness(compiled, layout, 5, samples.test[0], tmp_path / "witness.json")
     assert (tmp_path / "witness.json").is_file()
 
 
 def test_input_outside_the_range_names_the_work(made, samples):
     with pytest.raises(CircuitError, match="could not run the test samples: a value leaves"):
-        answers(made.file("compiled"), made.layout.widest, samples.test * 1e9)
+        answers(made.file("compiled"), made.layout, samples.test * 1e9)
     with pytest.raises(CircuitError, match="could not measure: a value leaves"):
-        answers(made.file("compiled"), made.layout.widest, samples.test * 1e9, "measure")
+        answers(made.file("compiled"), made.layout, samples.test * 1e9, "measure")
 
 
 def test_model_that_onnxruntime_does_not_run(made, tmp_path):

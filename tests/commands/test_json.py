@@ -71,7 +71,7 @@ def test_errors_in_documents(node, drawing_proof, song_proof):
     open_round(node)
     other = ("--circuit", "clan")
     for code, reason, *words in (
-        (2, "--app go with --onnx", "build", "--name", "mine"),
+        (2, "--largest-input go with --onnx", "build", "--name", "mine"),
         (2, "Give --circuit", "tune"),
         (2, "Give one of --image", *DRAW, "--clip", "song.wav"),
         (1, "exists already", *DRAW, "--out", str(drawing_proof)),

@@ -29,12 +29,17 @@ def test_build_says_up_to_date_and_its_figures(manifest):
     assert "application  Clan" in result.stdout
 
 
+OWN = "--data, --name, --app and --largest-input go with --onnx"
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
         (["--onnx", "m.onnx"], "--onnx goes with --data and --name"),
-        (["--name", "mine"], "--data, --name and --app go with --onnx"),
-        (["--circuit", "clan", "--app", "Clan"], "--data, --name and --app go with --onnx"),
+        (["--name", "mine"], OWN),
+        (["--circuit", "clan", "--app", "Clan"], OWN),
+        (["--circuit", "clan", "--largest-input", "4"], OWN),
+        (["--largest-input", "0"], "0 is not in the range x>=1"),
         (["--onnx", "m.onnx", "--data", "d.npz", "--name", "clan"], "'clan' is not a free"),
         (["--onnx", "m.onnx", "--data", "d.npz", "--name", "../up"], "'../up' is not a free"),
         (["--onnx", "m.onnx", "--data", "d.npz", "--name", "i"], "'i' is not a free"),

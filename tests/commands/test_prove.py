@@ -119,7 +119,7 @@ def test_prove_without_room(node, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     for folder, disk, reason in (
-        (out.parent, "size=4k", FULL),
+        (out.parent, "size=4k,nr_inodes=1", FULL),
         (out.parent, "ro", READ_ONLY),
         (temporary, "size=16k", FULL),
     ):

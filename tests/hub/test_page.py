@@ -331,8 +331,8 @@ def test_everything_that_a_proof_makes_public_is_shown(visit, manifest, genuine,
     assert min(outputs) < 0 < max(outputs)
     public = {
         "account": ALICE,
-        "domain: chain, contract and round": f"0x{key >> 160:016x}",
-        f"key, in {layout.limbs} limbs": " ".join(hex(limb) for limb in layout.split(key)),
+        "domain: chain, contract and round": f"0x{key >> 160:023x}",
+        "key": hex(key),
         "outputs": ", ".join(f"{output:.4f}" for output in outputs),
         f"proof, {len(genuine.proof)} bytes": f"0x{genuine.proof.hex()}",
     }

@@ -20,6 +20,7 @@ from models.data import drawing, sound
 from tests.inputs import REAL_VOICE
 from zk.errors import CircuitError
 from zk.files import CACHE, sha256
+from zk.layout import Layout
 from zk.manifest import Manifest
 from zk.proof import answer
 
@@ -52,7 +53,7 @@ def test_the_public_description(clan_served, voice_served, plain_served, manifes
     assert state.shape == list(clan_served.shape)
     assert np.prod(state.shape) == 144
     assert state.files == clan_served.sha256
-    shown = {"accuracy", "cells", "key", "logrows", "output_scale", "outputs", "rows", "run_args"}
+    shown = {"accuracy", "cells", "layout", "logrows", "output_scale", "rows", "run_args"}
     assert set(state.manifest) == shown | {"verifier", "versions"}
     assert state.manifest["logrows"] == manifest["logrows"]
     assert voice_served.state().takes == ["clip", "input"]
@@ -255,8 +256,8 @@ def test_a_file_that_cannot_be_fetched(artifact, cache, url):
 
 def test_an_order_shows_nothing_private(artifact):
     x = np.array([0.123456], np.float32)
-    shown = repr(Order("job", "clan", {"pk": artifact}, [1, 2], x, 9))
-    assert shown == "Order(job='job', circuit='clan', limbs=[1, 2], limit=9)"
+    shown = repr(Order("job", "clan", {"pk": artifact}, Layout(11, 24, 1), 12, x, 9))
+    assert shown == "Order(job='job', circuit='clan', key=12, limit=9)"
 
 
 def test_artifacts_are_cached_for_the_user():

@@ -25,6 +25,7 @@ from hub.proving import ArtifactError, Order
 from tests.hubs import ADA
 from zk.errors import CircuitError, KilledError
 from zk.files import sha256
+from zk.layout import Layout
 from zk.proof import Proof, verify
 
 PATIENCE = 20  # seconds for an event of the dispatcher
@@ -52,8 +53,11 @@ def accepted(jobs: Jobs, number: int = 0) -> Job:
     return jobs.accept(wanted, lambda job, waiting: None)[0]
 
 
+LAYOUT = Layout(11, 24, outputs=1)
+
+
 def order_of(job: Job) -> Order:
-    return Order(job.id, job.circuit, {}, [int(job.key)], job.input, 600)
+    return Order(job.id, job.circuit, {}, LAYOUT, int(job.key), job.input, 600)
 
 
 @asynccontextmanager
@@ -129,13 +133,13 @@ work = SimpleNamespace(started=[], release=threading.Event(), raised=[])
 
 
 def wait_for_release(order: Order) -> dict:
-    work.started.append(order.limbs[0])
+    work.started.append(order.key)
     assert work.release.wait(PATIENCE)
     return {"proof": PROOF, "started": 1.0}
 
 
 def raise_next(order: Order) -> dict:
-    work.started.append(order.limbs[0])
+    work.started.append(order.key)
     if work.raised:
         raise work.raised.pop(0)
     return {"proof": PROOF, "started": 1.0}
@@ -164,8 +168,8 @@ def test_a_job_is_proved_and_timed(jobs, clan_served, manifest, views, monkeypat
     monkeypatch.setattr(Dispatcher, "_step", step)
 
     def order(job: Job) -> Order:
-        limbs = manifest.layout.split(int(job.key))
-        return Order(job.id, job.circuit, clan_served.artifacts, limbs, job.input, 600)
+        files, layout = clan_served.artifacts, manifest.layout
+        return Order(job.id, job.circuit, files, layout, int(job.key), job.input, 600)
 
     async def follow(dispatcher: Dispatcher) -> None:
         async for _ in dispatcher.changes(job.id):
@@ -408,8 +412,8 @@ def test_a_job_that_hangs_is_tried_again_then_fails(jobs, hanging, monkeypatch):
         await heard(dispatcher, event)
 
     monkeypatch.setattr(Dispatcher, "_step", step)
-    limbs = built.layout.widest
-    job, _ = settled(jobs, lambda job: Order(job.id, "tiny", artifacts, limbs, beyond, limit=2))
+    claim = (built.layout, built.layout.widest, beyond)
+    job, _ = settled(jobs, lambda job: Order(job.id, "tiny", artifacts, *claim, limit=2))
     assert (job.state, steps) == ("failed", ["fetching", "proving"] * 2)
     assert "could not prove tiny: it had not ended after 2 seconds and was stopped" in job.reason
 

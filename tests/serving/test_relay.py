@@ -94,7 +94,7 @@ def test_a_new_record_is_read_at_once(
 ):
     before, _ = hub_chain.key(clan_served, ADA, None)
     assert before == clan.keyOf(ADA)
-    layout = (clan.limbs(), clan.limbBits(), clan.outputScale())
+    layout = (clan.limbs(), clan.limbBits(), clan.outputScale(), clan.lanes())
     other = deployer.deploy(project.Clan, clan.verifier(), layout)
     write_json(both_recorded, {"clan": deployments.entry_for(manifest, other)})
     assert hub_chain.key(clan_served, ADA, None) == (other.keyOf(ADA), None) != (before, None)

@@ -173,7 +173,7 @@ def test_an_order_for_a_worker(hub, ask, clan, manifest, clan_served):
     (job,) = hub.jobs.open()
     made = hub.dispatcher._order(job)
     assert (made.job, made.circuit, made.artifacts) == (job.id, "clan", clan_served.artifacts)
-    assert made.limbs == manifest.layout.split(clan.keyOf(ADA))
+    assert (made.layout, made.key) == (manifest.layout, clan.keyOf(ADA))
     assert made.x.tolist() == [0.0, *X[1:]]
     replaced = "The build of clan that accepted this job was replaced: order again."
     job.vk = "other"

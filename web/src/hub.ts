@@ -42,7 +42,10 @@ export type ChainState = {
 };
 export type Circuit = {
   name: string;
-  manifest: { key: { limbs: number; bits: number }; output_scale: number; outputs: number };
+  manifest: {
+    layout: { limbs: number; limb_bits: number; outputs: number; lanes: number };
+    output_scale: number;
+  };
 };
 export type Verification = {
   valid: boolean;

@@ -8,13 +8,26 @@ import { Refusal, bars, button, make } from "./page";
 export type Consent = { deadline: string; signature: Hex };
 
 const FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617n;
+const LANE_MIDDLE = 1n << 28n; // an output in a lane is at least -LANE_MIDDLE, and less than LANE_MIDDLE
 
 /** The key of a proof, joined from its limbs. */
 function keyOf(proof: ProofFile, circuit: Circuit): bigint {
-  const { limbs, bits } = circuit.manifest.key;
+  const { limbs, limb_bits: bits } = circuit.manifest.layout;
   return proof.instances
     .slice(0, limbs)
     .reduce((key, limb, place) => key | (BigInt(limb) << BigInt(place * bits)), 0n);
+}
+
+/** The outputs of a proof, as whole numbers. An instance holds one, or several of 29 bits each. */
+function outputsOf(proof: ProofFile, circuit: Circuit): bigint[] {
+  const { limbs, lanes, outputs } = circuit.manifest.layout;
+  const instances = proof.instances.slice(limbs).map(BigInt);
+  if (lanes === 1) return instances.map((value) => (value > FIELD / 2n ? value - FIELD : value));
+  const places = Array.from({ length: lanes }, (_, lane) => BigInt(29 * lane));
+  const lift = places.reduce((sum, place) => sum + (LANE_MIDDLE << place), 0n);
+  return instances
+    .flatMap((value) => places.map((place) => ((((value + lift) % FIELD) >> place) & (2n * LANE_MIDDLE - 1n)) - LANE_MIDDLE))
+    .slice(0, outputs);
 }
 
 const accountOf = (key: bigint): Address =>
@@ -37,13 +50,10 @@ export function resultOf(result: Result): HTMLElement {
 
 /** Everything that a proof makes public. */
 export function shown(proof: ProofFile, circuit: Circuit): HTMLElement {
-  const { limbs } = circuit.manifest.key;
+  const { limbs } = circuit.manifest.layout;
   const key = keyOf(proof, circuit);
   const row = (name: string, value: string) => [make("dt", {}, name), make("dd", {}, value)];
-  const outputs = proof.instances.slice(limbs).map((instance) => {
-    const value = BigInt(instance);
-    return Number(value > FIELD / 2n ? value - FIELD : value) / 2 ** circuit.manifest.output_scale;
-  });
+  const outputs = outputsOf(proof, circuit).map((output) => Number(output) / 2 ** circuit.manifest.output_scale);
   return make(
     "details",
     { class: "proof" },
@@ -52,8 +62,8 @@ export function shown(proof: ProofFile, circuit: Circuit): HTMLElement {
       "dl",
       {},
       ...row("account", accountOf(key)),
-      ...row("domain: chain, contract and round", toHex(key >> 160n, { size: 8 })),
-      ...row(`key, in ${limbs} limbs`, proof.instances.slice(0, limbs).map((limb) => toHex(BigInt(limb))).join(" ")),
+      ...row("domain: chain, contract and round", `0x${(key >> 160n).toString(16).padStart(23, "0")}`),
+      ...row(limbs === 1 ? "key" : `key, in ${limbs} limbs`, proof.instances.slice(0, limbs).map((limb) => toHex(BigInt(limb))).join(" ")),
       ...row("outputs", outputs.map((output) => output.toFixed(4)).join(", ")),
       ...row(`proof, ${(proof.proof.length - 2) / 2} bytes`, proof.proof),
     ),

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from zk.audit.calldata import SELECTOR, WORD, Call, Shape
 from zk.audit.halo2 import forge
+from zk.layout import FIELD
 from zk.proof import Proof
-from zk.witness import FIELD
 
 
 def genuine(proof: Proof) -> Call:

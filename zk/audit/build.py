@@ -71,7 +71,8 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
     import onnx
 
     again, args = folder / "bound.onnx", RunArgs(**manifest["run_args"])
-    bind(model, manifest.layout, folder / "model.onnx", again, **args.rewriting)
+    layout = args.layout(model.outputs)
+    facts = bind(model, layout, folder / "model.onnx", again, **args.rewriting)
     _check(
         report,
         sha256(again) == sha256(manifest.file("bound")),
@@ -79,6 +80,22 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
         "binding-differs",
         "Binding the model again makes another bound model.",
     )
+    _check(
+        report,
+        manifest.layout == layout,
+        "the layout is that of the circuit's knobs",
+        "layout-differs",
+        "The knobs of the circuit lead to another layout of its instances.",
+    )
+    if args.slim:
+        recorded = {name: manifest[name] for name in facts}
+        _check(
+            report,
+            recorded == facts,
+            f"the bounds of all {len(facts['bounds'])} tensors follow from the weights",
+            "bounds-differ",
+            "The weights lead to other bounds, or to another output scale.",
+        )
     graph = onnx.load(manifest.file("bound")).graph
     key, passed = graph.input[0], graph.output[0]
     users = [node for node in graph.node if key.name in node.input]

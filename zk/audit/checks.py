@@ -7,7 +7,7 @@ from zk.audit.calldata import WORD, Call
 from zk.audit.curve import Point2
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.machine import ADD, FALSE, MULTIPLY, PAIRING, PERMISSIVE, Answers, Run, run
-from zk.witness import FIELD
+from zk.layout import FIELD
 
 PRECOMPILED = range(1, 0x12)
 AGAIN = "Generate the verifier with a tool that adds this check, and deploy it again."

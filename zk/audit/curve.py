@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from zk.witness import FIELD
+from zk.layout import FIELD
 
 BASE_FIELD = 21888242871839275222246405745257275088696311157297823662689037894645226208583
 TWO_ADICITY = 28  # FIELD - 1 is divisible by 2**28

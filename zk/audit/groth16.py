@@ -20,7 +20,7 @@ from zk.audit.findings import Finding, Report, Severity
 from zk.audit.interfaces import Interface
 from zk.audit.machine import MULTIPLY, PAIRING, PERMISSIVE, TRUE, Run, run
 from zk.audit.sums import add, weighted_sum
-from zk.witness import FIELD
+from zk.layout import FIELD
 
 INFINITY, INFINITY2 = (0, 0), (0, 0, 0, 0)
 AGAIN = "Do not use it. Make the key with a finished ceremony and deploy the verifier again."

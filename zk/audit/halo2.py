@@ -15,7 +15,7 @@ from zk.audit.code import instructions
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.interfaces import Interface
 from zk.audit.machine import MULTIPLY, PAIRING, PERMISSIVE, TRUE, Answers, Run, run
-from zk.witness import FIELD
+from zk.layout import FIELD
 
 # No proof has these lengths: the code compares them with the expected ones.
 STRANGE_WORDS, STRANGE_INSTANCES = 1009, 503

@@ -10,7 +10,7 @@ from zk.audit.checks import AGAIN, Checks, listed, not_understood
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.interfaces import PLONK, Interface
 from zk.audit.machine import PERMISSIVE, Answers, run
-from zk.witness import FIELD
+from zk.layout import FIELD
 
 POINTS = {True: 9, False: 4}  # of a proof of PLONK, or else of fflonk: its first words
 INVERSE = 23  # the word of an fflonk proof that inverts a number which the code computes

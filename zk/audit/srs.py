@@ -15,8 +15,8 @@ from zk.audit.findings import Finding, Report, Severity
 from zk.audit.sums import Point, add, weighted_sum
 from zk.errors import CircuitError
 from zk.files import sha256
+from zk.layout import FIELD
 from zk.srs import CEREMONY_SHA256
-from zk.witness import FIELD
 
 BYTES = 32
 UNMADE = pow(2**256, -1, curve.BASE_FIELD)  # converts from Montgomery form

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from zk import ezkl
-from zk.binding import KeyLayout, Model, bind
+from zk.binding import Model, bind
 from zk.build import LOOKUP_MARGIN
 from zk.circuit import RunArgs, Shape
 from zk.journal import Journal
@@ -45,7 +46,9 @@ class Candidate:
         return [args.input_scale, args.param_scale, args.scale_rebase_multiplier]
 
 
-def candidates(model: Model, inputs: Array, folder: Path, journal: Journal) -> Iterator[Candidate]:
+def candidates(
+    model: Model, inputs: Array, folder: Path, journal: Journal, largest_input: int | None = None
+) -> Iterator[Candidate]:
     """Yield all combinations. A few real `inputs` show which numbers are looked up in tables."""
     costs = CostModel.load()
 
@@ -54,7 +57,8 @@ def candidates(model: Model, inputs: Array, folder: Path, journal: Journal) -> I
         rows, products, tables = journal.once(question, partial(_layout, model, args, folder))
         return rows, products, tables
 
-    grid = _grid(model, inputs)
+    whole = np.array_equal(inputs, np.rint(inputs))
+    grid = _slim_grid(largest_input) if largest_input else _grid(model, whole)
     layouts = [(args, *layout(args)) for args in tqdm(grid, "layouts", leave=False, disable=None)]
     largest = 0.0
     if any(tables for *_, tables in layouts):
@@ -65,8 +69,8 @@ def candidates(model: Model, inputs: Array, folder: Path, journal: Journal) -> I
         for logrows in (fewest, fewest + 1):
             usable = ezkl.usable_rows(logrows)
             base = usable if reference.decomp_legs == 1 else min(LARGEST_BASE, usable)
-            args = replace(reference, decomp_base=base)
-            if _limbs(args) != _limbs(reference):
+            args = reference if reference.slim else replace(reference, decomp_base=base)
+            if args.layout(model.outputs) != reference.layout(model.outputs):
                 rows, *_ = layout(args)  # more limbs take more rows
             if rows > usable:
                 continue
@@ -86,22 +90,32 @@ def candidates(model: Model, inputs: Array, folder: Path, journal: Journal) -> I
                 yield Candidate(chosen, shape, rows, costs.predict(shape))
 
 
-def _limbs(args: RunArgs) -> int:
-    return KeyLayout.within(args.value_range).limbs
-
-
-def bound(model: Model, args: RunArgs, folder: Path) -> Path:
-    """Return the path of the model with a key, bound as these knobs require."""
-    layout = KeyLayout.within(args.value_range)
-    kind = [name for name, chosen in args.rewriting.items() if chosen]
+def bound(model: Model, args: RunArgs, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Bind the model as these knobs require; return its path, and the facts of a slim circuit."""
+    layout, rewriting = args.layout(model.outputs), args.rewriting
+    kind = [name for name, chosen in rewriting.items() if chosen]
     path = folder / f"{'-'.join(['bound', model.digest[:16], str(layout.limbs), *kind])}.onnx"
-    if not path.is_file():
-        bind(model, layout, folder / "model.onnx", path, **args.rewriting)
-    return path
+    if args.slim or not path.is_file():
+        return path, bind(model, layout, folder / "model.onnx", path, **rewriting)
+    return path, {}
 
 
-def _grid(model: Model, inputs: Array) -> list[RunArgs]:
-    whole = np.array_equal(inputs, np.rint(inputs))
+def _slim_grid(largest_input: int) -> list[RunArgs]:
+    """Return the knobs of slim circuits, which neither rescale values nor compare them."""
+    return [
+        RunArgs(
+            input_scale=0,
+            param_scale=min(PARAM_SCALES),  # the larger ones may exceed the bounds
+            num_inner_cols=columns,
+            decomp_base=2,
+            decomp_legs=1,
+            largest_input=largest_input,
+        )
+        for columns in COLUMNS
+    ]
+
+
+def _grid(model: Model, whole: bool) -> list[RunArgs]:
     return [
         RunArgs(
             input_scale=int(share * REFERENCE_SCALE),
@@ -124,17 +138,16 @@ def _grid(model: Model, inputs: Array) -> list[RunArgs]:
 
 def _layout(model: Model, args: RunArgs, folder: Path) -> tuple[int, int, list[float]]:
     """Return the rows, the cells for matrix products and the scale of each lookup table."""
-    settings = ezkl.write_settings(
-        bound(model, args, folder), folder / "settings.json", args, model.translating
-    )
+    grafted, _ = bound(model, args, folder)
+    settings = ezkl.write_settings(grafted, folder / "settings.json", args, model.translating)
     return settings.rows, settings.product_cells, settings.lookup_scales
 
 
 def _largest_lookup(model: Model, inputs: Array, folder: Path) -> float:
     """Return the largest absolute value that is looked up in a table, at scale 0."""
     args = RunArgs(input_scale=REFERENCE_SCALE, param_scale=REFERENCE_SCALE)
-    grafted, draft = bound(model, args, folder), folder / "draft.compiled"
+    (grafted, _), draft = bound(model, args, folder), folder / "draft.compiled"
     _, _, tables = _layout(model, args, folder)
     ezkl.compile_circuit(grafted, folder / "settings.json", draft)
-    _, lookups = answers(draft, [0] * _limbs(args), inputs, "run the first samples")
+    _, lookups = answers(draft, args.layout(model.outputs), inputs, "run the first samples")
     return max(abs(number) for number in lookups) / 2 ** max(tables, default=0.0)

@@ -83,8 +83,8 @@ def figures_of(
     manifest, _ = build(circuit, artifacts=artifacts, verifiers=verifiers)
     labels = ("compiled", "pk", "vk", "settings", "srs")
     files = {label: manifest.file(label) for label in labels}
-    x = circuit.samples().test[0].reshape(-1).tolist()
-    data = [manifest.layout.widest, x]
+    layout = manifest.layout
+    data = layout.numbers(layout.widest, circuit.samples().test[0])
     found = typical([measure(circuit.name, files, data) for _ in range(3)])
     cost = Cost(
         proving_key=manifest["files"]["pk"]["bytes"],

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from zk import ezkl
-from zk.binding import KeyLayout, read_model
+from zk.binding import read_model
 from zk.circuit import Circuit, RunArgs
 from zk.errors import CircuitError, RangeError
 from zk.files import digest, locked
@@ -122,6 +122,7 @@ class _Search:
         self.gas, self.report = gas, report
         self.model = read_model(circuit.model)
         self.unseen = circuit.samples()
+        self.largest_input = circuit.run_args.largest_input
         for given in (samples, self.unseen):
             check_samples(circuit.name, given, self.model.path, self.model.input_shape)
         self.parts = [
@@ -135,6 +136,7 @@ class _Search:
                 "model": self.model.digest,
                 "search": digest_of(samples.test, samples.labels),
                 "unseen": digest_of(*unseen),
+                "largest_input": self.largest_input,
                 "ezkl": ezkl.VERSION,
                 "costs": [figure.name for figure in fields(Cost)],
             },
@@ -146,7 +148,7 @@ class _Search:
 
     def run(self, goal: Goal, finalists: int) -> Outcome:
         few = self.parts[0].samples[:FIRST_SAMPLES]
-        found = list(candidates(self.model, few, self.folder, self.journal))
+        found = list(candidates(self.model, few, self.folder, self.journal, self.largest_input))
         found.sort(key=lambda c: (_value(c.cost, goal), c.rows, -c.run_args.param_scale))
         self.report(f"{len(found):,} circuits laid out")
         measured: list[Finalist] = []
@@ -216,18 +218,18 @@ class _Search:
     def _run(self, part: _Part, args: RunArgs) -> float | None:
         """Return the loss on these samples, or None if the range is too small for them."""
         base = int(args.decomp_base / part.margin ** (1 / args.decomp_legs))
-        less = replace(args, decomp_base=base, logrows=None)
-        grafted, settings = bound(self.model, less, self.folder), self.folder / "settings.json"
-        doing = self.model.translating
-        scale = ezkl.write_settings(grafted, settings, less, doing).output_scale
-        draft = self.folder / "draft.compiled"
-        ezkl.compile_circuit(grafted, settings, draft)
-        limbs = [0] * KeyLayout.within(less.value_range).limbs
+        less = replace(args, decomp_base=max(base, 2), logrows=None)
+        settings, draft = self.folder / "settings.json", self.folder / "draft.compiled"
+        layout, doing = less.layout(self.model.outputs), self.model.translating
         try:
+            grafted, facts = bound(self.model, less, self.folder)
+            found = ezkl.write_settings(grafted, settings, less, doing)
+            ezkl.compile_circuit(grafted, settings, draft)
             for inputs in (part.samples[:FIRST_SAMPLES], part.samples):
-                quantised, _ = answers(draft, limbs, inputs, f"run {part.name}")
+                quantised, _ = answers(draft, layout, inputs, f"run {part.name}")
         except RangeError:
             return None
+        scale = facts.get("output_scale", found.output_scale)
         return loss(compare(part.floats, quantised / 2.0**scale, part.labels))
 
     def _measure(self, candidate: Candidate) -> Finalist:
@@ -252,7 +254,8 @@ def knobs(args: RunArgs) -> str:
             f"{args.num_inner_cols} columns",
             f"range {args.decomp_base}**{args.decomp_legs}",
             *([f"2**{args.logrows} rows"] if args.logrows else []),
-            *(name.replace("_", " ") for name, chosen in args.rewriting.items() if chosen),
+            *(name.replace("_", " ") for name, chosen in args.rewriting.items() if chosen is True),
+            *(["slim"] if args.slim else []),
         ]
     )
 

@@ -1,0 +1,144 @@
+"""The public values of a circuit, and the numbers that it takes: keys, inputs and outputs."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from zk.errors import CircuitError, RangeError
+from zk.samples import Array
+
+# The order of BN254's scalar field. Instances are below it.
+FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
+# Outputs are below this bound; the field element of a negative output v is FIELD - |v|.
+LARGEST = 2**127
+
+DOMAIN_BITS = 92  # of a key, above the 160 bits of an account
+KEY_BITS = DOMAIN_BITS + 160  # every key is below the order of the field
+MAX_LIMB_BITS = 24
+LANES = 5  # outputs in an instance of a slim circuit
+LANE_BITS = 29
+LANE_MIDDLE = 2 ** (LANE_BITS - 1)  # an output in a lane is from -LANE_MIDDLE to LANE_MIDDLE - 1
+ZEROS = sum(LANE_MIDDLE << (LANE_BITS * lane) for lane in range(LANES))
+
+
+@dataclass(frozen=True)
+class KeyLayout:
+    """The number and width of the little-endian limbs that carry a key exactly."""
+
+    limbs: int
+    limb_bits: int
+
+    @property
+    def widest(self) -> int:
+        """The largest key, for measuring."""
+        return int(2**KEY_BITS - 1)
+
+    def split(self, key: int) -> list[int]:
+        """Return the limbs of a key, the lowest first."""
+        if not 0 <= key < 2**KEY_BITS:
+            raise CircuitError(f"The key {key} is not a whole number from 0 to 2**{KEY_BITS} - 1.")
+        return [key >> (i * self.limb_bits) & (2**self.limb_bits - 1) for i in range(self.limbs)]
+
+    def join(self, limbs: list[int]) -> int:
+        """Return the key that `split` cut into these limbs."""
+        return sum(limb << (i * self.limb_bits) for i, limb in enumerate(limbs))
+
+
+@dataclass(frozen=True)
+class Layout(KeyLayout):
+    """The layout of a circuit's instances, and the inputs that it takes.
+
+    A slim circuit takes whole numbers from 0 to `largest_input`, and checks each as a sum of bits.
+    """
+
+    outputs: int
+    lanes: int = 1  # outputs in an instance
+    largest_input: int | None = None
+
+    @classmethod
+    def slim(cls, outputs: int, largest_input: int) -> "Layout":
+        """Return a layout with one limb, and with lanes if there are several outputs."""
+        return cls(1, KEY_BITS, outputs, LANES if outputs > 1 else 1, largest_input)
+
+    @classmethod
+    def within(cls, value_range: int, outputs: int) -> "Layout":
+        """Return the layout whose limbs are the widest that pass a range check on inputs."""
+        bits = min(MAX_LIMB_BITS, value_range.bit_length() - 1)
+        if bits < 1:
+            raise CircuitError(
+                f"A circuit with a value range of {value_range} cannot carry a key: "
+                "raise decomp_base or decomp_legs until decomp_base**decomp_legs is at least 2."
+            )
+        return cls(-(-KEY_BITS // bits), bits, outputs)
+
+    def as_json(self) -> dict[str, int | None]:
+        """Return the layout as a manifest records it."""
+        return asdict(self)
+
+    @property
+    def bits(self) -> list[int]:
+        """The values of the bits whose sums are the inputs of a slim circuit."""
+        return [] if self.largest_input is None else _bit_values(self.largest_input)
+
+    @property
+    def instances(self) -> int:
+        """The number of public values: the key's limbs, then the outputs."""
+        return self.limbs + -(-self.outputs // self.lanes)
+
+    def numbers(self, key: int, x: Array) -> list[list[Any]]:
+        """Return a circuit's inputs as ezkl takes them: a key, if it has limbs, and `x`."""
+        values = np.asarray(x, np.float64).reshape(-1)
+        if self.largest_input is None:
+            return [*([self.split(key)] if self.limbs else []), values.tolist()]
+        # ezkl takes numbers of 64 bits, or all field elements in hexadecimal.
+        limbs = [limb.to_bytes(32, "little").hex() for limb in self.split(key)]
+        return [limbs, _bits(values, self.largest_input).reshape(-1).tolist()]
+
+    def read(self, instances: list[int]) -> list[int]:
+        """Return the outputs that these instances, those after the key's, hold as whole numbers.
+
+        They are the model's times 2**output_scale.
+        """
+        if self.lanes == 1:
+            return [signed(instance) for instance in instances]
+        return [output for instance in instances for output in unpacked(instance)][: self.outputs]
+
+
+def signed(instance: int) -> int:
+    """Return the output, as a whole number, of an instance."""
+    if instance < LARGEST:
+        return instance
+    if FIELD - LARGEST < instance < FIELD:
+        return instance - FIELD
+    raise ValueError(f"The instance {instance} is not an output: its absolute value is too large.")
+
+
+def unpacked(instance: int) -> list[int]:
+    """Return the outputs in the lanes of an instance, the lowest first."""
+    lifted = (instance + ZEROS) % FIELD
+    if not 0 <= instance < FIELD or lifted >> (LANES * LANE_BITS):
+        raise ValueError(f"The instance {instance} does not hold {LANES} outputs.")
+    mask = 2**LANE_BITS - 1
+    return [(lifted >> (LANE_BITS * lane) & mask) - LANE_MIDDLE for lane in range(LANES)]
+
+
+def _bit_values(largest: int) -> list[int]:
+    """Return values of bits whose sums are the whole numbers from 0 to `largest`."""
+    powers = [2**bit for bit in range((largest + 1).bit_length() - 1)]
+    rest = largest - sum(powers)
+    return [*powers, rest] if rest else powers
+
+
+def _bits(values: Array, largest: int) -> Array:
+    """Return the bits of each number, in the order of `_bit_values`."""
+    if not ((values >= 0) & (values <= largest) & (values == np.rint(values))).all():
+        # The numbers may be private.
+        raise RangeError(
+            f"The circuit takes whole numbers from 0 to {largest}, and the input has others: give "
+            "it the model's inputs themselves."
+        )
+    whole, powers = values.astype(np.int64), (largest + 1).bit_length() - 1
+    bits = [(whole >= 2**powers)] if largest >= 2**powers else []
+    low = whole - bits[0] * (largest - 2**powers + 1) if bits else whole
+    return np.asarray(np.stack([low >> bit & 1 for bit in range(powers)] + bits, axis=1) > 0)
