@@ -60,7 +60,8 @@ def follow(
 ) -> tuple[dict[str, Path], dict[str, Any]]:
     """Make the keys unless they exist; return the files and the circuit's figures."""
     files = recipe.files()
-    question = [recipe.name, sha256(recipe.model), recipe.scales, CALIBRATION]
+    layout = recipe.layout.as_json()
+    question = [recipe.name, sha256(recipe.model), layout, recipe.scales, CALIBRATION]
     if not all(path.is_file() for path in files.values()):
         journal.forget(question)
     facts = journal.once(question, lambda: _make(recipe, calibration[:CALIBRATION], files))

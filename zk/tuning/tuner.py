@@ -32,6 +32,7 @@ Goal = Literal["prove", "gas", "balanced"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
 
 FIRST_SAMPLES = 8  # a circuit whose range is too small for these skips the others
+ROUNDING = 1e-9  # of shares of samples, relative to a limit
 RANGE_MARGIN = 2.0  # a circuit's range, relative to the range in which its samples are tried
 
 
@@ -195,7 +196,7 @@ class _Search:
                 f"loses {loss:.2%} by quantising, more than {limits.tolerance:.2%}",
             ),
         )
-        return (excess, words) if excess > 1 else None
+        return (excess, words) if excess > 1 + ROUNDING else None
 
     def _rehearse(self, candidate: Candidate, part: _Part) -> tuple[float, str] | None:
         """Run samples through a circuit that is not built; return why it is refused, or None."""
