@@ -27,8 +27,8 @@ SOURCES = ("contracts", "zk", "cairo", "apps", "chain", "hub", "modellers", "mod
 # Files without code, and files whose lines are drawn four times as often.
 PROSE = ("contracts/interfaces/",)
 CRITICAL = (
-    *("contracts/", "zk/binding.py", "zk/proof.py", "zk/witness.py", "zk/verifier.py"),
-    *("hub/gate.py", "hub/jobs.py"),
+    *("contracts/", "zk/binding.py", "zk/layout.py", "zk/slim.py", "zk/proof.py"),
+    *("zk/witness.py", "zk/verifier.py", "hub/gate.py", "hub/jobs.py"),
 )
 # The tests of each file, the fastest first. The longest prefix of a path decides.
 TESTS = {
@@ -52,12 +52,14 @@ TESTS = {
     "zk/ezkl.py": "circuits/test_ezkl.py circuits/test_verifier.py circuits/test_proof.py",
     "zk/files.py": "circuits/test_files.py",
     "zk/journal.py": "circuits/test_files.py",
+    "zk/layout.py": "circuits/test_layout.py",
     "zk/manifest.py": "circuits/test_manifest.py",
     "zk/private.py": "circuits/test_private.py",
     "zk/processes.py": "circuits/test_files.py circuits/test_processes.py",
     "zk/proof.py": "circuits/test_proof.py",
     "zk/rewriting.py": "circuits/test_rewriting.py",
     "zk/samples.py": "circuits/test_samples.py",
+    "zk/slim.py": "circuits/test_slim.py",
     "zk/srs.py": "circuits/test_srs.py",
     "zk/tuning/": "circuits/test_tuner.py",
     "zk/verifier.py": "circuits/test_verifier.py",

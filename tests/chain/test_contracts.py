@@ -342,10 +342,21 @@ def test_funds_that_a_deployment_needs(project, accounts, chain, code_at, monkey
     provider, sender = chain.provider, accounts[5]
     code_at(RETURNS_SIZE if rollup else "0x", sending.PUBLISHING)
     both = [project.Clan, project.VoiceJudge]
-    sizes = [
-        len(bytes.fromhex(str(one.contract_type.deployment_bytecode.bytecode)[2:])) for one in both
+    codes = [
+        [
+            bytes.fromhex(str(code.bytecode)[2:])
+            for code in (one.contract_type.deployment_bytecode, one.contract_type.runtime_bytecode)
+        ]
+        for one in both
     ]
-    gas = sum(113_000 + 216 * size + 2 * ((size + 31) // 32) for size in sizes)
+    sizes = [len(creation) for creation, _ in codes]
+    gas = sum(
+        113_000
+        + sum(16 if byte else 4 for byte in creation)
+        + 2 * ((len(creation) + 31) // 32)
+        + 200 * len(runtime)
+        for creation, runtime in codes
+    )
     cost = gas * gas_price + (sum(sizes) if rollup else 0)
     said: list[str] = []
     provider.make_request("anvil_setBalance", [sender.address, hex(cost)])
