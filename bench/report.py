@@ -48,7 +48,7 @@ def summary(
                 f"**{other.seconds / row.seconds:.1f} x faster**",
                 f"{other.memory / row.memory:.1f} x less",
                 f"{other.proving_key / row.proving_key:.1f} x smaller",
-                f"{1 - row.gas / other.gas:.0%} less",
+                f"{1 - row.gas / other.gas:z.0%} less",
                 other.network,
             ]
             for name, row in rows.items()

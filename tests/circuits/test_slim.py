@@ -207,6 +207,7 @@ def test_audit_of_a_slim_build(built, tmp_path):
     report = audit_build(built, None, tmp_path)
     assert not report.findings
     assert "the bounds of all 5 tensors follow from the weights" in report.passed
+    assert report.facts["inputs"] == "whole numbers from 0 to 4, each checked"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def seconds(name: str) -> float:
 @pytest.mark.parametrize(
     ("name", "notebook", "times"),
     [
-        ("clan", "clan-notebook", 70),
+        ("clan", "clan-notebook", 60),
         ("clan-dash", "clan-notebook", 100),
         ("clan-lenet", "clan-notebook", 3),
         ("voice", "voice-notebook", 6),

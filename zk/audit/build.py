@@ -23,6 +23,7 @@ def audit_build(manifest: Manifest, original: Path | None, folder: Path) -> Repo
         "solc": f"{manifest['versions']['solc']}, optimizer runs 200, paris",
         "srs": manifest["srs"]["kind"],
         "logrows": manifest["logrows"],
+        "inputs": _inputs(manifest.layout.largest_input),
     }
     _check(
         report,
@@ -48,6 +49,10 @@ def audit_build(manifest: Manifest, original: Path | None, folder: Path) -> Repo
         report.passed += srs.passed
         report.findings += srs.findings
     return report
+
+
+def _inputs(largest: int | None) -> str:
+    return f"whole numbers from 0 to {largest}, each checked" if largest else "any in range"
 
 
 def _check_files(report: Report, manifest: Manifest) -> bool:
