@@ -138,7 +138,8 @@ def _bits(values: Array, largest: int) -> Array:
             f"The circuit takes whole numbers from 0 to {largest}, and the input has others: give "
             "it the model's inputs themselves."
         )
-    whole, powers = values.astype(np.int64), (largest + 1).bit_length() - 1
-    bits = [(whole >= 2**powers)] if largest >= 2**powers else []
-    low = whole - bits[0] * (largest - 2**powers + 1) if bits else whole
-    return np.asarray(np.stack([low >> bit & 1 for bit in range(powers)] + bits, axis=1) > 0)
+    bits, rest = [], values
+    for value in reversed(_bit_values(largest)):
+        bits.append(rest >= value)
+        rest = rest - value * bits[-1]
+    return np.stack(bits[::-1], axis=1)

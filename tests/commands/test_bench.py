@@ -27,7 +27,7 @@ def seconds(name: str) -> float:
         ("clan", "clan-notebook", 60),
         ("clan-dash", "clan-notebook", 100),
         ("clan-lenet", "clan-notebook", 3),
-        ("voice", "voice-notebook", 6),
+        ("voice", "voice-notebook", 7),
     ],
 )
 def test_recorded_ratios(name, notebook, times):
