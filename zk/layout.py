@@ -23,35 +23,14 @@ ZEROS = sum(LANE_MIDDLE << (LANE_BITS * lane) for lane in range(LANES))
 
 
 @dataclass(frozen=True)
-class KeyLayout:
-    """The number and width of the little-endian limbs that carry a key exactly."""
-
-    limbs: int
-    limb_bits: int
-
-    @property
-    def widest(self) -> int:
-        """The largest key, for measuring."""
-        return int(2**KEY_BITS - 1)
-
-    def split(self, key: int) -> list[int]:
-        """Return the limbs of a key, the lowest first."""
-        if not 0 <= key < 2**KEY_BITS:
-            raise CircuitError(f"The key {key} is not a whole number from 0 to 2**{KEY_BITS} - 1.")
-        return [key >> (i * self.limb_bits) & (2**self.limb_bits - 1) for i in range(self.limbs)]
-
-    def join(self, limbs: list[int]) -> int:
-        """Return the key that `split` cut into these limbs."""
-        return sum(limb << (i * self.limb_bits) for i, limb in enumerate(limbs))
-
-
-@dataclass(frozen=True)
-class Layout(KeyLayout):
+class Layout:
     """The layout of a circuit's instances, and the inputs that it takes.
 
     A slim circuit takes whole numbers from 0 to `largest_input`, and checks each as a sum of bits.
     """
 
+    limbs: int  # of a key, the lowest first
+    limb_bits: int
     outputs: int
     lanes: int = 1  # outputs in an instance
     largest_input: int | None = None
@@ -80,6 +59,21 @@ class Layout(KeyLayout):
     def bits(self) -> list[int]:
         """The values of the bits whose sums are the inputs of a slim circuit."""
         return [] if self.largest_input is None else _bit_values(self.largest_input)
+
+    @property
+    def widest(self) -> int:
+        """The largest key, for measuring."""
+        return int(2**KEY_BITS - 1)
+
+    def split(self, key: int) -> list[int]:
+        """Return the limbs of a key, the lowest first."""
+        if not 0 <= key < 2**KEY_BITS:
+            raise CircuitError(f"The key {key} is not a whole number from 0 to 2**{KEY_BITS} - 1.")
+        return [key >> (i * self.limb_bits) & (2**self.limb_bits - 1) for i in range(self.limbs)]
+
+    def join(self, limbs: list[int]) -> int:
+        """Return the key that `split` cut into these limbs."""
+        return sum(limb << (i * self.limb_bits) for i, limb in enumerate(limbs))
 
     @property
     def instances(self) -> int:

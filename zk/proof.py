@@ -14,7 +14,7 @@ import numpy as np
 from zk import ezkl
 from zk.errors import CircuitError, InvalidProofError, RangeError
 from zk.files import whole, write_json
-from zk.layout import FIELD, KeyLayout, Layout
+from zk.layout import FIELD, Layout
 from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.processes import answer_all
@@ -35,7 +35,7 @@ class Proof:
     proof: bytes
     instances: list[int]
 
-    def key(self, layout: KeyLayout) -> int:
+    def key(self, layout: Layout) -> int:
         return layout.join(self.instances[: layout.limbs])
 
     def outputs(self, layout: Layout) -> list[int]:
