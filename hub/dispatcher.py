@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -38,11 +39,12 @@ BEAT = 1.0  # seconds between updates of a job that a client follows
 ROUTINE = 60.0  # seconds between removals of old jobs
 
 
-class LowPriority(WorkerPlugin):
-    """Give workers a lower priority than the hub, which then answers while they prove."""
+class Subordinate(WorkerPlugin):
+    """Let the hub answer while its workers prove, and let it stop them after Ctrl-C."""
 
     def setup(self, worker: object) -> None:
         os.nice(10)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Dispatcher:
@@ -94,7 +96,7 @@ class Dispatcher:
             raise
         self._client.subscribe_topic(proving.STEPS, self._step)
         if self._cluster:
-            await self._client.register_plugin(LowPriority())
+            await self._client.register_plugin(Subordinate())
 
     async def close(self) -> None:
         running = list(self._running.values())
@@ -102,6 +104,9 @@ class Dispatcher:
             task.cancel()
         if running:  # their futures end before the connection, or else Dask logs a traceback
             await asyncio.wait(running, timeout=BEAT)
+        if self._cluster:  # our workers, which would report that the scheduler goes first
+            with suppress(Exception):
+                await asyncio.wait_for(self._client.run(logging.disable), BEAT)
         if self._client:
             await self._client.close()
         if self._cluster:
@@ -157,15 +162,21 @@ class Dispatcher:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), PATIENCE)
 
+    async def prove(self, order: proving.Order) -> dict[str, Any]:
+        """Let a worker prove an order; return its answer. Raises Dask's errors."""
+        future = self._client.submit(
+            proving.prove, order, resources={RESOURCE: 1}, pure=False, retries=1
+        )
+        try:
+            return dict(await future)
+        except asyncio.CancelledError:
+            await future.cancel()
+            raise
+
     async def _run(self, job: Job) -> None:
         """Try to prove a job. It stays open after failures that it did not cause."""
-        future: Any = None
         try:
-            order = self._order(job)
-            future = self._client.submit(
-                proving.prove, order, resources={RESOURCE: 1}, pure=False, retries=1
-            )
-            made = await future
+            made = await self.prove(self._order(job))
             if reason := made.get("reason"):
                 await self._fail(job, reason)
             else:
@@ -182,10 +193,6 @@ class Dispatcher:
             await self._fail(
                 job, f"{ATTEMPTS} workers died while proving this job, perhaps for lack of memory."
             )
-        except asyncio.CancelledError:
-            if future:
-                await future.cancel()
-            raise
         except (CancelledError, CommClosedError, OSError) as error:  # the scheduler is away
             await self._again(job, error)
         except Exception as error:

@@ -17,7 +17,6 @@ END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 def answer_orders(parent: Connection) -> None:
     """Answer each order: the longest time in seconds or 0, a task and its item."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
     if sys.platform == "linux":
         # `_receive` cannot notice the parent's end while ezkl holds Python's lock.
         ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)

@@ -40,13 +40,18 @@ class Child:
         self.pipe, its = Pipe()
         share = {"RAYON_NUM_THREADS": str(threads)} if threads else {}
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "zk.child", str(its.fileno())],
-            env={**os.environ, "PYTHONPATH": paths, **share},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[its.fileno()],
-        )
+        # A process inherits which signals are blocked: this one handles interrupts for both.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "zk.child", str(its.fileno())],
+                env={**os.environ, "PYTHONPATH": paths, **share},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[its.fileno()],
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         its.close()
         self.number, self.ends = 0, math.inf
 

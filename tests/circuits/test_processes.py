@@ -68,6 +68,19 @@ def test_process_that_stands_still_is_killed():
     assert answer_all(abs, [-1], "count", 1, limit=60) == [1]
 
 
+def test_process_leaves_interrupts_to_its_parent(capfd):
+    """From its first moment: while Python starts, an interrupt would print a traceback."""
+    for pause in (0, 0.02, 0.1, 1):
+        child = processes.Child(1)
+        time.sleep(pause)  # to meet it at another moment of its start
+        child.process.send_signal(signal.SIGINT)
+        child.order(0, abs, -1, 60)
+        assert child.pipe.poll(60), "no answer in a minute"
+        assert child.pipe.recv() == (1, None)
+        child.kill()
+    assert not capfd.readouterr().err
+
+
 def test_proof_that_hangs_is_stopped(hanging, monkeypatch, tmp_path):
     """ezkl's issue 1029. Nothing of it is left, and the next proof is made."""
     built, beyond = hanging
