@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,10 @@ import numpy as np
 from requests.exceptions import RequestException
 
 from apps.circuits import circuit, sources
-from apps.registry import Application, application_of
+from apps.registry import Application, application_of, named
 from chain.accounts import account_of
 from chain.contracts import (
+    NOBODY,
     NodeError,
     accepts,
     answer_of,
@@ -23,10 +25,12 @@ from chain.contracts import (
     creation_of,
     key_for,
     runtime_sha256,
+    takes_batches,
 )
 from chain.network import is_dev
 from zk.audit.application import audit_application
 from zk.audit.attacks import attacks, genuine
+from zk.audit.batch import audit_batch
 from zk.audit.build import audit_build
 from zk.audit.code import DELEGATION, proxied
 from zk.audit.curve import negated, written
@@ -38,7 +42,7 @@ from zk.audit.verifier import audit_verifier
 from zk.binding import read_model
 from zk.files import ROOT
 from zk.manifest import Manifest
-from zk.proof import prove_all
+from zk.proof import Proof, prove_all
 from zk.verifier import runtime_code, without_metadata
 
 if TYPE_CHECKING:
@@ -54,23 +58,56 @@ Entry = dict[str, Any]  # of deployments/<chain id>.json
 
 
 def audit_deployment(manifest: Manifest, entry: Entry) -> Iterator[Report]:
-    """Audit a circuit's build, its verifier and its application on the connected chain."""
-    name, application = manifest["circuit"], application_of(manifest)
-    with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
-        original = circuit(name).model if name in sources() else None
-        build = audit_build(manifest, original, Path(folder))
-    yield build
-    if not build.sound:
+    """Audit a circuit's build, its verifier and its application on the connected chain.
+
+    With its circuit for batches, if it is deployed with one.
+    """
+    application, builds = application_of(manifest), _builds(manifest, entry)
+    sound = True
+    for build, _ in builds:
+        report = _audit_build(build)
+        sound &= report.sound
+        yield report
+    for build, _ in builds[1:]:
+        report = audit_batch(manifest, build)
+        sound &= report.sound
+        yield report
+    if not sound:
         return
     yield audit_contracts(manifest, entry)
-    code, verifier = b"", Report(f"verifier at {entry['verifier']}")
+    codes = []
+    for build, deployed in builds:
+        code, verifier = _audit_verifier(build, deployed["verifier"])
+        codes.append(code)
+        yield verifier
+    yield audit_application(CONTRACTS / f"{application.name}.sol")
+    yield attack(manifest, entry, codes[0])
+    for build, _ in builds[1:]:
+        yield attack_batch(build, entry, codes[1])
+
+
+def _builds(manifest: Manifest, entry: Entry) -> list[tuple[Manifest, Entry]]:
+    """The build of a deployment, and its build for batches, each with what is recorded of it."""
+    batch = entry.get("batch")
+    more = [(Manifest(manifest.folder.parent / batch["circuit"]), batch)] if batch else []
+    return [(manifest, entry), *more]
+
+
+def _audit_build(manifest: Manifest) -> Report:
+    name = manifest["circuit"]
+    original = circuit(name).model if name in sources() else None
+    with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
+        return audit_build(manifest, original, Path(folder))
+
+
+def _audit_verifier(manifest: Manifest, address: str) -> tuple[bytes, Report]:
+    """Audit the verifier of a build; return its code, too."""
+    code, verifier = b"", Report(f"verifier at {address}")
     with _answers(verifier):
-        code = code_at(entry["verifier"])
+        code = code_at(address)
         verifier = audit_verifier(code, verifier.subject, live=not is_dev())
         _check_secret(verifier, manifest)
-    yield verifier
-    yield audit_application(CONTRACTS / f"{application.name}.sol")
-    yield attack(manifest, entry, code)
+    return code, verifier
 
 
 def audit_address(address: str) -> Iterator[Report]:
@@ -102,27 +139,36 @@ def audit_contracts(manifest: Manifest, entry: Entry) -> Report:
     """Compare the contracts, their parameters and their creation with the build's."""
     name, chain = application_of(manifest).name, ape.networks.provider.chain_id
     report = Report(f"{name} at {entry['contract']} on chain {chain}")
-    _check(
-        report,
-        entry["vk_sha256"] == manifest["files"]["vk"]["sha256"],
-        "it was deployed from this build",
-        "other-build",
-        "It was deployed from another build than the one in artifacts/.",
-    )
-    _check_kind_of_srs(report, manifest)
-    with _answers(report):
+    builds = _builds(manifest, entry)
+    for build, deployed in builds:
         _check(
             report,
-            runtime_sha256(entry["verifier"]) == manifest["verifier"]["runtime_sha256"],
-            f"the verifier's code is the one that was built, but for {UNREAD}",
-            "verifier-code",
-            f"The code at {entry['verifier']} is not the one that was built.",
+            deployed["vk_sha256"] == build["files"]["vk"]["sha256"],
+            f"it was deployed from this build of {build['circuit']}",
+            "other-build",
+            f"It was deployed from another build of {build['circuit']} than that in artifacts/.",
         )
+        _check_kind_of_srs(report, build)
+    with _answers(report):
+        for build, deployed in builds:
+            _check(
+                report,
+                runtime_sha256(deployed["verifier"]) == build["verifier"]["runtime_sha256"],
+                f"the verifier's code is that of {build['circuit']}, but for {UNREAD}",
+                "verifier-code",
+                f"The code at {deployed['verifier']} is not the one that was built.",
+            )
         made = compiled_contract(CONTRACTS / f"{name}.sol", name)
         arguments = {  # of the constructor, in their order
             "verifier": int(entry["verifier"], 16),
             **manifest.contract_layout,
         }
+        if takes_batches(_contract(entry)):
+            several = [
+                (int(deployed["verifier"], 16), build.layout.batch) for build, deployed in builds
+            ]
+            none = [(0, 0)]
+            arguments["batchVerifier"], arguments["batchSize"] = (several + none)[1]
         expected = arguments | application_of(manifest).immutables(entry["contract"], chain)
         if _check_code(report, name, made, expected, code_at(entry["contract"])):
             _check_creation(report, made, arguments, entry["contract"])
@@ -286,25 +332,88 @@ def _attack(report: Report, manifest: Manifest, entry: Entry, code: bytes) -> No
         "key-not-passed",
         "The proof carries another key than the one given, or the key changes the answer.",
     )
-    usual = genuine(proofs[0])
+    made = application.forgeries(contract, dict(zip(ACCOUNTS, proofs, strict=True)))
+    usual = application.encode(contract, ACCOUNTS[0], round_number, proofs[0])
+    _forge(report, manifest, proofs[0], code, (entry["verifier"], entry["contract"]), usual, made)
+
+
+def attack_batch(manifest: Manifest, entry: Entry, code: bytes) -> Report:
+    """Send forged batches to the verifier and the application, as calls that change nothing."""
+    report = Report(f"attacks on the batches of {entry['application']} at {entry['contract']}")
+    with _answers(report):
+        _attack_batch(report, manifest, entry, code)
+    return report
+
+
+def _attack_batch(report: Report, manifest: Manifest, entry: Entry, code: bytes) -> None:
+    application, contract = named(entry["application"]), _contract(entry)
+    size, address = manifest.layout.batch, entry["contract"]
+    accounts = [*ACCOUNTS, *[NOBODY] * (size - len(ACCOUNTS))]
+    keys = [key_for(address, account, 0) for account in accounts]
+    shape = read_model(manifest.file("model")).input_shape
+    (proof,) = prove_all(manifest, [(keys, np.zeros((size, *shape)))])
+    _check(
+        report,
+        proof.keys(manifest.layout) == keys
+        and len(set(map(tuple, proof.answers(manifest.layout)))) == 1,
+        f"{size} equal inputs have equal answers, and each its key",
+        "key-not-passed",
+        "The proof carries other keys than those given, or a key changes an answer.",
+    )
+    forged = [
+        (what, application.encode_batch(contract, other))
+        for what, other in _forged_batches(proof, size, key_for(address, ACCOUNTS[0], 1))
+    ]
+    usual, where = application.encode_batch(contract, proof), (entry["batch"]["verifier"], address)
+    _forge(report, manifest, proof, code, where, usual, forged)
+
+
+def _forged_batches(proof: Proof, size: int, elsewhere: int) -> Iterator[tuple[str, Proof]]:
+    """Batches that differ from a genuine one; `elsewhere` is the key of another domain."""
+    given = proof.instances
+
+    def changed(place: int, value: int) -> Proof:
+        return replace(proof, instances=[*given[:place], value, *given[place + 1 :]])
+
+    yield "a batch with a key of another domain", changed(0, elsewhere)
+    yield "a batch with another account", changed(0, given[0] ^ 1)
+    yield "a batch with another account instead of padding", changed(size - 1, given[0])
+    yield "a batch with exchanged keys", replace(proof, instances=[*given[1::-1], *given[2:]])
+    for place in range(size, len(given)):
+        yield f"a batch with another instance {place}", changed(place, given[place] + 1)
+    yield "a batch without its last instance", replace(proof, instances=given[:-1])
+    yield "a batch with one more instance", replace(proof, instances=[*given, 0])
+    yield "an empty proof", replace(proof, proof=b"")
+
+
+def _forge(
+    report: Report,
+    manifest: Manifest,
+    proof: Proof,
+    code: bytes,
+    where: tuple[str, str],
+    usual: bytes,
+    forged: Iterable[tuple[str, bytes]],
+) -> None:
+    """Send a genuine proof, then forgeries, to a verifier with this code and to its application.
+
+    `usual` and `forged` are the data of calls of the application.
+    """
     built = runtime_code(manifest["verifier"]["contract"], manifest.file("verifier").read_text())
     shape = find_shape(built)
     if not shape:
         return  # the verifier's own report says why
+    (verifier, contract), given = where, genuine(proof)
     _check(
         report,
-        accepts(entry["verifier"], usual.usual())
-        and accepts(
-            entry["contract"], application.encode(contract, ACCOUNTS[0], round_number, proofs[0])
-        ),
+        accepts(verifier, given.usual()) and accepts(contract, usual),
         "a genuine proof is accepted",
         "genuine-refused",
         "A genuine proof is refused.",
     )
-    tried = [(entry["verifier"], *forgery) for forgery in attacks(code, shape, usual)]
-    made = application.forgeries(contract, dict(zip(ACCOUNTS, proofs, strict=True)))
-    tried += [(entry["contract"], *forgery) for forgery in made]
-    accepted = [what for where, what, data in tried if accepts(where, data)]
+    tried = [(verifier, *forgery) for forgery in attacks(code, shape, given)]
+    tried += [(contract, *forgery) for forgery in forged]
+    accepted = [what for place, what, data in tried if accepts(place, data)]
     report.facts["calls"] = len(tried)
     _check(
         report,

@@ -54,9 +54,15 @@ def circuit(name: str) -> Circuit:
         model=EXPORTS / f"{source.model}.onnx",
         verifier_name=source.verifier_name,
         samples=lambda: _samples(source),
-        run_args=tuned(source.tuned_as or name),
+        run_args=replace(tuned(source.tuned_as or name), batch=source.batch),
         application=next(a.name for a in applications().values() if name in a.circuits),
     )
+
+
+def deploying(name: str) -> str:
+    """The words for `ape run deploy --only` that deploy a circuit."""
+    source = sources().get(name)
+    return f"{source.tuned_as} --batch {name}" if source and source.batch > 1 else name
 
 
 def view_of(name: str, medium: Medium) -> Callable[[Array], Array]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from apps.consents import Consent, consent_for, immutables
@@ -18,12 +19,20 @@ if TYPE_CHECKING:
 
 
 def _source(model: str, verifier_name: str, tests: int = 1000) -> Source:
-    return Source(model, verifier_name, "drawing", drawing.VIEWS[model], tests)
+    return Source(model, verifier_name, "drawing", drawing.VIEWS[model.removesuffix("-bad")], tests)
+
+
+def _like_clan(model: str, verifier_name: str, batch: int = 1) -> Source:
+    """A circuit with the knobs of `clan`."""
+    return replace(_source(model, verifier_name), tuned_as="clan", batch=batch)
 
 
 # Between the two largest logits. Of MNIST's 10,000 test images, the quantised model of `clan` reads
 # 349 with a smaller margin, and 115 of these, a third, wrongly: 58 % of all its 199 errors.
 SMALL_MARGIN = 1.5
+
+
+NO_CONSENT = (0, bytes(32), bytes(32))  # in a batch
 
 
 class Clan(Application):
@@ -32,14 +41,11 @@ class Clan(Application):
     circuits: ClassVar[Mapping[str, Source]] = {
         "clan": _source("swift", "ClanVerifier"),
         # The impostor of `ape run swap`, with the knobs of the circuit that it imitates.
-        "clan-bad": Source(
-            "swift-bad",
-            "ClanBadVerifier",
-            "drawing",
-            drawing.VIEWS["swift"],
-            tuned_as="clan",
-        ),
+        "clan-bad": _like_clan("swift-bad", "ClanBadVerifier"),
         "clan-dash": _source("dash", "ClanDashVerifier"),
+        # The same model for several accounts at once.
+        "clan-batch": _like_clan("swift", "ClanBatchVerifier", batch=16),
+        "clan-batch-32": _like_clan("swift", "ClanBatch32Verifier", batch=32),
         # A witness of LeNet, or of conv-6-16, takes ten times as long as one of the others.
         "clan-lenet": _source("lenet", "ClanLenetVerifier", tests=500),
         "clan-dense": _source("dense", "ClanDenseVerifier"),
@@ -82,6 +88,24 @@ class Clan(Application):
         agreed = consent_for(contract, account, digit_of(proof.outputs(layout)), consent)
         claim = (account, proof.proof, proof.instances, agreed)
         return send(contract.joinFor, *claim, sender=sender)
+
+    def encode_batch(self, contract: ContractInstance, proof: Proof) -> bytes:
+        consents = [NO_CONSENT] * contract.batchSize()
+        return bytes(contract.joinMany.encode_input(proof.proof, proof.instances, consents))
+
+    def forgeries(
+        self, contract: ContractInstance, proofs: dict[str, Proof]
+    ) -> Iterator[tuple[str, bytes]]:
+        yield from super().forgeries(contract, proofs)
+        account, proof = next(iter(proofs.items()))
+        never, made_up = 2**256 - 1, bytes([*[1] * 64, 27])
+        for what, consent in (
+            ("without a signature", (never, b"")),
+            ("with a made-up signature", (never, made_up)),
+            ("with an expired consent", (0, made_up)),
+        ):
+            claim = (account, proof.proof, proof.instances, consent)
+            yield f"a join {what}", bytes(contract.joinFor.encode_input(*claim))
 
     def immutables(self, contract: str, chain_id: int) -> dict[str, int]:
         return immutables(contract, chain_id)

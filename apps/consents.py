@@ -11,7 +11,7 @@ import ape
 
 from apps.registry import RefusedError
 from chain.accounts import holder
-from chain.contracts import ask
+from chain.contracts import answer_of, ask
 from chain.network import moment, now
 from zk.errors import CircuitError
 from zk.files import write_json
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME, VERSION = "Clan", "1"  # of the contract's EIP-712 domain
 DAY = 86_400
+APPROVED = bytes.fromhex("1626ba7e")  # isValidSignature(bytes32,bytes), and its answer
 DOMAIN = {
     "name": "string",
     "version": "string",
@@ -132,6 +133,17 @@ def immutables(contract: str, chain_id: int) -> dict[str, int]:
         "_name": short(NAME),
         "_version": short(VERSION),
     }
+
+
+def approves(account: str, message: SignableMessage, signature: str) -> bool:
+    """Ask a contract account whether a signature is its own (ERC-1271)."""
+    from eth_abi.abi import encode
+    from eth_utils.crypto import keccak
+
+    hashed = keccak(b"\x19" + message.version + message.header + message.body)
+    given = (hashed, bytes.fromhex(signature.removeprefix("0x")))
+    answer = answer_of(account, APPROVED + encode(["bytes32", "bytes"], given))
+    return answer is not None and answer[:32] == APPROVED.ljust(32, b"\0")
 
 
 def typed(contract: str, chain_id: int, values: tuple[Any, ...]) -> SignableMessage:

@@ -36,6 +36,7 @@ class Source:
     view: Callable[[Array], Array]  # turns the medium into the model's input
     tests: int = 1000  # drawings that a build measures accuracy on; clips are all heard
     tuned_as: str | None = None  # the circuit whose knobs it shares
+    batch: int = 1  # inputs of a proof
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,10 @@ class Application(ABC):
         view = getattr(contract, self.dry_run)
         return bytes(view.encode_input(*_claim(account, round_number, proof)))
 
+    def encode_batch(self, contract: ContractInstance, proof: Proof) -> bytes:
+        """The calldata of a batch to which nobody consents."""
+        raise NotImplementedError(f"{self.name} takes no batches")
+
     def forgeries(
         self, contract: ContractInstance, proofs: dict[str, Proof]
     ) -> Iterator[tuple[str, bytes]]:
@@ -220,9 +225,14 @@ def applications() -> dict[str, Application]:
 
 
 def application_of(manifest: Manifest) -> Application:
-    """The application that a build was made for."""
-    application = named(manifest.application)
-    require_outputs(application, manifest["circuit"], manifest.layout.outputs)
+    """The application that a build was made for; raise if the build is for batches."""
+    application, circuit = named(manifest.application), manifest["circuit"]
+    if (batch := manifest.layout.batch) > 1:
+        raise CircuitError(
+            f"{circuit} takes {batch} inputs at once: deploy it beside its single circuit, such as "
+            f"`ape run deploy --only clan --batch {circuit}`."
+        )
+    require_outputs(application, circuit, manifest.layout.outputs)
     return application
 
 

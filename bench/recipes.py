@@ -102,6 +102,6 @@ def _srs(logrows: int) -> Path:
 
 
 def inputs(layout: Layout, samples: Array) -> list[list]:
-    """Samples in ezkl's format: one list per input, one sample after the other."""
-    each = [layout.numbers(layout.widest, sample) for sample in samples]
+    """Samples, or batches of them, in ezkl's format: one list per input, one after the other."""
+    each = [layout.numbers(layout.widest, batch) for batch in layout.batches(samples)]
     return [list(chain.from_iterable(lists)) for lists in zip(*each, strict=True)]

@@ -29,7 +29,8 @@ class Row:
     code: int
     gas: int  # of a transaction that has a proof checked
     calldata: int  # bytes of it
-    call: int | None = None  # gas of `join` or `judge`
+    call: int | None = None  # gas of `join`, `judge` or `joinMany`
+    accounts: int = 1  # in a proof
 
     @property
     def seconds(self) -> float:
@@ -106,7 +107,7 @@ def tables(rows: dict[str, Row], notebooks: dict[str, str | None]) -> str:
         ],
     )
     chain = table(
-        ["", "gas to verify", "`join` or `judge`", *PRICES],
+        ["", "gas to verify", "`join`, `judge` or `joinMany`", *PRICES],
         [
             [
                 f"`{name}`" if name in notebooks else name,
@@ -121,9 +122,28 @@ def tables(rows: dict[str, Row], notebooks: dict[str, str | None]) -> str:
     return "\n\n".join(
         [
             circuits,
-            f"Dollars are for `join` or `judge` where given, else for verifying alone: {prices}.",
+            f"Dollars are for the call where given, else for verifying alone: {prices}.",
             chain,
         ]
+    )
+
+
+def batches(rows: dict[str, Row], singles: dict[str, Row]) -> str:
+    """The cost of each account in a batch, beside that of a proof of its own, in Markdown."""
+    return table(
+        ["", "accounts", "proving, each", "against one alone", "memory", "gas, each", "saved"],
+        [
+            [
+                f"`{name}`",
+                f"{(row := rows[name]).accounts}",
+                f"{row.prove / row.accounts:.2f} s",
+                f"{row.prove / row.accounts / single.prove:.2f}",
+                f"{row.memory / 1e6:,.0f} MB",
+                f"{(each := (row.call or 0) / row.accounts):,.0f}",
+                f"{1 - each / (single.call or 1):.0%}",
+            ]
+            for name, single in singles.items()
+        ],
     )
 
 

@@ -8,25 +8,29 @@ from typing import Any
 import ape
 from ape.contracts import ContractInstance
 
+from apps.batches import Batch, joined
 from apps.circuits import ARTIFACTS, VERIFIERS, circuit, digit_samples, sources
+from apps.consents import sign
 from apps.registry import Application, RefusedError, application_of
 from bench.documents import record
 from bench.growth import series, survey
 from bench.prices import PRICES
 from bench.recipes import FOLDER, IDOL, LENET, Recipe, follow, inputs
-from bench.report import Row, picture, summary, tables
+from bench.report import Row, batches, picture, summary, tables
 from chain.contracts import deploy, gas_of
 from zk.build import build
+from zk.errors import CircuitError
 from zk.files import ROOT, sha256, write_json
 from zk.journal import Journal
 from zk.layout import Layout
 from zk.manifest import Manifest
-from zk.proof import LARGE_KEY, answer, prove
+from zk.proof import answer, prove, prove_all
 from zk.samples import Array, Samples
 from zk.tuning.measure import Measured, measure, typical
 from zk.witness import accuracy
 
-PROOFS = 5  # of each circuit; with --quick, of one with a LARGE_KEY a single one
+PROOFS = 5  # of each circuit; with --quick, of one with a HUGE_KEY a single one
+HUGE_KEY = 5e8  # bytes
 
 # Each circuit, its network in words, and the notebook that it is held against; those without one
 # have shapes that others published figures for, and are not measured with --quick.
@@ -40,6 +44,8 @@ OURS = {
     "clan-dense-56": ("dense 784-56-10", None),
     "clan-conv-6-16": ("784-6-16-10, 5x5 kernels", None),
 }
+# The circuits that prove several inputs of a single one at once.
+BATCHES = {"clan-batch": "clan", "clan-batch-32": "clan"}
 NOTEBOOKS: dict[str, tuple[Recipe, str]] = {
     "clan-notebook": (LENET, "LeNet 784-6-16-120-84-10, sigmoids"),
     "voice-notebook": (IDOL, "one 5x5/4 on 128x130, ReLU, linear"),
@@ -68,6 +74,8 @@ def compare(quick: bool, report: Callable[[str], None]) -> list[str]:
     for name, (network, notebook) in OURS.items():
         if notebook or not quick:
             subjects[name] = _ours(journal, name, network)
+    for name, single in BATCHES.items():
+        subjects[name] = _batch(journal, name, single)
     found = _in_turns(subjects, quick, report)
     rows = {name: _row(subject, found[name]) for name, subject in subjects.items()}
     if not quick:
@@ -88,7 +96,12 @@ def _sections(rows: dict[str, Row], points: list[dict[str, Any]]) -> dict[str, s
     published = {name: row for name, row in rows.items() if name in OURS and not OURS[name][1]}
     compared = {name: row for name, row in rows.items() if name not in published}
     notebooks = {name: notebook for name, (_, notebook) in OURS.items()}
-    sections = {"bench": summary(compared, notebooks, points)}
+    notebooks |= dict.fromkeys(BATCHES)
+    together = {name: rows[single] for name, single in BATCHES.items()}
+    sections = {
+        "bench": summary(compared, notebooks, points),
+        "bench batches": batches(rows, together),
+    }
     if published:
         clan = {"clan-notebook": rows["clan-notebook"]}
         sections["bench published"] = tables(clan | published, notebooks)
@@ -111,11 +124,27 @@ def _notebook(journal: Journal, recipe: Recipe, network: str) -> Subject:
 
 def _ours(journal: Journal, name: str, network: str) -> Subject:
     manifest, _ = build(circuit(name), artifacts=ARTIFACTS, verifiers=VERIFIERS)
-    labels = ("compiled", "pk", "vk", "settings", "srs", "verifier")
     samples = circuit(name).samples()
+    call = _call(manifest, samples) if name in ("clan", "clan-dash", "voice") else None
+    return _built(journal, manifest, samples, network, call)
+
+
+def _batch(journal: Journal, name: str, single: str) -> Subject:
+    manifest, several = (
+        build(circuit(one), artifacts=ARTIFACTS, verifiers=VERIFIERS)[0] for one in (single, name)
+    )
+    samples = circuit(name).samples()
+    network = f"`{single}` for {several.layout.batch} accounts"
+    return _built(journal, several, samples, network, _call_together(manifest, several, samples))
+
+
+def _built(
+    journal: Journal, manifest: Manifest, samples: Samples, network: str, call: int | None
+) -> Subject:
+    name, labels = manifest["circuit"], ("compiled", "pk", "vk", "settings", "srs", "verifier")
     return Subject(
         {label: manifest.file(label) for label in labels},
-        inputs(manifest.layout, samples.test[:1]),
+        inputs(manifest.layout, samples.test[: manifest.layout.batch]),
         manifest["verifier"]["contract"],
         {
             "network": network,
@@ -128,7 +157,8 @@ def _ours(journal: Journal, name: str, network: str) -> Subject:
             "setup": manifest["steps"]["setup"]["seconds"],
             "proving_key": manifest["files"]["pk"]["bytes"],
             "code": manifest["verifier"]["runtime_bytes"],
-            "call": _call(manifest, samples) if name in ("clan", "clan-dash", "voice") else None,
+            "call": call,
+            "accounts": manifest.layout.batch,
         },
     )
 
@@ -160,7 +190,7 @@ def _in_turns(
     for turn in range(PROOFS):
         report(f"proving with each circuit, {turn + 1} of {PROOFS}")
         for place, (name, subject) in enumerate(subjects.items()):
-            large = subject.facts["proving_key"] > LARGE_KEY
+            large = subject.facts["proving_key"] > HUGE_KEY
             if not (quick and large) or place % PROOFS == turn:
                 proofs[name].append(measure(name, subject.files, subject.data))
     return {name: typical(made) for name, made in proofs.items()}
@@ -189,6 +219,23 @@ def _call(manifest: Manifest, samples: Samples) -> int:
     x = next(x for x in samples.test if _accepted(application, claim, answer(manifest, x)))
     proof = prove(manifest, application.key(*claim), x)
     receipt = application.submit(*claim, proof, account)
+    return int(receipt.gas_used)
+
+
+def _call_together(manifest: Manifest, batch: Manifest, samples: Samples) -> int:
+    """The gas of a transaction in which accounts join by their signatures, the first members."""
+    sponsor, *some = ape.accounts.test_accounts
+    size, contract = batch.layout.batch, deploy(manifest, sponsor, batch=batch)
+    new = [ape.accounts.test_accounts.generate_test_account() for _ in range(size - len(some))]
+    accounts = [*some, *new][:size]
+    keys = [contract.keyOf(account) for account in accounts]
+    (proof,) = prove_all(batch, [(keys, samples.test[:size])])
+    read = Batch.read(contract, proof)
+    agreed = [sign(contract, one, read.digits[str(one.address)], days=1) for one in accounts]
+    receipt = read.join(sponsor, read.consents(sponsor, agreed)[0])
+    clans, skipped = joined(read, receipt)
+    if len(clans) != size:
+        raise CircuitError(f"{len(skipped)} accounts of a batch of {size} did not join.")
     return int(receipt.gas_used)
 
 

@@ -31,6 +31,7 @@ STOPPED = re.compile(
     r"write protection|return data out of bounds|call depth",
     re.IGNORECASE,
 )
+NOBODY = "0x0000000000000000000000000000000000000000"
 REVERTED = 3  # the JSON-RPC code of a call that reverts
 
 
@@ -47,28 +48,45 @@ def deploy(
     sender: AccountAPI,
     sending: Sending | None = None,
     report: Report = lambda line: None,
+    batch: Manifest | None = None,
 ) -> ContractInstance:
-    """Deploy the verifier of a build and its application; return the application."""
-    name = manifest.application
-    _require_ceremony(manifest)
-    verifier, contract = _compiled(manifest, f"contracts/{name}.sol")
+    """Deploy the verifiers of a build, and of its `batch`, and its application; return the last."""
+    name, builds = manifest.application, [manifest, *([batch] if batch else [])]
+    for build in builds:
+        _require_ceremony(build)
+    verifiers, contract = list(map(_compiled_verifier, builds)), _compiled(f"contracts/{name}.sol")
     sending = sending or Sending()
     if not is_dev():
-        require_funds(sender, [verifier, contract], report)
-    address = _deploy(manifest, verifier, sender, sending).address
-    layout = tuple(manifest.contract_layout.values())
+        require_funds(sender, [*verifiers, contract], report)
+    addresses = [
+        str(_deploy(build, verifier, sender, sending).address)
+        for build, verifier in zip(builds, verifiers, strict=True)
+    ]
+    arguments: list[object] = [addresses[0], tuple(manifest.contract_layout.values())]
+    if takes_batches(contract):
+        arguments += [addresses[1], batch.layout.batch] if batch else [NOBODY, 0]
+    elif batch:
+        raise CircuitError(f"{name} takes no batches: deploy {manifest['circuit']} without one.")
 
     def ours(there: str) -> bool:
-        return bool(contract.at(there).verifier() == address)
+        found = contract.at(there)
+        return [
+            str(found.verifier()),
+            *([str(found.batchVerifier())] if batch else []),
+        ] == addresses
 
-    return sending.deploy(name, contract, sender, address, layout, ours=ours)
+    return sending.deploy(name, contract, sender, *arguments, ours=ours)
+
+
+def takes_batches(contract: ContractContainer | ContractInstance) -> bool:
+    """Return whether an application can have a verifier of batches."""
+    return any(view.name == "batchVerifier" for view in contract.contract_type.view_methods)
 
 
 def deploy_verifier(manifest: Manifest, sender: AccountAPI) -> ContractInstance:
     """Deploy the verifier of a build alone."""
     _require_ceremony(manifest)
-    (verifier,) = _compiled(manifest)
-    return _deploy(manifest, verifier, sender, Sending())
+    return _deploy(manifest, _compiled_verifier(manifest), sender, Sending())
 
 
 def _require_ceremony(manifest: Manifest) -> None:
@@ -82,16 +100,16 @@ def _require_ceremony(manifest: Manifest) -> None:
         )
 
 
-def _compiled(manifest: Manifest, *more: str) -> list[ContractContainer]:
-    """Compile the verifier of a build, and more sources, without Ape's cache.
-
-    The cache can miss that a verifier was replaced.
-    """
+def _compiled_verifier(manifest: Manifest) -> ContractContainer:
+    """Compile the verifier of a build."""
     manifest.file("verifier")
+    return _compiled(f"contracts/verifiers/{manifest['verifier']['contract']}.sol")
+
+
+def _compiled(source: str) -> ContractContainer:
+    """Compile a contract without Ape's cache, which can miss that a verifier was replaced."""
     require_solc()
-    sources = (f"contracts/verifiers/{manifest['verifier']['contract']}.sol", *more)
-    contracts = ape.project.load_contracts(*sources, use_cache=False)
-    return [contracts[Path(source).stem] for source in sources]
+    return ape.project.load_contracts(source, use_cache=False)[Path(source).stem]
 
 
 def _deploy(
@@ -103,7 +121,7 @@ def _deploy(
     def ours(there: str) -> bool:
         return bool(runtime_sha256(there) == built)
 
-    deployed = sending.deploy("verifier", verifier, sender, ours=ours)
+    deployed = sending.deploy(manifest["circuit"], verifier, sender, ours=ours)
     if (found := runtime_sha256(deployed.address)) != built:
         raise CircuitError(
             f"The code at {deployed.address} has the SHA-256 {found}, but {built} was built: "
@@ -146,12 +164,24 @@ def ask(contract: ContractInstance, view: str, *arguments: object) -> int:
     Talks to the node directly: Ape leaves custom errors of views undecoded, and web3 asks for the
     chain id at every call.
     """
-    from hexbytes import HexBytes
-
-    data = HexBytes(getattr(contract, view).encode_input(*arguments))
-    answer = call(str(contract.address), data)
+    answer = call(str(contract.address), getattr(contract, view).encode_input(*arguments))
     if result := answer.get("result", "0x").removeprefix("0x"):
         return int(result, 16)
+    raise _refusal(contract, view, answer)
+
+
+def rehearse(contract: ContractInstance, function: str, *arguments: object) -> None:
+    """Call a function, which changes nothing; raise the contract's own error if it reverts."""
+    data = getattr(contract, function).encode_input(*arguments)
+    answer = call(str(contract.address), data)
+    if "result" not in answer:
+        raise _refusal(contract, function, answer)
+
+
+def _refusal(contract: ContractInstance, function: str, answer: dict[str, Any]) -> Exception:
+    """The contract's own error, or a `NodeError`, for an answer without a result."""
+    from hexbytes import HexBytes
+
     reverted = answer.get("error", {}).get("data")
     decoded = (
         ape.networks.provider.network.ecosystem.decode_custom_error(
@@ -160,10 +190,10 @@ def ask(contract: ContractInstance, view: str, *arguments: object) -> int:
         if isinstance(reverted, str) and len(reverted) > 2
         else None
     )
-    if decoded:
-        raise decoded
+    if isinstance(decoded, Exception):
+        return decoded
     reason = answer.get("error", {}).get("message", "it returned nothing")
-    raise NodeError(f"The contract at {contract.address} did not answer {view}: {reason}.")
+    return NodeError(f"The contract at {contract.address} did not answer {function}: {reason}.")
 
 
 def call(address: str, data: bytes) -> dict[str, Any]:

@@ -40,8 +40,10 @@ def read() -> dict[str, Any]:
         raise CircuitError(f"{path()} is damaged ({error}): remove it and deploy again.") from error
 
 
-def entry_for(manifest: Manifest, contract: ContractInstance) -> dict[str, Any]:
-    """The entry of a build's contract on the connected chain."""
+def entry_for(
+    manifest: Manifest, contract: ContractInstance, batch: Manifest | None = None
+) -> dict[str, Any]:
+    """The entry of a build's contract, and of its batch, on the connected chain."""
     return {
         "application": manifest.application,
         "contract": contract.address,
@@ -51,63 +53,116 @@ def entry_for(manifest: Manifest, contract: ContractInstance) -> dict[str, Any]:
         "limb_bits": manifest.layout.limb_bits,
         "output_scale": manifest["output_scale"],
         "lanes": manifest.layout.lanes,
+        "onnx_sha256": manifest["files"]["model"]["sha256"],
+        **_verifying(manifest),
+        "batch": batch
+        and {
+            "circuit": batch["circuit"],
+            "size": batch.layout.batch,
+            "verifier": contract.batchVerifier(),
+            **_verifying(batch),
+        },
+    }
+
+
+def _verifying(manifest: Manifest) -> dict[str, Any]:
+    return {
         "srs": {name: manifest["srs"][name] for name in ("kind", "sha256")},
         "vk_sha256": manifest["files"]["vk"]["sha256"],
-        "onnx_sha256": manifest["files"]["model"]["sha256"],
         "verifier_runtime_sha256": manifest["verifier"]["runtime_sha256"],
     }
 
 
-def deploy_once(manifest: Manifest, sender: AccountAPI, report: Report) -> ContractInstance:
-    """Deploy a build unless the connected chain has it, and record it.
+def deploy_once(
+    manifest: Manifest, sender: AccountAPI, report: Report, batch: Manifest | None = None
+) -> ContractInstance:
+    """Deploy a build, with its batch, unless the connected chain has it, and record it.
 
     Deployments on one machine take turns: they share the record and the sender's nonces.
     """
     with locked(FOLDER):
-        return _deploy_once(manifest, sender, report)
+        return _deploy_once(manifest, sender, report, batch)
 
 
-def _deploy_once(manifest: Manifest, sender: AccountAPI, report: Report) -> ContractInstance:
+def _deploy_once(
+    manifest: Manifest, sender: AccountAPI, report: Report, batch: Manifest | None
+) -> ContractInstance:
     name, chain = manifest["circuit"], ape.networks.provider.chain_id
     entry = read().get(name)
-    same_build = entry and entry["vk_sha256"] == manifest["files"]["vk"]["sha256"]
-    if entry and same_build and entry.get("application") == manifest.application and exists(entry):
+    if entry and _is_same(entry, manifest, batch) and exists(entry):
         report(f"{name} is already deployed on chain {chain}: {entry['contract']}")
         return _contract(entry)
-    started = _sending(manifest)
-    deployed = deploy(manifest, sender, started, report)
-    write_json(path(), {**read(), name: entry_for(manifest, deployed)})
+    started = _sending(manifest, batch)
+    deployed = deploy(manifest, sender, started, report, batch)
+    write_json(path(), {**read(), name: entry_for(manifest, deployed, batch)})
     started.finish()
     report(f"{manifest.application} of {name} on chain {chain}: {deployed.address}")
     return deployed
 
 
-def _sending(manifest: Manifest) -> Sending:
+def _is_same(entry: dict[str, Any], manifest: Manifest, batch: Manifest | None) -> bool:
+    """Return whether an entry is of these builds; one with a batch will do without, too."""
+    same_batch = batch is None or _is_of(entry.get("batch") or {}, batch)
+    return (
+        _is_of(entry, manifest) and same_batch and entry.get("application") == manifest.application
+    )
+
+
+def _is_of(entry: dict[str, Any], manifest: Manifest) -> bool:
+    """Return whether the verifier of an entry is that of a build."""
+    return bool(entry.get("vk_sha256") == manifest["files"]["vk"]["sha256"])
+
+
+def _sending(manifest: Manifest, batch: Manifest | None) -> Sending:
     """The contracts of a build that were sent but are not recorded yet."""
     sent = path().with_name(f".{path().stem}.{manifest['circuit']}.sending.json")
-    return Sending(sent, [manifest["files"]["vk"]["sha256"], manifest["verifier"]])
+    return Sending(sent, [_verifying(build) for build in (manifest, batch) if build])
 
 
 def exists(entry: dict[str, Any]) -> bool:
-    """Return whether the chain has an entry's contract and the verifier that was built."""
+    """Return whether the chain has an entry's contract and the verifiers that were built."""
     if not code_at(entry["contract"]):
         return False
+    contract, batch = _contract(entry), entry.get("batch")
     try:
-        verifier = _contract(entry).verifier()
+        named = [(contract.verifier(), entry)]
+        named += [(contract.batchVerifier(), batch)] if batch else []
     except ApeException:  # some other contract
         return False
-    built = entry["verifier_runtime_sha256"]
-    return bool(verifier == entry["verifier"] and runtime_sha256(verifier) == built)
+    return all(
+        found == one["verifier"] and runtime_sha256(found) == one["verifier_runtime_sha256"]
+        for found, one in named
+    )
 
 
 def entry_of(circuit: str) -> dict[str, Any]:
     """The entry of a circuit's contract."""
-    entry = read().get(circuit)
+    record = read()
+    entry = record.get(circuit)
+    for single, other in record.items():
+        if entry is None and (other.get("batch") or {}).get("circuit") == circuit:
+            raise CircuitError(
+                f"A proof of {circuit} is for several accounts of the contract of {single}: give "
+                "it with --batch."
+            )
     if entry is None:
         raise MissingError(
             f"{circuit} is not deployed according to {path().name}: {_again(circuit)}."
         )
     return dict(entry)
+
+
+def single_of(batch: str) -> str:
+    """The circuit that is deployed with a circuit for batches."""
+    for circuit, entry in read().items():
+        found = entry.get("batch") or {}
+        if found.get("circuit") == batch:
+            return circuit
+    raise MissingError(
+        f"No contract on chain {ape.networks.provider.chain_id} takes the batches of {batch}: "
+        f"deploy one with `ape run deploy --only CIRCUIT --batch {batch}`, or give a proof of "
+        "several accounts."
+    )
 
 
 def require_code(circuit: str, *contracts: str) -> None:
@@ -130,7 +185,7 @@ def contract_of(
         )
     if not exists(entry):
         raise _missing(circuit, entry["contract"])
-    if manifest and entry["vk_sha256"] != manifest["files"]["vk"]["sha256"]:
+    if manifest and not _is_of(entry, manifest):
         raise CircuitError(
             f"The contract at {entry['contract']} was deployed from another build of {circuit} "
             f"and refuses the proofs of this one: {_again(circuit)}."

@@ -123,7 +123,9 @@ def _show(manifest: Manifest) -> None:
 
 def _instances(layout: Layout) -> str:
     key = "the key" if layout.limbs == 1 else f"the key in {layout.limbs} limbs"
+    key = key if layout.batch == 1 else f"{layout.batch} keys"
     outputs = "1 output" if layout.outputs == 1 else f"{layout.outputs} outputs"
+    outputs += "" if layout.batch == 1 else " for each"
     lanes = f", {layout.lanes} in each" if layout.lanes > 1 else ""
     largest = layout.largest_input
     checked = f"; inputs from 0 to {largest}, each checked" if largest else ""

@@ -1,6 +1,6 @@
 import click
 
-from apps.circuits import circuit, defaults, sources
+from apps.circuits import circuit, defaults, deploying, sources
 from scripts._builds import (
     app_option,
     chosen_circuit,
@@ -46,5 +46,5 @@ def cli(name, onnx, data, own_name, largest_input, app, srs) -> list[dict]:
     if own_name and not app:
         suggest(f"build --onnx {onnx} --data {data} --name {own_name} --app APPLICATION")
     else:
-        suggest(f"deploy --only {name or own_name}" if name or own_name else "deploy")
+        suggest(f"deploy --only {deploying(name or own_name)}" if name or own_name else "deploy")
     return [facts_of(manifest) for manifest in built]

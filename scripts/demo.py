@@ -8,7 +8,9 @@ from ape.logging import logger
 
 from apps import clan, voice
 from apps.audit import audit_deployment
+from apps.batches import Batch, joined
 from apps.circuits import circuit, view_of
+from apps.consents import sign
 from chain.contracts import deploy
 from chain.deployments import entry_for
 from chain.network import free_port
@@ -18,7 +20,7 @@ from scripts._cli import Command
 from scripts._reports import show_verdict
 from zk.errors import CircuitError
 from zk.manifest import Manifest
-from zk.proof import Proof, answer, prove
+from zk.proof import Proof, answer, prove, prove_all
 
 # A person, one of MNIST's test images, and the test accounts that own it and send the proof.
 DRAWINGS = (("Ada", 0, 1, 1), ("Ben", 2, 2, 2), ("Cleo", 17, 3, 4))
@@ -47,15 +49,16 @@ def cli() -> None:
         number += 1
         click.secho(f"\n{number}. {title}  [{time.monotonic() - started:.1f} s]", bold=True)
 
-    step("Build the circuits of the digit reader and of the voice judge")
-    digits, voices = run_build(circuit("clan")), run_build(circuit("voice"))
-    step("Start a fresh anvil, and deploy both verifiers with their applications")
+    step("Build the circuits of the digit reader, for one and for 16, and of the voice judge")
+    digits, several, voices = (run_build(circuit(name)) for name in ("clan", "clan-batch", "voice"))
+    step("Start a fresh anvil, and deploy the verifiers with their applications")
     with ape.networks.parse_network_choice("ethereum:local:foundry"):
         deployer = ape.accounts.test_accounts[0]
-        clans, judge = deploy(digits, deployer), deploy(voices, deployer)
+        clans, judge = deploy(digits, deployer, batch=several), deploy(voices, deployer)
         _draw(step, digits, clans)
+        _draw_together(step, several, clans)
         _sing(step, voices, judge)
-        _audit(step, (digits, clans), (voices, judge))
+        _audit(step, (digits, clans, several), (voices, judge, None))
     click.echo(f"\nthe whole story took {time.monotonic() - started:.1f} s")
     click.echo("Next: `make hub` plays both in your browser.")
 
@@ -84,6 +87,33 @@ def _draw(step: Step, manifest: Manifest, contract) -> None:
             _push(contract, account, proof, relayer)
         receipt = clan.application.submit(contract, str(account.address), None, proof, relayer)
         click.echo(f"in clan {contract.clanOf(account)}, for {receipt.gas_used:,} gas")
+
+
+def _draw_together(step: Step, manifest: Manifest, contract) -> None:
+    """One proof for 16 accounts, a thief among them, and one who has not agreed."""
+    from models.data import mnist
+
+    size, relayer, thief = manifest.layout.batch, *(ape.accounts.test_accounts[n] for n in (4, 7))
+    members = [ape.accounts.test_accounts.generate_test_account() for _ in range(size)]
+    step(f"{size} more draw, and one proof shows all their digits")
+    drawings = view_of("clan", "drawing")(mnist.drawings("test")[100 : 100 + size])
+    (proof,) = prove_all(manifest, [([contract.keyOf(one) for one in members], drawings)])
+    batch = Batch.read(contract, proof)
+    step("All but one sign that they join; a thief puts his account in the place of another")
+    consents = [sign(contract, one, batch.digits[str(one.address)], 1) for one in members[1:]]
+    agreed, missing = batch.consents(relayer, consents)
+    stolen = (proof.proof, [int(contract.keyOf(thief)), *proof.instances[1:]], agreed)
+    (sent,) = race((contract.joinMany, stolen, thief, GWEI))
+    if sent.status:
+        raise CircuitError("The contract should have refused the thief's batch.")
+    click.echo(f"it fails: the proof is for another account ({sent.gasUsed:,} gas)")
+    step(f"The relayer {relayer.address} sends all {size} in one transaction")
+    receipt = batch.join(relayer, agreed)
+    clans, skipped = joined(batch, receipt)
+    if list(skipped) != missing or len(clans) != size - 1:
+        raise CircuitError("Each account that has agreed should have joined, and no other.")
+    click.echo(f"{len(clans)} join, for {receipt.gas_used // len(clans):,} gas each")
+    click.echo(f"{missing[0]} is skipped: it has not agreed")
     step("The clans")
     click.echo(clan.table(contract))
 
@@ -150,8 +180,8 @@ def _audit(step: Step, *deployed) -> None:
     step("Audit both: builds, SRS, code on chain, and forgeries that it must refuse")
     reports = [
         report
-        for manifest, contract in deployed
-        for report in audit_deployment(manifest, entry_for(manifest, contract))
+        for manifest, contract, batch in deployed
+        for report in audit_deployment(manifest, entry_for(manifest, contract, batch))
     ]
     for report in reports:
         checks = len(report.passed)

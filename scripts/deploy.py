@@ -8,35 +8,48 @@ from chain.accounts import signer
 from chain.contracts import deploy
 from chain.network import is_dev
 from scripts._cli import ChainCommand, json_option, suggest
+from zk.batches import require_batch_of
 from zk.manifest import Manifest
 
 
 @click.command(cls=ChainCommand)
 @click.option("--only", metavar="CIRCUIT", help="Default: the circuit of each application.")
+@click.option("--batch", metavar="CIRCUIT", help="With --only: its circuit for batches.")
 @click.option("--account", help="Account that pays; on a dev network test account 0.")
 @json_option
-def cli(only: str | None, account: str | None) -> list[dict]:
+def cli(only: str | None, batch: str | None, account: str | None) -> list[dict]:
     """Deploy circuits' verifiers with their applications; record them in deployments/.
 
     \b
     Example:
         ape run deploy --network ethereum:local
         ape run deploy --only voice --network ethereum:local
+        ape run deploy --only clan --batch clan-batch --network ethereum:local
     """
+    if batch and not only:
+        raise click.UsageError("--batch goes with --only, which names the single circuit.")
+    several = Manifest(ARTIFACTS / batch) if batch else None
     manifests = [Manifest(ARTIFACTS / name) for name in ([only] if only else defaults())]
     for manifest in manifests:
         application_of(manifest)  # refuses before anything is sent
+        if several:
+            require_batch_of(manifest, several)
     provider, sender = ape.networks.provider, signer(account)
     if getattr(provider, "process", None) is not None:
-        made = [deploy(manifest, sender, report=click.echo) for manifest in manifests]
+        made = [
+            deploy(manifest, sender, report=click.echo, batch=several) for manifest in manifests
+        ]
         click.echo(
             "Nothing is recorded: this anvil ends with this command. Keep one running with `anvil "
             "--silent &`, and deploy again."
         )
-        entries = list(map(deployments.entry_for, manifests, made))
+        entries = [
+            deployments.entry_for(manifest, contract, several)
+            for manifest, contract in zip(manifests, made, strict=True)
+        ]
     else:
         for manifest in manifests:
-            deployments.deploy_once(manifest, sender, click.echo)
+            deployments.deploy_once(manifest, sender, click.echo, several)
         click.echo(f"recorded in {deployments.path().relative_to(deployments.FOLDER.parent)}")
         suggest(_first_words(manifests[0]["circuit"]))
         entries = [deployments.entry_of(manifest["circuit"]) for manifest in manifests]

@@ -1,6 +1,6 @@
-import csv
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from apps.circuits import ARTIFACTS, view_of
+from apps.claims import SOURCES, Claim, for_batches, prove_claims, read_list
 from apps.registry import Application, application_of
 from chain.accounts import account_named
 from hub.client import Hub
@@ -17,22 +18,9 @@ from scripts._cli import ChainCommand, json_option, require_yes, suggest, yes_op
 from zk.errors import CircuitError
 from zk.files import ROOT, whole
 from zk.manifest import Manifest
-from zk.proof import Proof, answer, prove_all, verify
+from zk.proof import Proof, answer, verify
 
 COMMANDS = Path(__file__).parent
-SOURCES = ("image", "test-image", "clip", "input")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """An input to prove, the account it is for, and the file of the proof."""
-
-    account: str
-    key: int
-    round_number: int | None
-    x: np.ndarray
-    path: Path
-    outputs: list[int]  # of the model
 
 
 @click.command(cls=ChainCommand)
@@ -92,19 +80,27 @@ def cli(
     contract = application.contract_of(circuit, manifest)
     round_number = application.choose_round(contract, number)
     folder = out.parent if out else ROOT / "proofs"
-    claims = []
-    for one, (_, source) in zip(accounts, items, strict=True):
-        name = "-".join(map(str, [circuit, *([] if round_number is None else [round_number]), one]))
-        path = out or folder / f"{name}.json"
+    several = None if hub or not batch else for_batches(circuit)
+    size = several.layout.batch if several else 1
+    together = len(items) // size * size  # accounts in full batches; the others are proved alone
+    claims: list[Claim] = []
+    for place, (one, (_, source)) in enumerate(zip(accounts, items, strict=True)):
+        parts: list[object] = [circuit, *([] if round_number is None else [round_number]), one]
+        if several and place < together:
+            parts = [several["circuit"], accounts[place // size * size]]
+        path = out or folder / f"{'-'.join(map(str, parts))}.json"
         x = _read_input(circuit, source, folder if keep else None)
         outputs = _preview(application, manifest, contract, one, round_number, x, bool(batch))
-        _require_free(path, yes)
+        if path not in [claim.path for claim in claims]:
+            _require_free(path, yes)
         _require_clear(application, outputs, manifest["output_scale"], yes)
         key = application.key(contract, one, round_number)
         claims.append(Claim(one, key, round_number, x, path, outputs))
-    _prove(manifest, claims, keep, hub)
+    remote = partial(_prove_by_hub, hub, manifest) if hub else None
+    prove_claims(manifest, several, claims, keep, click.echo, remote)
     if (COMMANDS / f"{application.action}.py").is_file():
-        suggest(f"{application.action} {claims[0].path}")
+        what = "--batch " if several and together else ""
+        suggest(f"{application.action} {what}{claims[0].path}")
     return [_facts(claim, application, manifest["output_scale"]) for claim in claims]
 
 
@@ -138,42 +134,10 @@ def _items(
     if batch:
         if given or account or out:
             raise click.UsageError("--batch excludes --account, --out and single inputs.")
-        return _read_batch(batch)
+        return read_list(batch)
     if not account:
         raise click.UsageError("Name the account of the proof with --account, or give --batch.")
     return [(account, given)]
-
-
-def _read_batch(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    try:
-        # Excel begins a file with a byte order mark, and in many countries separates by semicolons.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            separator = ";" if ";" in file.readline() else ","
-            file.seek(0)
-            reader = csv.DictReader(file, restkey="", strict=True, delimiter=separator)
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise click.UsageError(f"{path} cannot be read as a .csv file: {error}.") from error
-    items: list[tuple[str, dict[str, Any]]] = []
-    for line, row in rows:
-        given = {name: value for name, value in row.items() if value}
-        account = given.pop("account", "")
-        if not account or len(given) != 1 or not set(given) <= set(SOURCES):
-            raise click.UsageError(
-                f"Line {line} of {path} should have an account and one of {', '.join(SOURCES)}."
-            )
-        ((name, value),) = given.items()
-        if name != "test-image":
-            items.append((account, {name: Path(value)}))
-        elif value.isdigit() and int(value) <= 9999:
-            items.append((account, {name: int(value)}))
-        else:
-            raise click.UsageError(
-                f"Line {line} of {path} has test-image {value!r}: give a number from 0 to 9999."
-            )
-    if not items:
-        raise click.UsageError(f"{path} has no line below its header, such as `account,image`.")
-    return items
 
 
 def _check_source(circuit: str, given: dict[str, Any]) -> None:
@@ -230,19 +194,6 @@ def _preview(
         click.echo(terms)
     application.require_open(contract, account, round_number, outputs)
     return outputs
-
-
-def _prove(manifest: Manifest, claims: list[Claim], keep: bool, hub: str | None) -> None:
-    witnesses = [claim.path.with_suffix(".private.json") for claim in claims] if keep else None
-    if hub:
-        proofs = [_prove_by_hub(hub, manifest, claim) for claim in claims]
-    else:
-        proofs = prove_all(manifest, [(claim.key, claim.x) for claim in claims], witnesses)
-    for claim, proof in zip(claims, proofs, strict=True):
-        proof.save(claim.path)
-        click.echo(f"proof for {claim.account}: {claim.path}")
-    if witnesses:
-        click.echo(f"kept, do not share: {', '.join(map(str, witnesses))}")
 
 
 def _prove_by_hub(url: str, manifest: Manifest, claim: Claim) -> Proof:

@@ -33,7 +33,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
 pytest_plugins = ["tests.browsers"]
 # Fixtures that start a process or build a second circuit, and folders about the hub.
-SLOW = {"bad_manifest", "browser", "node", "voice_manifest"}
+SLOW = {"bad_manifest", "batch_manifest", "browser", "node", "voice_manifest"}
 OF_HUB = {"hub", "serving"}
 upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
@@ -97,6 +97,11 @@ def manifest() -> Manifest:
 @pytest.fixture(scope="session")
 def bad_manifest() -> Manifest:
     return built("clan-bad")
+
+
+@pytest.fixture(scope="session")
+def batch_manifest() -> Manifest:
+    return built("clan-batch")
 
 
 @pytest.fixture(scope="session")

@@ -16,3 +16,6 @@ DRAW = ("prove", "--test-image", "0", "--account", "1")
 SING = ("prove", "--circuit", "voice", "--clip", str(REAL_VOICE), "--account", "1")
 
 REWARD = 10**16  # of one singer in a round
+
+# The arguments of a constructor for a contract without batches: a verifier and a size.
+NO_BATCH = ("0x0000000000000000000000000000000000000000", 0)

@@ -28,14 +28,20 @@ SOURCES = ("contracts", "zk", "cairo", "apps", "chain", "hub", "modellers", "mod
 PROSE = ("contracts/interfaces/",)
 CRITICAL = (
     *("contracts/", "zk/binding.py", "zk/layout.py", "zk/slim.py", "zk/proof.py"),
+    "zk/batches.py",
     *("zk/witness.py", "zk/verifier.py", "hub/gate.py", "hub/jobs.py"),
 )
 # The tests of each file, the fastest first. The longest prefix of a path decides.
 TESTS = {
     "contracts/": "chain/test_numbers.py chain/test_join.py chain/test_judge.py",
-    "contracts/Clan.sol": "chain/test_numbers.py chain/test_join.py chain/test_consents.py",
+    "contracts/Clan.sol": (
+        "chain/test_numbers.py chain/test_join.py chain/test_consents.py chain/test_batches.py"
+    ),
+    "contracts/base/BatchedApplication.sol": "chain/test_batches.py",
+    "contracts/libraries/Outputs.sol": "chain/test_numbers.py chain/test_batches.py",
     "contracts/VoiceJudge.sol": "chain/test_rounds.py chain/test_singers.py chain/test_judge.py",
     "contracts/libraries/MerkleTree.sol": "chain/test_singers.py",
+    "zk/audit/batch.py": "circuits/test_circuits_for_batches.py",
     "zk/audit/": "circuits/test_audit.py circuits/test_audit_build.py",
     "zk/audit/checks.py": "circuits/test_audit_families.py circuits/test_audit.py",
     "zk/audit/curve.py": "circuits/test_audit_families.py",
@@ -43,7 +49,8 @@ TESTS = {
     "zk/audit/interfaces.py": "circuits/test_audit_families.py",
     "zk/audit/plonk.py": "circuits/test_audit_families.py",
     "zk/audit/sums.py": "circuits/test_audit_families.py circuits/test_audit.py",
-    "zk/binding.py": "circuits/test_binding.py",
+    "zk/batches.py": "circuits/test_circuits_for_batches.py",
+    "zk/binding.py": "circuits/test_binding.py circuits/test_circuits_for_batches.py",
     "zk/build.py": "circuits/test_build.py",
     "zk/child.py": "circuits/test_processes.py",
     "zk/circuit.py": "circuits/test_samples.py",
@@ -52,7 +59,7 @@ TESTS = {
     "zk/ezkl.py": "circuits/test_ezkl.py circuits/test_verifier.py circuits/test_proof.py",
     "zk/files.py": "circuits/test_files.py",
     "zk/journal.py": "circuits/test_files.py",
-    "zk/layout.py": "circuits/test_layout.py",
+    "zk/layout.py": "circuits/test_layout.py circuits/test_circuits_for_batches.py",
     "zk/manifest.py": "circuits/test_manifest.py",
     "zk/private.py": "circuits/test_private.py",
     "zk/processes.py": "circuits/test_files.py circuits/test_processes.py",
@@ -66,6 +73,10 @@ TESTS = {
     "zk/witness.py": "circuits/test_witness.py",
     "apps/": "chain/test_applications.py",
     "apps/audit.py": "chain/test_audit_deployment.py",
+    "hub/batches.py": "serving/test_transactions.py",
+    "hub/relay.py": "serving/test_transactions.py hub/test_relaying.py",
+    "apps/batches.py": "commands/test_batch_commands.py",
+    "apps/claims.py": "commands/test_prove.py commands/test_batch_commands.py",
     "apps/consents.py": "chain/test_consents.py",
     "apps/circuits.py": "circuits/test_circuits_by_name.py",
     "apps/singers.py": "chain/test_singers.py",

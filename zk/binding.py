@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zk.batches import widen
 from zk.errors import CircuitError
 from zk.layout import Layout
 from zk.rewriting import sum_averages, unfold_convolutions
@@ -49,6 +50,7 @@ def bind(
     matrix_convolutions: bool = False,
     summed_averages: bool = False,
     weight_scale: int | None = None,
+    batch: int = 1,
 ) -> dict[str, Any]:
     """Write the model to `model_path`, and the model with a key to `bound_path`.
 
@@ -61,6 +63,8 @@ def bind(
 
     onnx.save(model.proto, model_path)
     proto = onnx.load(model_path)
+    if batch > 1:
+        widen(proto, batch)
     if summed_averages:
         sum_averages(proto)
     if matrix_convolutions:
@@ -75,7 +79,7 @@ def bind(
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     key = next(n for n in ("key", "verdict_key") if n not in taken)
     passed = next(n for n in ("key_out", "verdict_key_out") if n not in taken)
-    shape = [1, layout.limbs]
+    shape = [layout.batch, layout.limbs]
     graph.input.insert(0, helper.make_tensor_value_info(key, TensorProto.INT64, shape))
     graph.output.insert(0, helper.make_tensor_value_info(passed, TensorProto.INT64, shape))
     graph.node.insert(0, helper.make_node("Identity", [key], [passed], name="pass_key"))

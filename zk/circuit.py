@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zk.errors import CircuitError
 from zk.layout import Layout
 from zk.samples import Samples
 
@@ -23,6 +24,7 @@ class RunArgs:
     matrix_convolutions: bool = False  # see `zk.rewriting`
     summed_averages: bool = False  # see `zk.rewriting`
     largest_input: int | None = None  # inputs are whole numbers from 0 to this; see `zk.slim`
+    batch: int = 1  # inputs of one proof, if slim; see `zk.batches`
 
     @property
     def slim(self) -> bool:
@@ -35,6 +37,7 @@ class RunArgs:
             "matrix_convolutions": self.matrix_convolutions or self.slim,
             "summed_averages": self.summed_averages,
             "weight_scale": self.param_scale if self.slim else None,
+            "batch": self.batch,
         }
 
     @property
@@ -45,7 +48,11 @@ class RunArgs:
     def layout(self, outputs: int) -> Layout:
         """Return the layout of a circuit with this number of outputs."""
         if self.largest_input is not None:
-            return Layout.slim(outputs, self.largest_input)
+            return Layout.slim(outputs, self.largest_input, self.batch)
+        if self.batch > 1:
+            raise CircuitError(
+                f"A circuit for batches of {self.batch} is slim: give it a largest_input, too."
+            )
         return Layout.within(self.value_range, outputs)
 
 

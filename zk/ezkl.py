@@ -135,7 +135,10 @@ def _run_args(run_args: RunArgs, **more: Any) -> Any:
     knobs = {name: value for name, value in asdict(run_args).items() if name not in ours}
     if run_args.slim:  # zk.slim scales the weights, checks the inputs and bounds the outputs
         knobs |= {"input_scale": 0, "param_scale": 0, "scale_rebase_multiplier": 1}
-        knobs |= {"ignore_range_check_inputs_outputs": True, "disable_freivalds": True}
+        knobs |= {
+            "ignore_range_check_inputs_outputs": True,
+            "disable_freivalds": run_args.batch == 1,
+        }
     return _visible(**{**knobs, **more})
 
 

@@ -1,5 +1,6 @@
 """The public values of a circuit, and the numbers that it takes: keys, inputs and outputs."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,10 +17,13 @@ LARGEST = 2**127
 DOMAIN_BITS = 92  # of a key, above the 160 bits of an account
 KEY_BITS = DOMAIN_BITS + 160  # every key is below the order of the field
 MAX_LIMB_BITS = 24
-LANES = 5  # outputs in an instance of a slim circuit
+LANES = 8  # outputs in an instance of a slim circuit
 LANE_BITS = 29
 LANE_MIDDLE = 2 ** (LANE_BITS - 1)  # an output in a lane is from -LANE_MIDDLE to LANE_MIDDLE - 1
 ZEROS = sum(LANE_MIDDLE << (LANE_BITS * lane) for lane in range(LANES))
+
+
+Key = int | Sequence[int]  # the key of all inputs, or of each
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,21 @@ class Layout:
     """The layout of a circuit's instances, and the inputs that it takes.
 
     A slim circuit takes whole numbers from 0 to `largest_input`, and checks each as a sum of bits.
+    One for a batch takes several inputs, with a key for each. The keys of all inputs come first,
+    then the outputs for each input in turn.
     """
 
     limbs: int  # of a key, the lowest first
     limb_bits: int
-    outputs: int
+    outputs: int  # for an input
     lanes: int = 1  # outputs in an instance
     largest_input: int | None = None
+    batch: int = 1  # inputs
 
     @classmethod
-    def slim(cls, outputs: int, largest_input: int) -> "Layout":
+    def slim(cls, outputs: int, largest_input: int, batch: int = 1) -> "Layout":
         """Return a layout with one limb, and with lanes if there are several outputs."""
-        return cls(1, KEY_BITS, outputs, LANES if outputs > 1 else 1, largest_input)
+        return cls(1, KEY_BITS, outputs, LANES if outputs > 1 else 1, largest_input, batch)
 
     @classmethod
     def within(cls, value_range: int, outputs: int) -> "Layout":
@@ -77,26 +84,42 @@ class Layout:
 
     @property
     def instances(self) -> int:
-        """The number of public values: the key's limbs, then the outputs."""
-        return self.limbs + -(-self.outputs // self.lanes)
+        """The number of public values."""
+        return self.batch * self.limbs - (-self.batch * self.outputs // self.lanes)
 
-    def numbers(self, key: int, x: Array) -> list[list[Any]]:
-        """Return a circuit's inputs as ezkl takes them: a key, if it has limbs, and `x`."""
+    def numbers(self, key: Key, x: Array) -> list[list[Any]]:
+        """Return a circuit's inputs as ezkl takes them: the keys, if they have limbs, and `x`."""
+        keys = [key] * self.batch if isinstance(key, int) else key
+        if len(keys) != self.batch:
+            raise CircuitError(f"The circuit takes {self.batch} keys at once, not {len(keys)}.")
         values = np.asarray(x, np.float64).reshape(-1)
+        limbs = [limb for key in keys for limb in self.split(key)]
         if self.largest_input is None:
-            return [*([self.split(key)] if self.limbs else []), values.tolist()]
+            return [*([limbs] if self.limbs else []), values.tolist()]
         # ezkl takes numbers of 64 bits, or all field elements in hexadecimal.
-        limbs = [limb.to_bytes(32, "little").hex() for limb in self.split(key)]
-        return [limbs, _bits(values, self.largest_input).reshape(-1).tolist()]
+        whole = [limb.to_bytes(32, "little").hex() for limb in limbs]
+        return [whole, _bits(values, self.largest_input).reshape(-1).tolist()]
+
+    def keys(self, instances: list[int]) -> list[int]:
+        """Return the key of each input that the instances of a proof hold."""
+        ends = [self.limbs * (place + 1) for place in range(self.batch)]
+        return [self.join(instances[end - self.limbs : end]) for end in ends]
+
+    def batches(self, inputs: Array) -> Array:
+        """Return the inputs in batches, the last one filled with zeros."""
+        missing = -len(inputs) % self.batch
+        filled: Array = np.concatenate([inputs, np.zeros((missing, *inputs.shape[1:]))])
+        return filled.reshape(-1, self.batch, *inputs.shape[1:])
 
     def read(self, instances: list[int]) -> list[int]:
-        """Return the outputs that these instances, those after the key's, hold as whole numbers.
+        """Return the outputs that these instances, those after the keys', hold as whole numbers.
 
-        They are the model's times 2**output_scale.
+        They are the model's times 2**output_scale, for each input in turn.
         """
         if self.lanes == 1:
             return [signed(instance) for instance in instances]
-        return [output for instance in instances for output in unpacked(instance)][: self.outputs]
+        outputs = [output for instance in instances for output in unpacked(instance)]
+        return outputs[: self.batch * self.outputs]
 
 
 def signed(instance: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from zk import ezkl
 from zk.errors import CircuitError, InvalidProofError, RangeError
 from zk.files import whole, write_json
-from zk.layout import FIELD, Layout
+from zk.layout import FIELD, Key, Layout
 from zk.manifest import Manifest
 from zk.private import private_folder
 from zk.processes import answer_all
@@ -29,18 +29,28 @@ Numbers = list[list[Any]]
 
 @dataclass(frozen=True)
 class Proof:
-    """A proof and its public instances: the key's limbs, then the model's outputs."""
+    """A proof and its public instances: the keys' limbs, then the model's outputs."""
 
     circuit: str
     proof: bytes
     instances: list[int]
 
     def key(self, layout: Layout) -> int:
-        return layout.join(self.instances[: layout.limbs])
+        """Return the key of the only input."""
+        (key,) = self.keys(layout)
+        return key
+
+    def keys(self, layout: Layout) -> list[int]:
+        return layout.keys(self.instances)
 
     def outputs(self, layout: Layout) -> list[int]:
         """Return the outputs as whole numbers: those of the model times 2**output_scale."""
-        return layout.read(self.instances[layout.limbs :])
+        return layout.read(self.instances[layout.batch * layout.limbs :])
+
+    def answers(self, layout: Layout) -> list[list[int]]:
+        """Return the outputs for each input of a batch."""
+        outputs, count = self.outputs(layout), layout.outputs
+        return [outputs[place * count : (place + 1) * count] for place in range(layout.batch)]
 
     def content(self) -> dict[str, Any]:
         """Return the proof as its file holds it, in JSON's types."""
@@ -105,17 +115,19 @@ def _in_table(manifest: Manifest, lookups: tuple[int, int]) -> bool:
     return smallest <= lookups[0] and lookups[1] < smallest + columns * rows
 
 
-def prove(manifest: Manifest, key: int, x: Array) -> Proof:
+def prove(manifest: Manifest, key: Key, x: Array) -> Proof:
     """Prove the circuit's outputs for `x`, under `key`."""
     return prove_all(manifest, [(key, x)])[0]
 
 
 def prove_all(
     manifest: Manifest,
-    claims: Sequence[tuple[int, Array]],
+    claims: Sequence[tuple[Key, Array]],
     witnesses: Sequence[Path] | None = None,
 ) -> list[Proof]:
-    """Prove claims, each a key and an input. The hashes of the artifacts are checked once.
+    """Prove claims, each a key and an input, or a batch of them: keys, and inputs.
+
+    The hashes of the artifacts are checked once.
 
     Claims of a small circuit are proved in parallel. A large circuit takes all cores and memory.
     A proof that hangs is stopped with a `TimeLimitError`.

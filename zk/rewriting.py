@@ -85,10 +85,10 @@ def remove_unused_weights(graph: "GraphProto") -> None:
 
 
 def _is_plain(node: "NodeProto", shapes: dict[str, list[int]]) -> bool:
-    """Return whether a window slides over one image of known size with explicit padding."""
+    """Return whether a window slides over images of known size with explicit padding."""
     shape = shapes.get(node.input[0], [0])
     padding = attributes_of(node).get("auto_pad", b"NOTSET")
-    return padding == b"NOTSET" and 0 not in shape and shape[0] == 1
+    return padding == b"NOTSET" and 0 not in shape
 
 
 def attributes_of(node: "NodeProto") -> dict[str, Any]:
@@ -144,18 +144,23 @@ class _Replacement:
 
 
 def _unfold(conv: "NodeProto", graph: "GraphProto", shape: list[int], kernel: Array) -> None:
-    """Replace a convolution by a gather of all patches and a matrix product."""
+    """Replace a convolution by a gather of all patches of all images and a matrix product."""
     filters, channels, *window = kernel.shape
-    new = _Replacement(conv, graph, shape)
+    images, new = shape[0], _Replacement(conv, graph, shape)
     patches, places = new.patches(channels, window)
+    size = channels * int(np.prod(new.size))
+    patches = np.concatenate([patches + image * size for image in range(images)])
     flat = new.add("Reshape", [new.x, new.constant("flat", np.array([-1]))], "flattened")
     unfolded = new.add("Gather", [flat, new.constant("patches", patches)], "unfolded", axis=0)
     matrix = new.constant("matrix", np.ascontiguousarray(kernel.reshape(filters, -1).T))
     product = new.add("MatMul", [unfolded, matrix], "product")
     if len(conv.input) == 3:
         product = new.add("Add", [product, conv.input[2]], "biased")
-    turned = new.add("Transpose", [product], "turned", perm=[1, 0])
-    new.add("Reshape", [turned, new.constant("shape", np.array([1, filters, *places]))], "")
+    apart = new.constant("apart", np.array([images, -1, filters]))
+    turned = new.add(
+        "Transpose", [new.add("Reshape", [product, apart], "images")], "turned", perm=[0, 2, 1]
+    )
+    new.add("Reshape", [turned, new.constant("shape", np.array([images, filters, *places]))], "")
     new.finish()
 
 

@@ -46,7 +46,7 @@ def make_slim(model: "ModelProto", layout: Layout, scale: int) -> dict[str, Any]
     network = _Network(model, scale)
     x, y = model.graph.input[0].name, model.graph.output[0].name
     found = network.bounded(x, sum(layout.bits))
-    _sum_bits(model.graph, network.shapes[x], layout.bits)
+    _sum_bits(model.graph, network.shapes[x], layout)
     if layout.lanes > 1:
         _pack(model.graph, layout)
     remove_unused_weights(model.graph)
@@ -175,7 +175,7 @@ class _Network:
         return np.asarray(whole, np.float64)
 
 
-def _sum_bits(graph: "GraphProto", shape: list[int], values: list[int]) -> None:
+def _sum_bits(graph: "GraphProto", shape: list[int], layout: Layout) -> None:
     """Replace the input by bits, and sum those of each number."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -183,11 +183,13 @@ def _sum_bits(graph: "GraphProto", shape: list[int], values: list[int]) -> None:
     bits, numbers, sums, places, sizes = (
         f"{x}.{what}" for what in ("bits", "numbers", "sums", "values", "shape")
     )
-    size = [int(np.prod(shape)), len(values)]
+    # Of a batch, two numbers at a time: Freivalds' method, which it uses, takes no single column.
+    count, columns = int(np.prod(shape)), 2 if layout.batch > 1 else 1
+    matrix = np.kron(np.eye(columns), np.array(layout.bits).reshape(-1, 1)).astype(np.float32)
+    size = [count // columns, len(matrix)]
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(bits, TensorProto.BOOL, size))
-    column = np.array(values, np.float32).reshape(-1, 1)
-    graph.initializer.append(numpy_helper.from_array(column, places))
+    graph.initializer.append(numpy_helper.from_array(matrix, places))
     graph.initializer.append(numpy_helper.from_array(np.array(shape), sizes))
     first = [
         helper.make_node("Cast", [bits], [numbers], name="bits", to=TensorProto.FLOAT),
@@ -199,19 +201,30 @@ def _sum_bits(graph: "GraphProto", shape: list[int], values: list[int]) -> None:
 
 
 def _pack(graph: "GraphProto", layout: Layout) -> None:
-    """Replace the output by instances that hold several outputs each."""
+    """Replace the output by instances that hold several outputs each.
+
+    ezkl's weights are below 2**127: one product packs each half of an instance, the next both.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     y = graph.output[0].name
-    flat, packed, lanes, size = (f"{y}.{what}" for what in ("flat", "packed", "lanes", "size"))
-    matrix = np.zeros((layout.outputs, layout.instances - layout.limbs), np.float32)
-    for output in range(layout.outputs):
-        instance, lane = divmod(output, layout.lanes)
-        matrix[output, instance] = 2.0 ** (LANE_BITS * lane)
-    graph.initializer.append(numpy_helper.from_array(matrix, lanes))
-    graph.initializer.append(numpy_helper.from_array(np.array([1, layout.outputs]), size))
-    graph.node.append(helper.make_node("Reshape", [y, size], [flat], name="flatten_outputs"))
-    graph.node.append(helper.make_node("MatMul", [flat, lanes], [packed], name="pack_outputs"))
+    total, half = layout.batch * layout.outputs, layout.lanes // 2
+    instances = layout.instances - layout.batch * layout.limbs
+    rows = instances if total == instances * layout.lanes else 1
+    halves = np.zeros((total // rows, 2 * instances // rows))
+    for output in range(len(halves)):
+        halves[output, output // half] = 2.0 ** (LANE_BITS * (output % half))
+    both = np.kron(np.eye(instances // rows), [[1], [2.0 ** (LANE_BITS * half)]])
+    size = np.array([rows, len(halves)])
+    for name, value in (("halves", halves.astype("f")), ("both", both.astype("f")), ("size", size)):
+        graph.initializer.append(numpy_helper.from_array(value, f"{y}.{name}"))
+    graph.node.extend(
+        [
+            helper.make_node("Reshape", [y, f"{y}.size"], [f"{y}.flat"], name="flatten_outputs"),
+            helper.make_node("MatMul", [f"{y}.flat", f"{y}.halves"], [f"{y}.half"], name="pack"),
+            helper.make_node("MatMul", [f"{y}.half", f"{y}.both"], [f"{y}.packed"], name="join"),
+        ]
+    )
     del graph.output[:]
-    shape = [1, matrix.shape[1]]
-    graph.output.append(helper.make_tensor_value_info(packed, TensorProto.FLOAT, shape))
+    shape = [rows, both.shape[1]]
+    graph.output.append(helper.make_tensor_value_info(f"{y}.packed", TensorProto.FLOAT, shape))

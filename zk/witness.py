@@ -8,7 +8,7 @@ import numpy as np
 
 from zk import ezkl
 from zk.errors import CircuitError
-from zk.layout import Layout
+from zk.layout import Key, Layout
 from zk.processes import answer_all
 from zk.samples import Array, Samples
 
@@ -16,9 +16,11 @@ FEW = 50  # the fewest inputs that are worth a process
 
 
 def witness(
-    compiled: Path, layout: Layout, key: int, x: Array, output: Path | None = None
+    compiled: Path, layout: Layout, key: Key, x: Array, output: Path | None = None
 ) -> tuple[Array, tuple[int, int]]:
     """Return the quantised model's outputs as whole numbers, and the smallest and largest lookup.
+
+    For a batch, `x` holds its inputs, and the outputs follow each other.
 
     The witness, which contains the private input, is written to `output`.
     """
@@ -34,10 +36,11 @@ def answers(
     `doing` completes the sentence "ezkl could not …" on failure.
     """
     run = partial(witness, compiled, layout, layout.widest)
-    runs = answer_all(run, list(inputs), doing, len(inputs) // FEW)
+    runs = answer_all(run, list(layout.batches(inputs)), doing, len(inputs) // FEW)
     quantised, lookups = zip(*runs, strict=True)
     smallest, largest = zip(*lookups, strict=True)
-    return np.stack(quantised), (min(smallest), max(largest))
+    found = np.concatenate(quantised).reshape(-1, layout.outputs)
+    return found[: len(inputs)], (min(smallest), max(largest))
 
 
 def float_answers(model: Path, inputs: Array) -> Array:

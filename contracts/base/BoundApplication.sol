@@ -79,10 +79,15 @@ abstract contract BoundApplication is IBoundApplication {
             key >>= limbBits;
         }
 
+        _requireAccepted(verifier, proof, instances);
+    }
+
+    /// @dev Reverts unless a verifier accepts the proof.
+    function _requireAccepted(IVerifier verifier_, bytes calldata proof, uint256[] calldata instances) internal view {
         // The code of a verifier can vanish: one that destroys itself in the transaction that made it.
-        if (address(verifier).code.length == 0) revert BoundApplication__NoVerifier(address(verifier));
+        if (address(verifier_).code.length == 0) revert BoundApplication__NoVerifier(address(verifier_));
         // A generated verifier reverts without data instead of returning false.
-        try verifier.verifyProof(proof, instances) returns (bool valid) {
+        try verifier_.verifyProof(proof, instances) returns (bool valid) {
             if (!valid) revert BoundApplication__InvalidProof();
         } catch {
             revert BoundApplication__InvalidProof();

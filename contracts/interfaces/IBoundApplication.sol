@@ -12,7 +12,7 @@ import {IVerifier} from "./IVerifier.sol";
 /// Instances: the public values of a proof, first the limbs of its key, then the outputs of its model.
 ///
 /// @dev The contract computes the limbs that it expects and compares them with the instances. It
-/// never decodes a key.
+/// does not decode the key of a single proof.
 interface IBoundApplication {
     /// @notice The verifier rejects the proof for these instances.
     error BoundApplication__InvalidProof();
@@ -20,7 +20,7 @@ interface IBoundApplication {
     error BoundApplication__WrongInstanceCount(uint256 expected, uint256 actual);
     /// @notice The proof was made for another account, chain, contract or round.
     error BoundApplication__WrongKey(uint256 limb, uint256 expected, uint256 actual);
-    /// @notice The instance does not encode an integer between -2**127 and 2**127, or five of 29 bits.
+    /// @notice The instance does not encode an integer between -2**127 and 2**127, or eight of 29 bits.
     error BoundApplication__OutputOutOfRange(uint256 output, uint256 instance);
     /// @notice The address of the verifier has no code.
     error BoundApplication__NoVerifier(address verifier);
@@ -28,7 +28,7 @@ interface IBoundApplication {
     error BoundApplication__BadKeyLayout(uint256 limbs, uint256 limbBits);
     /// @notice The scale exceeds 127: every output would be less than 1.
     error BoundApplication__BadOutputScale(uint256 outputScale);
-    /// @notice An instance holds one output or five.
+    /// @notice An instance holds one output or eight.
     error BoundApplication__BadLanes(uint256 lanes);
 
     /// @notice The layout of a circuit's public instances, as the manifest of its build states it.

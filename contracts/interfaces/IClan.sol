@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-import {IBoundApplication} from "./IBoundApplication.sol";
+import {IBatchedApplication} from "./IBatchedApplication.sol";
 
 /// @title Clan
 /// @notice Draw a digit, prove what the model read, join that digit's clan. The largest clan leads.
@@ -19,7 +19,17 @@ import {IBoundApplication} from "./IBoundApplication.sol";
 ///
 /// Assumptions: the verifier belongs to the intended circuit, and nobody knows the secret of its SRS.
 /// The maker of a dev SRS can forge proofs.
-interface IClan is IBoundApplication {
+interface IClan is IBatchedApplication {
+    /// @notice The reasons to skip an account of a batch.
+    enum Reason {
+        None,
+        Padding,
+        AlreadyMember,
+        ClanFull,
+        ConsentExpired,
+        NoConsent
+    }
+
     /// @notice An account's signature, which lets anyone send its proof.
     /// @param deadline The last second in which it holds, in Unix time.
     /// @param signature The signature of `hashOfConsent`: of the account's key in 65 bytes, or what a
@@ -27,6 +37,14 @@ interface IClan is IBoundApplication {
     struct Consent {
         uint256 deadline;
         bytes signature;
+    }
+
+    /// @notice A consent of a batch, with a short signature (ERC-2098). A contract account gets it in 65
+    /// bytes; one that needs more of them joins with `joinFor`.
+    struct ShortConsent {
+        uint256 deadline;
+        bytes32 r;
+        bytes32 vs;
     }
 
     /// @notice The account is already in a clan.
@@ -49,6 +67,8 @@ interface IClan is IBoundApplication {
     event Joined(address indexed account, uint256 indexed clan);
     /// @notice A clan took the lead. The first member's clan takes it, too.
     event LeaderChanged(uint256 indexed clan, uint256 members);
+    /// @notice An account of a batch did not join.
+    event Skipped(address indexed account, Reason reason);
     /// @notice An account revoked every consent that it had signed.
     event ConsentsRevoked(address indexed account, uint256 nonce);
 
@@ -76,6 +96,14 @@ interface IClan is IBoundApplication {
     /// succeeds, and the account joins the same clan by either of them.
     function joinFor(address account, bytes calldata proof, uint256[] calldata instances, Consent calldata consent)
         external;
+
+    /// @notice Adds every account of a batch to the clan of the digit that the proof shows for it.
+    /// @dev Anyone may send the transaction. An account without a valid consent is skipped with an
+    /// event, like the zero account and members, and the others join; the sender needs no consent.
+    /// Reverts if the proof is invalid.
+    /// @param instances The keys of the accounts, then their logits.
+    /// @param consents The consent of each account; those of the sender and of skipped accounts are not read.
+    function joinMany(bytes calldata proof, uint256[] calldata instances, ShortConsent[] calldata consents) external;
 
     /// @notice Makes every consent that the sender has signed useless.
     function revokeConsents() external;

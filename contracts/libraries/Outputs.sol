@@ -12,28 +12,45 @@ library Outputs {
     uint256 internal constant LARGEST = 2 ** 127;
 
     /// The number of outputs in an instance that holds several, the first in the lowest 29 bits.
-    uint256 internal constant LANES = 5;
-    /// An output in a lane is at least `-MIDDLE`, and less than `MIDDLE`.
-    int256 internal constant MIDDLE = 2 ** 28;
-    /// Adds `MIDDLE` to each lane, which leaves no lane negative.
-    uint256 internal constant LIFT = 2 ** 28 * (1 + 2 ** 29 + 2 ** 58 + 2 ** 87 + 2 ** 116);
+    uint256 internal constant LANES = 8;
+    /// Adds 2**28 to each lane. An output in a lane is at least `-2**28`, and less than `2**28`.
+    uint256 internal constant LIFT =
+        2 ** 28 * (1 + 2 ** 29 + 2 ** 58 + 2 ** 87 + 2 ** 116 + 2 ** 145 + 2 ** 174 + 2 ** 203);
 
-    /// @dev Returns the first outputs that the instances hold, one or `LANES` in each.
-    function read(uint256 count, uint256 lanes, uint256[] calldata instances)
+    /// @dev Returns which of `count` outputs is the largest; of equal ones, the first. They follow the
+    /// first `skipped` ones. The instances hold one output each, or `LANES`.
+    function largest(uint256 skipped, uint256 count, uint256 lanes, uint256[] calldata instances)
         internal
         pure
-        returns (int256[] memory outputs)
+        returns (uint256 found)
     {
-        outputs = new int256[](count);
-        uint256 lifted;
+        if (lanes == LANES) return _largestInLanes(skipped, count, instances);
+
+        int256 most = type(int256).min;
         for (uint256 i = 0; i < count; i++) {
-            if (lanes == 1) {
-                outputs[i] = signed(i, instances[i]);
-            } else {
-                if (i % LANES == 0) lifted = lift(i, instances[i / LANES]);
-                // A lane has 29 bits.
-                outputs[i] = int256(lifted & (2 ** 29 - 1)) - MIDDLE;
+            int256 output = signed(skipped + i, instances[skipped + i]);
+            if (output > most) (found, most) = (i, output);
+        }
+    }
+
+    /// @dev As `largest`, for outputs in lanes.
+    function _largestInLanes(uint256 skipped, uint256 count, uint256[] calldata instances)
+        private
+        pure
+        returns (uint256 found)
+    {
+        // Nothing overflows: counts are small, and lanes have 29 bits.
+        unchecked {
+            uint256 most;
+            uint256 lane = skipped % LANES;
+            uint256 lifted = lift(skipped, instances[skipped / LANES]) >> (29 * lane);
+            for (uint256 i = 0; i < count; i++) {
+                if (lane == LANES) (lane, lifted) = (0, lift(skipped + i, instances[(skipped + i) / LANES]));
+                // All outputs are lifted by the same, which leaves their order.
+                uint256 output = lifted & (2 ** 29 - 1);
+                if (output > most) (found, most) = (i, output);
                 lifted >>= 29;
+                lane++;
             }
         }
     }
@@ -45,11 +62,11 @@ library Outputs {
         revert IBoundApplication.BoundApplication__OutputOutOfRange(output, instance);
     }
 
-    /// @dev Returns an instance `v0 + v1 * 2**29 + v2 * 2**58 + ...` with `MIDDLE` added to each lane.
+    /// @dev Returns an instance `v0 + v1 * 2**29 + v2 * 2**58 + ...` with `2**28` added to each lane.
     /// Each instance that is accepted holds exactly one list of outputs, the first of them `output`.
     function lift(uint256 output, uint256 instance) internal pure returns (uint256 lifted) {
         lifted = addmod(instance, LIFT, FIELD);
-        if (instance >= FIELD || lifted >= 2 ** 145) {
+        if (instance >= FIELD || lifted >= 2 ** 232) {
             revert IBoundApplication.BoundApplication__OutputOutOfRange(output, instance);
         }
     }

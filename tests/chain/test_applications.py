@@ -260,4 +260,13 @@ def test_forgeries_of_two_genuine_proofs(judge, clan, accounts):
             for what, who, number, proof in expected
         ]
         found = list(application.forgeries(contract, {account: one, thief: other}))
+        if not rounds:
+            *found, unsigned, made_up, expired = found
+            claim = (account, one.proof, one.instances)
+            for (what, data), consent in (
+                (unsigned, (2**256 - 1, b"")),
+                (made_up, (2**256 - 1, b"\x01" * 64 + b"\x1b")),
+                (expired, (0, b"\x01" * 64 + b"\x1b")),
+            ):
+                assert data == bytes(contract.joinFor.encode_input(*claim, consent)), what
         assert found == (calls if rounds else calls[:-1])

@@ -24,6 +24,7 @@ from chain.accounts import (
 )
 from chain.contracts import NodeError, accepts, ask, deploy_verifier, gas_of, layout_of, round_with
 from chain.sending import Sending, require_funds
+from tests.inputs import NO_BATCH
 from zk.errors import CircuitError
 from zk.files import digest, write_json
 from zk.manifest import Manifest
@@ -194,7 +195,7 @@ def test_layout_of_a_contract(clan, manifest, accounts):
     layout = layout_of(clan, 10)
     assert layout == replace(manifest.layout, largest_input=None)
     assert proof.key(layout) == key
-    assert proof.outputs(layout) == [0, 1, 0, 0, 0, 7, 0, 0, 0, 0]
+    assert proof.outputs(layout) == [0, 1, 0, 0, 0, 0, 0, 0, 7, 0]
 
 
 @pytest.mark.slow
@@ -256,7 +257,9 @@ def send(project, clan, tmp_path):
 
     def send(sender, about="build", ours=lambda there: True, layout=layout):
         run = Sending(tmp_path / "sent.json", about)
-        return run.deploy("clan", project.Clan, sender, clan.verifier(), layout, ours=ours).address
+        return run.deploy(
+            "clan", project.Clan, sender, clan.verifier(), layout, *NO_BATCH, ours=ours
+        ).address
 
     return send
 
@@ -327,7 +330,15 @@ def test_pending_transaction_is_awaited(send, accounts, chain, monkeypatch):
 def test_without_a_record_nothing_is_found_again(project, clan, accounts):
     run = Sending()
     made = [
-        run.deploy("clan", project.Clan, accounts[5], clan.verifier(), (11, 24, 12, 1), ours=bool)
+        run.deploy(
+            "clan",
+            project.Clan,
+            accounts[5],
+            clan.verifier(),
+            (11, 24, 12, 1),
+            *NO_BATCH,
+            ours=bool,
+        )
         for _ in range(2)
     ]
     run.finish()

@@ -21,6 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from apps.batches import short
+from apps.clan import NO_CONSENT
 from apps.consents import DAY, typed
 from apps.singers import Singers
 from apps.voice import ANYONE, ONE, score_from
@@ -39,6 +41,8 @@ REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for
 TAKES = {0: 2, 1: 1}  # in the first round, each account sings twice
 SMALL = RunArgs(decomp_base=256)
+SLIM = RunArgs(param_scale=2, num_inner_cols=1, decomp_base=2, decomp_legs=1, largest_input=4)
+TOGETHER = 4  # accounts in a batch
 ACCOUNTS = scaled(24, 200)
 # A fork gets fewer calls than a plain chain, because its rules are the same.
 FEW_CALLS = settings(
@@ -75,7 +79,7 @@ class Crowd:
             "from": self.accounts[sender],
             "to": method.contract.address,
             "data": "0x" + bytes(method.encode_input(*arguments)).hex(),
-            "gas": hex(1_000_000),
+            "gas": hex(2_000_000),
             "value": hex(value),
         }
         request("evm_setNextBlockTimestamp", [self.now + 1])
@@ -98,22 +102,27 @@ def crowd(chain, pytestconfig):
 
 
 @pytest.fixture(scope="module")
-def deploy_on(project, chain, deployer, tmp_path_factory):
-    """Build a circuit that returns its input, and deploy an application of it."""
+def verifier_of(chain, tmp_path_factory):
+    """Build a circuit that returns its input; return the address of its verifier, and the build."""
 
-    def deploy_on(application, outputs: int) -> tuple[Any, Manifest]:
+    def verifier_of(outputs: int, args: RunArgs) -> tuple[str, Manifest]:
         folder = tmp_path_factory.mktemp("crowd")
         model = write_model(folder / "same.onnx", matrix=np.eye(outputs), operator="Identity")
-        shown = np.linspace(-2, 2, 16 * outputs, dtype=np.float32).reshape(16, outputs)
+        ends = (0, 4) if args.slim else (-2, 2)
+        shown = np.linspace(*ends, 16 * outputs, dtype=np.float32).reshape(16, outputs)
+        shown = shown.round() if args.slim else shown
         samples = Samples(calibration=shown[::2], test=shown[1::2])
-        manifest, _ = run_in(folder, Circuit("same", model, "SameVerifier", lambda: samples, SMALL))
+        manifest, _ = run_in(folder, Circuit("same", model, "SameVerifier", lambda: samples, args))
         verifier = to_checksum_address(keccak(text=folder.name)[-20:])
         code = runtime_code("SameVerifier", manifest.file("verifier").read_text())
         chain.provider.set_code(verifier, code)
-        layout = tuple(manifest.contract_layout.values())
-        return application.deploy(verifier, layout, sender=deployer), manifest
+        return verifier, manifest
 
-    return deploy_on
+    return verifier_of
+
+
+def layout_of(manifest: Manifest) -> tuple[int, ...]:
+    return tuple(manifest.contract_layout.values())
 
 
 def forged(proof: Proof, how: str, thief: list[int]) -> Proof:
@@ -133,9 +142,12 @@ TAMPERED = st.sampled_from(["with a bit flipped", "for the thief", "with more"])
 class Members(RuleBasedStateMachine):
     """Compare Clan with a dictionary in Python."""
 
-    def __init__(self, clan, crowd: Crowd, proofs: list[Proof], digits: list[int]) -> None:
+    def __init__(
+        self, clan, crowd: Crowd, proofs: list[Proof], digits: list[int], batches: list["Batch"]
+    ) -> None:
         super().__init__()
         self.clan, self.crowd, self.proofs, self.digits = clan, crowd, proofs, digits
+        self.batches = batches
         self.snapshot = crowd.chain.snapshot()
         self.joined: dict[int, int] = {}
         self.nonces = [0] * len(crowd.accounts)
@@ -171,15 +183,49 @@ class Members(RuleBasedStateMachine):
         address, proof = self.crowd.accounts[account], self.proofs[account]
         wanted = self.digits[account], self.nonces[account]
         signed = wanted[0] + digit, max(0, wanted[1] + nonce)
-        deadline, where = self.crowd.now + seconds, str(self.clan.address)
-        message = typed(where, self.crowd.chain.chain_id, (address, *signed, deadline))
-        signature = bytes(Account.sign_message(message, self.crowd.keys[signer]).signature)
+        deadline = self.crowd.now + seconds
+        signature = self.sign(signer, address, *signed, deadline)
         claim = (address, proof.proof, proof.instances, (deadline, signature))
         done = self.crowd.send(self.clan.joinFor, *claim, sender=sender)
         fitting = signed == wanted and signer == account and seconds > 0
         assert done == (fitting and account not in self.joined)
         if done:
             self.joined[account] = self.digits[account]
+
+    def sign(self, signer: int, account: str, digit: int, nonce: int, deadline: int) -> bytes:
+        where = (str(self.clan.address), self.crowd.chain.chain_id)
+        message = typed(*where, (account, digit, nonce, deadline))
+        return bytes(Account.sign_message(message, self.crowd.keys[signer]).signature)
+
+    @rule(
+        data=st.data(),
+        how=st.sampled_from(["honest", "honest", "honest", "with a bit flipped", "with more"]),
+        agreeing=st.lists(
+            st.sampled_from(["yes", "yes", "no", "late", "not again"]),
+            min_size=TOGETHER,
+            max_size=TOGETHER,
+        ),
+    )
+    def join_together(self, data, how, agreeing):
+        """Any account sends a batch, with the consents of some of its accounts."""
+        batch = data.draw(st.sampled_from(self.batches), "batch")
+        sender = data.draw(self.crowd.anybody, "sender")
+        consents, agreed = [], set[int]()
+        for account, said in zip(batch.accounts, agreeing, strict=True):
+            if account is None or said == "no":
+                consents.append(NO_CONSENT)
+                continue
+            deadline = self.crowd.now + (-1 if said == "late" else DAY)
+            nonce = self.nonces[account] + (said == "not again")
+            values = (self.crowd.accounts[account], self.digits[account], nonce, deadline)
+            consents.append(short(deadline, self.sign(account, *values)))
+            if said == "yes":
+                agreed.add(account)
+        proof = forged(batch.proof, how, [])
+        given = (proof.proof, proof.instances, consents)
+        assert self.crowd.send(self.clan.joinMany, *given, sender=sender) == (how == "honest")
+        for account in {*batch.accounts} & {*agreed, sender} if how == "honest" else ():
+            self.joined.setdefault(account, self.digits[account])
 
     @rule(data=st.data())
     def revoke(self, data):
@@ -201,7 +247,7 @@ class Members(RuleBasedStateMachine):
 
     def join_as(self, account: int, proved: int, sender: int, how: str = "honest") -> None:
         """Join with the proof made for the account `proved`."""
-        thief = self.proofs[(proved + 1) % len(self.proofs)].instances[:-10]
+        thief = self.proofs[(proved + 1) % len(self.proofs)].instances[:1]
         proof = forged(self.proofs[proved], how, thief)
         address = self.crowd.accounts[account]
         done = self.crowd.send(self.clan.join, address, proof.proof, proof.instances, sender=sender)
@@ -219,14 +265,45 @@ class Members(RuleBasedStateMachine):
         assert tuple(self.clan.leader()) == (counts.index(max(counts)), max(counts))
 
 
-def test_clan_counts_its_members(project, deploy_on, crowd):
-    clan, manifest = deploy_on(project.Clan, outputs=10)
-    logits = np.random.default_rng(0).uniform(-2, 2, size=(len(crowd.accounts), 10))
-    logits[::7, 3] = logits[::7, 8] = 2  # ties, which go to the lower digit
-    claims = [(clan.keyOf(account), x) for account, x in zip(crowd.accounts, logits, strict=True)]
+@dataclass(frozen=True)
+class Batch:
+    """A proof for several of the crowd; padding is None."""
+
+    accounts: list[int | None]
+    proof: Proof
+
+
+def test_clan_counts_its_members(project, verifier_of, deployer, crowd):
+    (one, manifest), (several, batch) = (
+        verifier_of(10, args) for args in (SLIM, replace(SLIM, batch=TOGETHER))
+    )
+    clan = project.Clan.deploy(one, layout_of(manifest), several, TOGETHER, sender=deployer)
+    random = np.random.default_rng(0)
+    logits = random.integers(0, 5, size=(len(crowd.accounts), 10))
+    logits[::7, 3] = logits[::7, 8] = 4  # ties, which go to the lower digit
+    keys = [clan.keyOf(account) for account in crowd.accounts]
     digits = [int(np.argmax(answer(manifest, x))) for x in logits]
-    proofs = prove_all(manifest, claims)
-    run_state_machine_as_test(lambda: Members(clan, crowd, proofs, digits), settings=crowd.settings)
+    proofs = prove_all(manifest, list(zip(keys, logits, strict=True)))
+    # Some accounts are twice in a batch, and some places are empty.
+    chosen = [
+        [
+            None if place >= len(keys) else place
+            for place in random.integers(0, len(keys) + 3, TOGETHER)
+        ]
+        for _ in range(len(keys) // 2)
+    ]
+    nobody = (clan.keyOf("0x" + "00" * 20), np.zeros(10))
+    claims = [
+        [nobody if place is None else (keys[place], logits[place]) for place in places]
+        for places in chosen
+    ]
+    made = prove_all(
+        batch, [([key for key, _ in claim], np.stack([x for _, x in claim])) for claim in claims]
+    )
+    batches = [Batch(*pair) for pair in zip(chosen, made, strict=True)]
+    run_state_machine_as_test(
+        lambda: Members(clan, crowd, proofs, digits, batches), settings=crowd.settings
+    )
 
 
 class Ledger(RuleBasedStateMachine):
@@ -402,8 +479,9 @@ class Ledger(RuleBasedStateMachine):
             assert ask(self.judge, "rewardsLeft", number) == offer["left"]
 
 
-def test_voice_judge_can_always_pay_what_it_owes(project, deploy_on, crowd):
-    judge, manifest = deploy_on(project.VoiceJudge, outputs=1)
+def test_voice_judge_can_always_pay_what_it_owes(project, verifier_of, deployer, crowd):
+    verifier, manifest = verifier_of(1, SMALL)
+    judge = project.VoiceJudge.deploy(verifier, layout_of(manifest), sender=deployer)
     songs = np.random.default_rng(0).uniform(-0.3, 1.3, size=(2, len(crowd.accounts), 1))
     songs[0, :3] = [[0], [1], [0.5]]
     scale = manifest["output_scale"]

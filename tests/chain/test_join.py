@@ -7,6 +7,7 @@ from eth_utils import keccak
 
 from apps.clan import application
 from chain.contracts import ask, deploy
+from tests.inputs import NO_BATCH
 from tests.refusals import refusal
 from zk.layout import FIELD
 from zk.proof import Proof, prove
@@ -184,12 +185,12 @@ def test_clan_zero_is_a_clan(clan, proof_of, accounts):
 )
 def test_deployment_refuses_a_bad_key_layout(project, verifier, deployer, limbs, bits):
     with ape.reverts(project.Clan.BoundApplication__BadKeyLayout, limbs=limbs, limbBits=bits):
-        deployer.deploy(project.Clan, verifier, (limbs, bits, 12, 1))
+        deployer.deploy(project.Clan, verifier, (limbs, bits, 12, 1), *NO_BATCH)
 
 
 def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
     with ape.reverts(project.Clan.BoundApplication__NoVerifier, verifier=accounts[5].address):
-        deployer.deploy(project.Clan, accounts[5], (11, 24, 12, 1))
+        deployer.deploy(project.Clan, accounts[5], (11, 24, 12, 1), *NO_BATCH)
 
 
 def test_verifier_whose_code_is_gone(verifier, clan, accounts, proof, chain):
@@ -203,23 +204,23 @@ def test_verifier_whose_code_is_gone(verifier, clan, accounts, proof, chain):
     ("limbs", "bits", "scale"), [(1, 253, 12), (1, 252, 0), (252, 1, 127), (11, 24, 127)]
 )
 def test_deployment_accepts_the_ends_of_layouts(project, verifier, deployer, limbs, bits, scale):
-    for lanes in (1, 5):
+    for lanes in (1, 8):
         layout = (limbs, bits, scale, lanes)
-        made = deployer.deploy(project.Clan, verifier, layout)
+        made = deployer.deploy(project.Clan, verifier, layout, *NO_BATCH)
         assert (made.limbs(), made.limbBits(), made.outputScale(), made.lanes()) == layout
         assert made.verifier() == verifier.address
 
 
-@pytest.mark.parametrize("lanes", [0, 2, 4, 6, 2**256 - 1])
+@pytest.mark.parametrize("lanes", [0, 2, 5, 7, 9, 2**256 - 1])
 def test_deployment_refuses_other_lanes(project, verifier, deployer, lanes):
     with ape.reverts(project.Clan.BoundApplication__BadLanes, lanes=lanes):
-        deployer.deploy(project.Clan, verifier, (11, 24, 12, lanes))
+        deployer.deploy(project.Clan, verifier, (11, 24, 12, lanes), *NO_BATCH)
 
 
 @pytest.mark.parametrize(("limbs", "bits"), [(1, 251), (251, 1)])
 def test_deployment_refuses_a_layout_without_the_last_bit(project, verifier, deployer, limbs, bits):
     with ape.reverts(project.Clan.BoundApplication__BadKeyLayout, limbs=limbs, limbBits=bits):
-        deployer.deploy(project.Clan, verifier, (limbs, bits, 12, 1))
+        deployer.deploy(project.Clan, verifier, (limbs, bits, 12, 1), *NO_BATCH)
 
 
 @pytest.mark.parametrize("answer", [0, 1])
@@ -228,7 +229,7 @@ def test_answer_of_the_verifier_decides(project, deployer, accounts, proof, chai
     address = "0x" + f"{0xFACE00 + answer:040x}"
     code = f"0x60{answer:02x}60005260206000f3"  # return(answer)
     chain.provider.make_request("anvil_setCode", [address, code])
-    made = deployer.deploy(project.Clan, address, (11, 24, 12, 1))
+    made = deployer.deploy(project.Clan, address, (11, 24, 12, 1), *NO_BATCH)
     key = made.keyOf(accounts[0])
     limbs = [key >> 24 * i & 0xFFFFFF for i in range(11)]
     forged = Proof("clan", b"", [*limbs, *[0] * 5, 1, *[0] * 4])

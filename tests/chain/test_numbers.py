@@ -6,6 +6,7 @@ from eth_utils import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.inputs import NO_BATCH
 from zk.layout import FIELD, LARGEST, signed, unpacked
 
 LOGIT = st.one_of(
@@ -25,7 +26,7 @@ EXTREMES = [
 ]
 
 
-# Of an instance with five outputs: each is less than this, or at least its negative.
+# Of an instance with eight outputs: each is less than this, or at least its negative.
 MIDDLE = 2**28
 PACKED = st.integers(-MIDDLE, MIDDLE - 1) | st.sampled_from([0, 1, -1, MIDDLE - 1, -MIDDLE])
 PACKED_EXTREMES = [
@@ -43,7 +44,7 @@ PACKED_EXTREMES = [
 @pytest.fixture(scope="module")
 def plain(project, verifier, deployer):
     """A Clan whose instances hold one logit each."""
-    return deployer.deploy(project.Clan, verifier, (11, 24, 18, 1))
+    return deployer.deploy(project.Clan, verifier, (11, 24, 18, 1), *NO_BATCH)
 
 
 def instance(value: int) -> int:
@@ -53,7 +54,7 @@ def instance(value: int) -> int:
 def packed(logits: list[int]) -> list[int]:
     return [
         sum(logit << 29 * lane for lane, logit in enumerate(part)) % FIELD
-        for part in (logits[:5], logits[5:])
+        for part in (logits[:8], logits[8:])
     ]
 
 
@@ -86,13 +87,13 @@ def test_ties_go_to_the_lowest_digit_everywhere(clan, plain):
         assert clan.digitOf(packed(logits)) == first
 
 
-@given(first=st.integers(0, 2**256 - 1) | st.integers(-(2**147), 2**147).map(instance))
+@given(first=st.integers(0, 2**256 - 1) | st.integers(-(2**234), 2**234).map(instance))
 @settings(max_examples=150, deadline=None)
 def test_contract_and_python_accept_the_same_packed_logits(clan, first):
     """An instance is accepted if it packs the logits that are read in it, and else by neither."""
     instances = [first, packed([0] * 10)[1]]
     try:
-        logits = [*unpacked(first), *[0] * 5]
+        logits = [*unpacked(first), *[0] * 2]
     except ValueError:
         refused(clan.digitOf, instances)
         return
@@ -104,11 +105,11 @@ def test_contract_and_python_accept_the_same_packed_logits(clan, first):
 @pytest.mark.parametrize(
     "value",
     [
-        MIDDLE << 116,
-        FIELD - (MIDDLE << 116) - sum(MIDDLE << 29 * lane for lane in range(4)) - 1,
-        2**145,
+        MIDDLE << 203,
+        FIELD - (MIDDLE << 203) - sum(MIDDLE << 29 * lane for lane in range(7)) - 1,
+        2**232,
         FIELD // 2,
-        FIELD - 2**145,
+        FIELD - 2**232,
         FIELD,
         FIELD + 5,
         2**256 - 1,

@@ -1,6 +1,7 @@
 """The project's circuits and users' own ones by name, and their samples."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ def test_circuits_of_the_applications():
         "clan": 1000,
         "clan-bad": 1000,
         "clan-dash": 1000,
+        "clan-batch": 1000,
+        "clan-batch-32": 1000,
         "clan-lenet": 500,
         "clan-dense": 1000,
         "clan-dense-56": 1000,
@@ -39,6 +42,10 @@ def test_circuits_of_the_applications():
         )
         assert one.model.is_file()
     assert circuit("clan").run_args == circuit("clan-bad").run_args != circuit("voice").run_args
+    for name, size in (("clan-batch", 16), ("clan-batch-32", 32)):
+        assert circuit(name).run_args == replace(circuit("clan").run_args, batch=size)
+        assert circuits.deploying(name) == f"clan --batch {name}"
+    assert circuits.deploying("clan") == "clan"
 
 
 def test_knobs_are_kept_by_name(monkeypatch, tmp_path):

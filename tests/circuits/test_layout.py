@@ -72,10 +72,10 @@ def test_number_that_is_no_key(key):
 
 
 def test_layout_in_a_manifest():
-    kept = {"limbs": 1, "limb_bits": 252, "outputs": 10, "lanes": 5, "largest_input": 4}
-    assert SLIM.as_json() == kept
+    kept = {"limbs": 1, "limb_bits": 252, "outputs": 10, "lanes": 8, "largest_input": 4}
+    assert SLIM.as_json() == {**kept, "batch": 1}
     assert Layout(**kept) == SLIM
-    assert (SLIM.instances, Layout.slim(11, 4).instances, Layout.slim(1, 4).instances) == (3, 4, 2)
+    assert (SLIM.instances, Layout.slim(17, 4).instances, Layout.slim(1, 4).instances) == (3, 4, 2)
 
 
 # Inputs
@@ -120,17 +120,17 @@ def test_instance_that_is_no_output(instance):
         signed(instance)
 
 
-@given(outputs=st.lists(LANE, min_size=5, max_size=5))
-def test_lanes_hold_five_outputs(outputs):
+@given(outputs=st.lists(LANE, min_size=8, max_size=8))
+def test_lanes_hold_eight_outputs(outputs):
     assert unpacked(packed(outputs)) == outputs
 
 
 @given(outputs=st.lists(LANE, min_size=10, max_size=10))
 def test_two_instances_hold_ten_outputs(outputs):
-    assert SLIM.read([packed(outputs[:5]), packed(outputs[5:])]) == outputs
+    assert SLIM.read([packed(outputs[:8]), packed(outputs[8:])]) == outputs
 
 
-@given(instance=st.integers(0, FIELD - 1) | st.integers(-(2**147), 2**147).map(lambda n: n % FIELD))
+@given(instance=st.integers(0, FIELD - 1) | st.integers(-(2**234), 2**234).map(lambda n: n % FIELD))
 def test_an_instance_holds_at_most_one_list_of_outputs(instance):
     """An instance that unpacks is the one that packs the result."""
     try:
@@ -142,19 +142,19 @@ def test_an_instance_holds_at_most_one_list_of_outputs(instance):
 
 @pytest.mark.parametrize(
     "outputs",
-    [[0] * 5, [-1] * 5, [-MIDDLE] * 5, [MIDDLE - 1] * 5, [-1, 0, 0, 0, 0], [0, -1, 1, -1, 1]],
+    [[0] * 8, [-1] * 8, [-MIDDLE] * 8, [MIDDLE - 1] * 8, [-1, *[0] * 7], [0, -1, 1, -1] * 2],
 )
 def test_ends_of_the_lanes(outputs):
     assert unpacked(packed(outputs)) == outputs
 
 
-@pytest.mark.parametrize("outputs", [[0, 0, 0, 0, MIDDLE], [-MIDDLE - 1, *[-MIDDLE] * 4]])
+@pytest.mark.parametrize("outputs", [[*[0] * 7, MIDDLE], [-MIDDLE - 1, *[-MIDDLE] * 7]])
 def test_one_beyond_the_ends(outputs):
-    with pytest.raises(ValueError, match="does not hold 5 outputs"):
+    with pytest.raises(ValueError, match="does not hold 8 outputs"):
         unpacked(packed(outputs))
 
 
-@pytest.mark.parametrize("instance", [FIELD, FIELD + 1, -1, FIELD // 2, 2**145, FIELD - 2**145])
+@pytest.mark.parametrize("instance", [FIELD, FIELD + 1, -1, FIELD // 2, 2**232, FIELD - 2**232])
 def test_instance_that_holds_no_outputs(instance):
-    with pytest.raises(ValueError, match="does not hold 5 outputs"):
+    with pytest.raises(ValueError, match="does not hold 8 outputs"):
         unpacked(instance)

@@ -1,5 +1,6 @@
 """Samples that fit the model, and the properties of circuits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ def test_arguments_say_their_range_and_rewritings():
     assert RunArgs(decomp_base=1000, decomp_legs=2).value_range == 1_000_000
     assert RunArgs().value_range == 2**30
     assert RunArgs().logrows is None
-    assert not any(RunArgs().rewriting.values())
+    assert {*RunArgs().rewriting.values()} == {False, None, 1}
+    assert RunArgs().rewriting["batch"] == 1
     assert RunArgs(summed_averages=True).rewriting["summed_averages"]
     assert RunArgs(matrix_convolutions=True).rewriting["matrix_convolutions"]
     circuit = Circuit("c", Path("c.onnx"), "V", lambda: Samples(GOOD, GOOD), RunArgs())
@@ -67,15 +69,18 @@ def test_arguments_say_their_range_and_rewritings():
 def test_arguments_decide_the_layout():
     assert RunArgs().layout(3) == Layout(11, 24, outputs=3, lanes=1, largest_input=None)
     slim = RunArgs(param_scale=6, largest_input=4)
-    assert slim.layout(3) == Layout(1, 252, outputs=3, lanes=5, largest_input=4)
+    assert slim.layout(3) == Layout(1, 252, outputs=3, lanes=8, largest_input=4)
     assert slim.layout(1).lanes == 1
+    assert (
+        replace(slim, batch=16).layout(3).batch == replace(slim, batch=16).rewriting["batch"] == 16
+    )
     assert slim.rewriting["weight_scale"] == 6
     assert slim.rewriting["matrix_convolutions"]
 
 
 def test_default_arguments_are_those_of_the_first_builds():
     """A change of a default changes the keys of every circuit that relies on it."""
-    assert RunArgs() == RunArgs(7, 7, 1, 2, 1024, 3, None, False, False, None)
+    assert RunArgs() == RunArgs(7, 7, 1, 2, 1024, 3, None, False, False, None, 1)
 
 
 def test_shape_contains_another():

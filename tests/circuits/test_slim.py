@@ -216,7 +216,7 @@ def test_audit_of_a_slim_build(built, tmp_path):
         ("bounds", {"y": [0, 1]}, "bounds-differ"),
         ("output_scale", 17, "bounds-differ"),
         ("layout", Layout(1, 252, 3, 1, 4).as_json(), "layout-differs"),
-        ("layout", Layout(1, 252, 3, 5, 5).as_json(), "layout-differs"),
+        ("layout", Layout(1, 252, 3, 8, 5).as_json(), "layout-differs"),
     ],
 )
 def test_audit_of_an_edited_manifest(built, tmp_path, name, value, finding):
@@ -279,7 +279,7 @@ def outputs_of(manifest, bits: list[int]) -> list[int]:
     logits = matrix @ np.array(hidden, object) + np.array([int(b) for b in biases[1]], object)
     return [
         sum(int(logit) << (LANE_BITS * lane) for lane, logit in enumerate(part)) % FIELD
-        for part in (logits[:5], logits[5:])
+        for part in (logits[:8], logits[8:])
     ]
 
 

@@ -67,7 +67,7 @@ def test_each_circuit_proves_in_turn(monkeypatch, quick, expected):
     turns = []
     subjects = {
         name: side_by_side.Subject({}, [], "Verifier", {"proving_key": size})
-        for name, size in {"large": 2e8, "small": 1e7, "larger": 9e8}.items()
+        for name, size in {"large": 6e8, "small": 1e7, "larger": 9e8}.items()
     }
 
     def prove(name, *given):

@@ -65,7 +65,10 @@ def test_every_command_has_help_with_an_example(name):
 def test_demo_tells_both_stories():
     result = new_process(dict(os.environ), str(APE), "run", "demo")
     assert result.returncode == 0, result.stderr
-    assert "clan 7 leads with 2 members" in result.stdout
+    assert "it fails: the proof is for another account" in result.stdout
+    assert re.search(r"15 join, for 7\d,\d{3} gas each", result.stdout)
+    assert "is skipped: it has not agreed" in result.stdout
+    assert "clan 7 leads with 4 members" in result.stdout
     assert re.search(r"0\. the thief's +succeeds", result.stdout)
     assert "the thief's credit  0 ether" in result.stdout
 

@@ -197,7 +197,7 @@ def test_killed_deployments_send_nothing_twice(folder, live, story):
     sending = folder / "deployments" / f".{AMOY}.clan.sending.json"
 
     def verifier_recorded() -> bool:
-        return "verifier" in read_json(sending).get("sent", {})
+        return "clan" in read_json(sending).get("sent", {})
 
     def application_recorded() -> bool:
         return "Clan" in read_json(sending).get("sent", {})

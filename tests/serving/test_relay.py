@@ -15,6 +15,7 @@ from chain.deployments import MissingError
 from hub import chain as module
 from hub.chain import Chain
 from tests.hubs import ADA, BEN
+from tests.inputs import NO_BATCH
 from zk.files import write_json
 
 HOUR = 3600
@@ -95,7 +96,7 @@ def test_a_new_record_is_read_at_once(
     before, _ = hub_chain.key(clan_served, ADA, None)
     assert before == clan.keyOf(ADA)
     layout = (clan.limbs(), clan.limbBits(), clan.outputScale(), clan.lanes())
-    other = deployer.deploy(project.Clan, clan.verifier(), layout)
+    other = deployer.deploy(project.Clan, clan.verifier(), layout, *NO_BATCH)
     write_json(both_recorded, {"clan": deployments.entry_for(manifest, other)})
     assert hub_chain.key(clan_served, ADA, None) == (other.keyOf(ADA), None) != (before, None)
     both_recorded.unlink()

@@ -108,8 +108,8 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
     _check(
         report,
         [(node.op_type, list(node.output)) for node in users] == [("Identity", [passed.name])]
-        and shape == [1, manifest.layout.limbs],
-        f"the key's {manifest.layout.limbs} limbs pass through one Identity only",
+        and shape == [layout.batch, layout.limbs],
+        f"the {layout.batch * layout.limbs} limbs of keys pass through one Identity only",
         "key-not-passed",
         "The key does not pass through the model unchanged.",
     )

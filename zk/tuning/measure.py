@@ -84,7 +84,7 @@ def figures_of(
     labels = ("compiled", "pk", "vk", "settings", "srs")
     files = {label: manifest.file(label) for label in labels}
     layout = manifest.layout
-    data = layout.numbers(layout.widest, circuit.samples().test[0])
+    data = layout.numbers(layout.widest, circuit.samples().test[: layout.batch])
     found = typical([measure(circuit.name, files, data) for _ in range(3)])
     cost = Cost(
         proving_key=manifest["files"]["pk"]["bytes"],

@@ -1,0 +1,142 @@
+"""The audit finds each fault that somebody plants in a Clan before deploying it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from apps.audit import CONTRACTS, audit_contracts
+from chain.contracts import deploy
+from chain.deployments import entry_for
+from tests.audits import PACKAGES, named, planted
+from zk.audit.application import audit_application
+from zk.audit.syntax import compiled_contract
+
+pytestmark = pytest.mark.slow
+
+CLAN, BASE, BATCHES, OUTPUTS = (
+    "Clan.sol",
+    "base/BoundApplication.sol",
+    "base/BatchedApplication.sol",
+    "libraries/Outputs.sol",
+)
+GENERATED = shutil.ignore_patterns("verifiers")
+# Where, the old text, the new one, and what the audit of the sources finds besides.
+FAULTS: dict[str, tuple[str, str, str, set[str]]] = {
+    # joinMany
+    "keys of any contract": (
+        BATCHES,
+        "re:if \\(instances\\[i\\] != key\\).*",
+        "",
+        set(),
+    ),
+    "proofs of batches for the single verifier": (
+        BATCHES,
+        "_requireAccepted(batchVerifier,",
+        "_requireAccepted(verifier,",
+        set(),
+    ),
+    "batches without a proof": (
+        BATCHES,
+        "_requireAccepted(batchVerifier, proof, instances);",
+        "",
+        set(),
+    ),
+    "any number of instances": (
+        BATCHES,
+        "re:if \\(instances.length != expected\\).*",
+        "",
+        {"instance-count"},
+    ),
+    "the first digit for all": (CLAN, "largest(i * CLANS,", "largest(0,", set()),
+    "members who join again": (
+        CLAN,
+        "if (membership.joined) return Reason.AlreadyMember;",
+        "",
+        {"no-replay-guard"},
+    ),
+    "padding that joins": (CLAN, "re:if \\(account == address\\(0\\)\\).*", "", set()),
+    "counts that are not stored": (CLAN, "_counts = tally.packed;", "", set()),
+    # Unpacking
+    "instances that wrap": (OUTPUTS, "instance >= FIELD || lifted", "lifted", set()),
+    "instances that are too wide": (OUTPUTS, "lifted >= 2 ** 232", "lifted >= 2 ** 233", set()),
+    "lanes that overlap": (OUTPUTS, "lifted & (2 ** 29 - 1)", "lifted & (2 ** 30 - 1)", set()),
+    "the last of equal logits": (OUTPUTS, "output > most", "output >= most", set()),
+    # Consent
+    "consents of anybody": (CLAN, "NoError && signer == account", "NoError", set()),
+    "consents that never end": (
+        CLAN,
+        "if (block.timestamp > consent.deadline) return Reason.ConsentExpired;",
+        "",
+        set(),
+    ),
+    "consents that cannot be revoked": (
+        CLAN,
+        "digit, nonce, deadline)))",
+        "digit, 0, deadline)))",
+        set(),
+    ),
+    "consents to every clan": (
+        CLAN,
+        "encode(CONSENT, account, digit,",
+        "encode(CONSENT, account, 0,",
+        set(),
+    ),
+    "signatures that are none": (CLAN, "problem == ECDSA.RecoverError.NoError && ", "", set()),
+    "contracts that answer anything": (
+        CLAN,
+        "re: && bytes32\\(answer\\) == bytes32\\(IERC1271.isValidSignature.selector\\)",
+        "",
+        set(),
+    ),
+    "contracts that burn all gas": (CLAN, "{gas: ANSWER_GAS}", "", set()),
+    "strangers who join others": (CLAN, "re:if \\(msg.sender != account\\).*", "", set()),
+}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("planted")
+    (folder / PACKAGES.name).symlink_to(PACKAGES)
+    return folder
+
+
+def deployed_from(folder: Path, deployer, chain, arguments: bytes) -> str:
+    made = compiled_contract(folder / CLAN, "Clan")
+    ecosystem = chain.provider.network.ecosystem
+    sent = deployer.call(ecosystem.create_transaction(data=made.creation + arguments))
+    return str(sent.contract_address)
+
+
+@pytest.fixture(scope="module")
+def entry(manifest, batch_manifest, deployer):
+    return entry_for(manifest, deploy(manifest, deployer, batch=batch_manifest), batch_manifest)
+
+
+@pytest.fixture(scope="module")
+def arguments(manifest, entry) -> bytes:
+    """The arguments of the constructor, as the deployment had them."""
+    values = [int(entry["verifier"], 16), *manifest.contract_layout.values()]
+    values += [int(entry["batch"]["verifier"], 16), entry["batch"]["size"]]
+    return b"".join(value.to_bytes(32) for value in values)
+
+
+def test_the_same_contract_without_a_fault(sources, manifest, entry, arguments, deployer, chain):
+    folder = shutil.copytree(CONTRACTS, sources / "sound", ignore=GENERATED)
+    address = deployed_from(folder, deployer, chain, arguments)
+    assert named(audit_contracts(manifest, entry | {"contract": address})) == []
+    assert audit_application(folder / CLAN).sound
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_planted_fault(sources, manifest, entry, arguments, deployer, chain, name):
+    """On the chain, each is another code; in the sources, some are faults that the audit knows."""
+    where, old, new, known = FAULTS[name]
+    folder = shutil.copytree(CONTRACTS, sources / name, ignore=GENERATED)
+    (folder / where).write_text(planted((folder / where).read_text(), (old, new)))
+    address = deployed_from(folder, deployer, chain, arguments)
+    assert named(audit_contracts(manifest, entry | {"contract": address})) in (
+        ["application-code"],
+        ["parameter-differs"],  # where another immutable value is used
+    )
+    assert {finding.name for finding in audit_application(folder / CLAN).wrong} == known
