@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from apps.clan import NO_CONSENT, application, digit_of
-from apps.consents import Consent, consent_for
+import ape
+
+from apps.clan import application, digit_of
+from apps.consents import NO_CONSENT, Consent, approves, consent_for, typed
 from chain import deployments
 from chain.accounts import account_of, holder
-from chain.contracts import NOBODY, ask, layout_of, rehearse
+from chain.contracts import NOBODY, ask, code_at, layout_of, rehearse
 from chain.sending import send
 from zk.errors import CircuitError
 from zk.proof import Proof
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 Short = tuple[
     int, bytes, bytes
 ]  # a deadline and a signature (ERC-2098), as the contract takes them
+ANSWER_GAS = 200_000  # that the contract of an account may use
 # Of `IClan.Reason`, in its order.
 REASONS = (
     "",
@@ -111,11 +115,35 @@ def short(deadline: int, signature: bytes) -> Short:
     return deadline, signature[:32], bytes([signature[32] | recovery]) + signature[33:64]
 
 
+def agrees(
+    contract: ContractInstance, account: str, digit: int, deadline: int, signature: str
+) -> bool:
+    """Return whether an account's key, or its contract, signed that it joins a digit's clan."""
+    from eth_account import Account
+
+    where = str(contract.address), ape.networks.provider.chain_id
+    values = (account, digit, ask(contract, "nonceOf", account), deadline)
+    message = typed(*where, values)
+    with suppress(ValueError):
+        if Account.recover_message(message, signature=signature) == account:
+            return True
+    return bool(code_at(account)) and approves(account, message, signature)
+
+
+def outcomes(contract: ContractInstance, logs: list[dict[str, Any]]) -> dict[str, int | str]:
+    """The clan of each account that joined in a transaction, and why others did not."""
+    ecosystem = ape.networks.provider.network.ecosystem
+    events = list(ecosystem.decode_logs(logs, contract.Joined.abi, contract.Skipped.abi))
+    found: dict[str, int | str] = {}
+    for event in events:
+        joins = event.event_name == "Joined"
+        found.setdefault(str(event.account), int(event.clan) if joins else REASONS[event.reason])
+    return {account: outcome for account, outcome in found.items() if account != NOBODY}
+
+
 def joined(batch: Batch, receipt: ReceiptAPI) -> tuple[dict[str, int], dict[str, str]]:
     """The clans of the accounts that joined in a transaction, and why others did not."""
-    clans = {str(log.account): int(log.clan) for log in receipt.decode_logs(batch.contract.Joined)}
-    skipped = {
-        str(log.account): REASONS[int(log.reason)]
-        for log in receipt.decode_logs(batch.contract.Skipped)
-    }
-    return clans, {account: why for account, why in skipped.items() if account != NOBODY}
+    found = outcomes(batch.contract, receipt.logs)
+    clans = {account: outcome for account, outcome in found.items() if isinstance(outcome, int)}
+    skipped = {account: outcome for account, outcome in found.items() if isinstance(outcome, str)}
+    return clans, skipped

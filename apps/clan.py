@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from apps.consents import Consent, consent_for, immutables
+from apps.consents import NO_CONSENT, Consent, consent_for, immutables
 from apps.registry import Application, Digit, RefusedError, Source
 from chain.contracts import ask, layout_of
 from chain.sending import send
@@ -30,9 +30,6 @@ def _like_clan(model: str, verifier_name: str, batch: int = 1) -> Source:
 # Between the two largest logits. Of MNIST's 10,000 test images, the quantised model of `clan` reads
 # 349 with a smaller margin, and 115 of these, a third, wrongly: 58 % of all its 199 errors.
 SMALL_MARGIN = 1.5
-
-
-NO_CONSENT = (0, bytes(32), bytes(32))  # in a batch
 
 
 class Clan(Application):

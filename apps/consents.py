@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME, VERSION = "Clan", "1"  # of the contract's EIP-712 domain
 DAY = 86_400
+NO_CONSENT = (0, bytes(32), bytes(32))  # in a batch
 APPROVED = bytes.fromhex("1626ba7e")  # isValidSignature(bytes32,bytes), and its answer
 DOMAIN = {
     "name": "string",

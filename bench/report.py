@@ -129,7 +129,7 @@ def tables(rows: dict[str, Row], notebooks: dict[str, str | None]) -> str:
 
 
 def batches(rows: dict[str, Row], singles: dict[str, Row]) -> str:
-    """The cost of each account in a batch, beside that of a proof of its own, in Markdown."""
+    """The cost of each account in a batch, beside that of a single proof, in Markdown."""
     return table(
         ["", "accounts", "proving, each", "against one alone", "memory", "gas, each", "saved"],
         [

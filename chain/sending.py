@@ -39,7 +39,7 @@ def turn(sender: AccountAPI) -> Iterator[None]:
 def send(function: Any, *arguments: object, sender: AccountAPI, value: int = 0) -> ReceiptAPI:
     """Call a contract's function in a transaction, after those of the account that are pending."""
     with turn(sender):
-        nonce = _count(sender, "pending")
+        nonce = count(sender, "pending")
         receipt: ReceiptAPI = function(*arguments, sender=sender, nonce=nonce, value=value)
     return receipt
 
@@ -84,15 +84,15 @@ class Sending:
             if _wait(sender, nonce) > nonce:
                 address = sender.get_deployment_address(nonce=nonce)
                 if ape.networks.provider.get_code(address):
-                    return str(address), _count(sender, "pending")
-        return None, _count(sender, "pending")
+                    return str(address), count(sender, "pending")
+        return None, count(sender, "pending")
 
     def _record(self) -> None:
         if self._path:
             write_json(self._path, {"about": self._about, "sent": self._sent})
 
 
-def _count(sender: AccountAPI, block: Literal["latest", "pending"]) -> int:
+def count(sender: AccountAPI, block: Literal["latest", "pending"]) -> int:
     """The number of an account's transactions: on chain, or with pending ones."""
     return int(ape.networks.provider.web3.eth.get_transaction_count(sender.address, block))
 
@@ -100,14 +100,14 @@ def _count(sender: AccountAPI, block: Literal["latest", "pending"]) -> int:
 def _wait(sender: AccountAPI, nonce: int) -> int:
     """Wait for a transaction that an earlier run sent; return the number of those on chain."""
     started = time.monotonic()
-    while _count(sender, "pending") > nonce >= _count(sender, "latest"):
+    while count(sender, "pending") > nonce >= count(sender, "latest"):
         if time.monotonic() - started > PATIENCE:
             raise CircuitError(
                 f"Transaction {nonce} of {sender.address} has been pending for {PATIENCE} seconds: "
                 "rerun the command later to resume."
             )
         time.sleep(0.5)
-    return _count(sender, "latest")
+    return count(sender, "latest")
 
 
 def require_funds(sender: AccountAPI, containers: list[ContractContainer], report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import ape
@@ -115,8 +116,8 @@ class Chain:
             return genesis, str(error)
         return genesis, None
 
-    def described(self, tokens: bool) -> ChainState:
-        """The chain as a page needs it to call the contracts."""
+    def described(self, tokens: bool, relayed: Container[str] = ()) -> ChainState:
+        """The chain as a page needs it, and which circuits the hub relays."""
         provider = ape.networks.provider
         applications = {
             circuit: Deployment(
@@ -125,6 +126,7 @@ class Chain:
                 verifier=entry["verifier"],
                 block=entry["block"],
                 srs=entry["srs"]["kind"],
+                relays=circuit in relayed,
                 abi=[
                     item.model_dump(mode="json", exclude_none=True)
                     for item in getattr(ape.project, entry["application"]).contract_type.abi

@@ -136,11 +136,13 @@ def _application(manifest: Manifest) -> Application | None:
 
 
 def find(url: str) -> dict[str, Served]:
-    """Every finished build in `artifacts/`, except builds of other versions of ezkl."""
+    """Every finished build of one input in `artifacts/`, except those of other versions of ezkl."""
     served = {}
     for path in sorted(ARTIFACTS.glob("*/manifest.json")):
         try:
-            served[path.parent.name] = Served(Manifest(path.parent), url)
+            manifest = Manifest(path.parent)
+            if manifest.layout.batch == 1:
+                served[path.parent.name] = Served(manifest, url)
         except CircuitError as error:
             log.warning("not served: %s", error)
     if not served:

@@ -48,10 +48,21 @@ class Hub:
         return Proof.of(job["proof"], f"The answer of {self._url}")
 
     def order(
-        self, circuit: str, account: str, x: Array, round_number: int | None = None
+        self,
+        circuit: str,
+        account: str,
+        x: Array,
+        round_number: int | None = None,
+        consent: tuple[int, str] | None = None,
     ) -> dict[str, Any]:
-        """Order a proof; return the job. Waits while the hub has too many jobs."""
+        """Order a proof; return the job. Waits while the hub has too many jobs.
+
+        With a consent, a deadline and a signature, the hub also sends the proof.
+        """
         body = {"input": np.ravel(x).tolist(), "account": account, "round": round_number}
+        if consent:
+            deadline, signature = consent
+            body |= {"relay": True, "consent": {"deadline": deadline, "signature": signature}}
         while True:
             answer = self._ask("POST", f"/v1/circuits/{circuit}/proofs", json=body)
             if answer.status_code != requests.codes.too_many_requests:

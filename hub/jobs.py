@@ -15,6 +15,7 @@ from typing import IO, Any, Final, Literal
 import numpy as np
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Connection,
     Engine,
     LargeBinary,
@@ -74,6 +75,11 @@ class Job(Base):
     ended: Mapped[float | None]
     proof: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     reason: Mapped[str | None]
+    # Of a job that the hub relays: the consent of its account, its batch, and its transaction.
+    deadline: Mapped[int | None] = mapped_column(BigInteger)
+    signature: Mapped[str | None]
+    batch: Mapped[int | None] = mapped_column(index=True)
+    mined: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
     @property
     def input(self) -> Array:
@@ -100,15 +106,16 @@ class Jobs:
             _prepare(self._engine)
         except SQLAlchemyError as error:
             raise CircuitError(f"The database does not answer: {_reason(error)}.") from error
-        self._session = sessionmaker(self._engine, expire_on_commit=False)
+        self.session = sessionmaker(self._engine, expire_on_commit=False)
         self._turn = Lock()
-        with self._writing() as session:  # jobs of a hub that was killed
-            session.execute(update(Job).where(Job.state == PROVING).values(state=QUEUED))
+        with self.writing() as session:  # jobs of a hub that was killed; `hub.relay` has the others
+            alone = update(Job).where(Job.state == PROVING, Job.batch.is_(None))
+            session.execute(alone.values(state=QUEUED))
 
     @contextmanager
-    def _writing(self) -> Iterator[Session]:
+    def writing(self) -> Iterator[Session]:
         """One writer at a time: limits hold, and SQLite's slow waiting for a lock is avoided."""
-        with self._turn, self._session.begin() as session:
+        with self._turn, self.session.begin() as session:
             yield session
 
     def accept(
@@ -119,7 +126,7 @@ class Jobs:
         `require_room` gets a new job and the number of open jobs per token; it raises if there are
         too many.
         """
-        with self._writing() as session:
+        with self.writing() as session:
             if found := session.scalar(select(Job).where(Job.digest == job.digest)):
                 return found, False
             require_room(job, _waiting(session))
@@ -128,41 +135,40 @@ class Jobs:
 
     def get(self, identity: str, token: str) -> Job | None:
         """The job with this id, if this token ordered it."""
-        with self._session() as session:
+        with self.session() as session:
             return session.scalar(select(Job).where(Job.id == identity, Job.token == token))
 
     def open(self) -> Sequence[Job]:
-        """The open jobs, oldest first."""
-        with self._session() as session:
-            return session.scalars(
-                select(Job).where(Job.state.in_(OPEN)).order_by(Job.number)
-            ).all()
+        """The open jobs that are proved alone, oldest first."""
+        with self.session() as session:
+            alone = (Job.state.in_(OPEN), Job.signature.is_(None))
+            return session.scalars(select(Job).where(*alone).order_by(Job.number)).all()
 
     def before(self, job: Job) -> int:
         """The number of jobs that are proved before a queued one."""
-        with self._session() as session:
+        with self.session() as session:
             ahead = select(func.count()).where(Job.state.in_(OPEN), Job.number < job.number)
             return session.scalar(ahead) or 0
 
     def states(self) -> dict[str, int]:
         """The number of jobs in each state."""
-        with self._session() as session:
+        with self.session() as session:
             return _counted(session, select(Job.state, func.count()).group_by(Job.state))
 
     def waiting(self) -> dict[str, int]:
         """The number of open jobs per token."""
-        with self._session() as session:
+        with self.session() as session:
             return _waiting(session)
 
     def typical_seconds(self, circuit: str) -> float | None:
         """The median time of a circuit's latest proofs."""
         times = (
             select(Job.ended - Job.started)
-            .where(Job.circuit == circuit, Job.state == DONE)
+            .where(Job.circuit == circuit, Job.state == DONE, Job.batch.is_(None))
             .order_by(Job.number.desc())
             .limit(RECENT)
         )
-        with self._session() as session:
+        with self.session() as session:
             found = [seconds for seconds in session.scalars(times) if seconds is not None]
         return float(np.median(found)) if found else None
 
@@ -186,12 +192,12 @@ class Jobs:
         )
 
     def remove(self, identity: str) -> None:
-        with self._writing() as session:
+        with self.writing() as session:
             session.execute(delete(Job).where(Job.id == identity))
 
     def forget(self, before: float) -> None:
         """Remove the jobs that ended before a time."""
-        with self._writing() as session:
+        with self.writing() as session:
             session.execute(delete(Job).where(Job.ended < before))
 
     def tidy(self) -> None:
@@ -207,26 +213,34 @@ class Jobs:
 
     def name_of_token(self, token: str) -> str | None:
         """The name that a token was created with, or None if it is unknown."""
-        with self._session() as session:
+        with self.session() as session:
             return session.scalar(select(Token.name).where(Token.sha256 == _sha256(token)))
 
     def has_tokens(self) -> bool:
-        with self._session() as session:
+        with self.session() as session:
             return session.scalar(select(func.count()).select_from(Token)) != 0
 
     def _change(self, identity: str, **values: Any) -> bool:
-        with self._writing() as session:
+        with self.writing() as session:
             open_job = (Job.id == identity, Job.state.in_(OPEN))
             changed = update(Job).where(*open_job).values(**values).returning(Job.number)
             return session.scalar(changed) is not None
 
 
 def new_job(
-    token: str, circuit: str, vk: str, account: str, round_number: int | None, key: int, x: Array
+    token: str,
+    circuit: str,
+    vk: str,
+    account: str,
+    round_number: int | None,
+    key: int,
+    x: Array,
+    consent: tuple[int, str] | None = None,
 ) -> Job:
-    """A queued job, ordered with the token of this name."""
+    """A queued job, ordered with the token of this name. One with a `consent` is relayed."""
     content = np.asarray(x, np.float32).tobytes()
-    parts = [token, circuit, vk, str(key)]
+    deadline, signature = consent or (None, None)
+    parts = [token, circuit, vk, str(key), *([str(deadline), signature] if signature else [])]
     return Job(
         id=str(uuid.uuid4()),
         token=token,
@@ -239,6 +253,8 @@ def new_job(
         state=QUEUED,
         x=content,
         created=time.time(),
+        deadline=deadline,
+        signature=signature,
     )
 
 
@@ -290,11 +306,16 @@ def _tokens(url: str) -> Iterator[Session]:
 
 
 def _prepare(engine: Engine) -> None:
-    """Make the tables, and the column that tables of an older hub lack."""
+    """Make the tables, and the columns that tables of an older hub lack."""
     Base.metadata.create_all(engine)
-    if "created" not in {column["name"] for column in inspect(engine).get_columns("tokens")}:
-        with engine.begin() as connection:
-            connection.execute(text("ALTER TABLE tokens ADD COLUMN created DOUBLE PRECISION"))
+    for table in Base.metadata.sorted_tables:
+        there = {column["name"] for column in inspect(engine).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(engine.dialect)
+                with engine.begin() as connection:
+                    add = f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"
+                    connection.execute(text(add))
 
 
 def _sha256(token: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from zk.errors import CircuitError, KilledError, TimeLimitError
 from zk.files import CACHE, sha256, whole
-from zk.layout import Layout
+from zk.layout import Key, Layout
 from zk.samples import Array
 
 LABELS = ("compiled", "pk", "vk", "settings", "srs")  # the files that proving needs
@@ -35,7 +35,7 @@ class Order:
     circuit: str
     artifacts: dict[str, Artifact] = field(repr=False)
     layout: Layout = field(repr=False)
-    key: int
+    key: Key  # of each input of a batch
     x: Array = field(repr=False)
     limit: float  # seconds after which the proof is taken to hang
 

@@ -98,6 +98,12 @@ async def _circuit(name: str, hub: TheHub) -> Served:
     return hub.circuits[name]
 
 
+async def _build(name: str, hub: TheHub) -> Served:
+    """A circuit, or one for batches, whose files workers fetch."""
+    builds = hub.relay.builds if hub.relay else {}
+    return builds[name] if name in builds else await _circuit(name, hub)
+
+
 def _job(identity: Annotated[UUID, Path(alias="id")], hub: TheHub, token: Token) -> Job:
     job = hub.jobs.get(str(identity), token)
     if job is None:
@@ -113,6 +119,7 @@ async def _stream(request: Request, hub: TheHub, token: Token) -> AsyncIterator[
 
 
 Circuit = Annotated[Served, Depends(_circuit)]
+Build = Annotated[Served, Depends(_build)]
 TheJob = Annotated[Job, Depends(_job)]
 AnOrder = Annotated[
     ProofOrder,
@@ -140,7 +147,8 @@ def metrics(hub: TheHub) -> PlainTextResponse:
 @routes.get("/v1/chain")
 def chain(hub: TheHub) -> ChainState:
     """Return the chain that proofs are made for, and the contracts on it."""
-    return hub.chain.described(tokens=not hub.loopback)
+    relayed = hub.relay.circuits if hub.relay else []
+    return hub.chain.described(not hub.loopback, relayed)
 
 
 @private.post("/rpc", responses=responses(422))
@@ -169,7 +177,7 @@ def one_circuit(circuit: Circuit) -> CircuitState:
         **responses(404, 422),
     },
 )
-def file(label: str, circuit: Circuit) -> FileResponse:
+def file(label: str, circuit: Build) -> FileResponse:
     """Return a file of the build: settings, vk, verifier, …. The ETag is its SHA-256."""
     if label not in circuit.files:
         raise RequestError(

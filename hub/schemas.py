@@ -36,6 +36,15 @@ class Input(BaseModel):
         return self
 
 
+class ConsentOrder(BaseModel):
+    """A consent of an account, as `ape run consent` signs it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    deadline: Annotated[int, Field(ge=0, lt=2**63)] = Field(description="Unix time.")
+    signature: Annotated[str, Field(pattern=r"^0x[0-9a-f]{130}$")]
+
+
 class ProofOrder(Input):
     """An order of a proof: the input, and the account that the proof is for."""
 
@@ -43,6 +52,19 @@ class ProofOrder(Input):
     round: Annotated[int, Field(ge=0, lt=2**31)] | None = Field(
         default=None, description="For applications with rounds. Default: the newest round."
     )
+
+    consent: ConsentOrder | None = Field(
+        default=None, description="The account's consent, if the hub shall relay."
+    )
+    relay: bool = Field(
+        default=False, description="Prove it in a batch, and send it from the hub's account."
+    )
+
+    @model_validator(mode="after")
+    def agreed(self) -> "ProofOrder":
+        if self.relay != (self.consent is not None):
+            raise ValueError("give a consent and relay together, or neither")
+        return self
 
 
 class ProofFile(BaseModel):
@@ -68,6 +90,15 @@ class Progress(BaseModel):
     )
 
 
+class Mined(BaseModel):
+    """A transaction of the hub that an application accepted for an account."""
+
+    hash: str
+    block: int
+    gas: int = Field(description="The gas of the whole transaction.")
+    result: int = Field(description="What the application recorded for the account.")
+
+
 class JobState(BaseModel):
     """A job, from its order to its end."""
 
@@ -81,6 +112,7 @@ class JobState(BaseModel):
     proof: ProofFile | None
     result: Result | None
     reason: str | None = Field(description="Why the job failed.")
+    transaction: Mined | None = Field(default=None, description="Of a relayed job that is done.")
 
 
 class Verification(BaseModel):
@@ -144,6 +176,7 @@ class Deployment(BaseModel):
     verifier: str
     block: int = Field(description="The block before the contract's first event.")
     srs: str = Field(description="ceremony, or insecure-dev: its maker can forge proofs.")
+    relays: bool = Field(description="True if this hub sends the proofs of those who consent.")
     abi: list[dict[str, Any]]
 
 

@@ -58,11 +58,15 @@ async def serve(hub: Hub, door: socket, origins: list[str], report: Callable[[st
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
     try:
         await hub.dispatcher.start()
+        if hub.relay:
+            hub.relay.start()
         await asyncio.to_thread(hub.warm)
         where = url_of(*door.getsockname()[:2])
         report(f"serving {', '.join(hub.circuits)}: open {where}, and stop with Ctrl-C")
         await server.serve(sockets=[door])
     finally:
+        if hub.relay:
+            await hub.relay.close()
         await hub.dispatcher.close()
         hub.jobs.close()
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+from apps.registry import Digit
 from chain.accounts import account_of, checked_account
 from hub.chain import Chain
 from hub.circuits import Served
@@ -16,7 +17,8 @@ from hub.limits import Limits
 from hub.metrics import Metrics
 from hub.problems import RequestError
 from hub.proving import Order
-from hub.schemas import Input, JobState, Progress, ProofFile, ProofOrder, Verification
+from hub.relay import Relay, Route, Terms
+from hub.schemas import Input, JobState, Mined, Progress, ProofFile, ProofOrder, Verification
 from zk.errors import CircuitError
 from zk.proof import Proof
 
@@ -42,6 +44,11 @@ class Hub:
         self.pace, self.bodies = Pace(limits.pace), Bodies(limits)
         self.streams = Streams(limits.streams)
         self.dispatcher = Dispatcher(jobs, self._order, self.metrics, scheduler, limits.keep)
+        self.relay: Relay | None = None
+
+    def relay_by(self, terms: Terms, routes: list[Route]) -> None:
+        """Relay the orders that carry a consent."""
+        self.relay = Relay(terms, routes, self.jobs, self.dispatcher, self.metrics)
 
     def warm(self) -> None:
         """Do everything once that is slow the first time, before users wait for it."""
@@ -55,12 +62,27 @@ class Hub:
         account = checked_account(given.account)
         x = circuit.read(given)
         key, round_number = self.chain.key(circuit, account, given.round)
-        wanted = new_job(token, circuit.name, circuit.sha256["vk"], account, round_number, key, x)
+        consent = None
+        if given.consent:
+            consent = given.consent.deadline, given.consent.signature
+            self._require_consent(circuit, account, given, consent)
+        build = circuit.sha256["vk"]
+        wanted = new_job(token, circuit.name, build, account, round_number, key, x, consent)
         job, new = self.jobs.accept(wanted, self.require_room)
         if new:
             self.metrics.accepted.labels(circuit.name).inc()
             self.dispatcher.wake()
         return self.state(job)
+
+    def _require_consent(
+        self, circuit: Served, account: str, given: ProofOrder, consent: tuple[int, str]
+    ) -> None:
+        if self.relay is None:
+            raise RequestError(409, "This hub relays nothing: send the proof yourself.")
+        result = circuit.predict(given).result
+        if not isinstance(result, Digit):
+            raise RequestError(409, f"This hub does not relay proofs of {circuit.name}.")
+        self.relay.require(circuit, account, result.digit, consent)
 
     def require_room(self, job: Job, waiting: dict[str, int]) -> None:
         """Refuse a job beyond the limits, and estimate when there is room for it."""
@@ -77,10 +99,11 @@ class Hub:
     def state(self, job: Job) -> JobState:
         """The job as the API returns it."""
         progress = result = None
+        relayed = self.relay.step(job) if self.relay else None
         if job.state in OPEN:
             progress = Progress(
                 ahead=self.jobs.before(job) if job.state == QUEUED else 0,
-                step=self.dispatcher.step(job.id),
+                step=self.dispatcher.step(job.id) or relayed,
                 elapsed_seconds=time.time() - job.started if job.started else 0,
                 typical_seconds=self.jobs.typical_seconds(job.circuit),
             )
@@ -97,6 +120,7 @@ class Hub:
             proof=ProofFile(**job.proof) if job.proof else None,
             result=result,
             reason=job.reason,
+            transaction=Mined(**job.mined) if job.mined else None,
         )
 
     async def changes(self, job: Job) -> AsyncIterator[JobState | None]:

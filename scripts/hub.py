@@ -11,6 +11,7 @@ from chain.network import is_dev, listen, moment
 from hub import LOOPBACK
 from scripts._builds import run_build
 from scripts._cli import ChainCommand
+from scripts._relay import relay_options, terms_of
 from zk.errors import CircuitError
 from zk.files import ROOT
 
@@ -35,6 +36,7 @@ DATABASE = f"sqlite:///{ROOT / '.hub' / 'jobs.sqlite'}"
 @click.option("--share", default=100, show_default=True, help="Maximum open jobs per token.")
 @click.option("--pace", default=20.0, show_default=True, help="Requests per second and token.")
 @click.option("--keep", default=24.0, show_default=True, help="Hours to keep proofs.")
+@relay_options
 @click.option("--play", is_flag=True, help="On a dev chain, first build and deploy everything.")
 @click.option("--new-token", metavar="NAME", help="Create a token, show it once, and exit.")
 @click.option(
@@ -45,13 +47,15 @@ DATABASE = f"sqlite:///{ROOT / '.hub' / 'jobs.sqlite'}"
 )
 @click.option("--revoke-token", "revoked", metavar="NAME", help="Remove a token, and exit.")
 def cli(
-    host, port, scheduler, database, url, origins, queue, share, pace, keep, play, **about_tokens
-) -> None:
+    host, port, scheduler, database, url, origins, queue, share, pace, keep, play,
+    relay, relay_wait, relay_gas_price, relay_budget, **about_tokens
+) -> None:  # fmt: skip
     """Serve proofs over HTTP, and the page on which people draw, sing and prove.
 
     \b
     Example:
         ape run hub --network ethereum:local
+        ape run hub --relay 9 --relay-wait 20 --network ethereum:local
         ape run hub --tokens
         ape run hub --new-token ada --database postgresql://verdict@db/verdict
         ape run hub --host 0.0.0.0 --database postgresql://… --scheduler tls://scheduler:8786
@@ -66,6 +70,7 @@ def cli(
     from hub.circuits import find
     from hub.jobs import Jobs
     from hub.limits import Limits
+    from hub.relay import routes_of
     from hub.server import serve, url_of
     from hub.service import Hub
 
@@ -73,7 +78,8 @@ def cli(
     if play:
         _prepare()
     loopback = host in LOOPBACK
-    circuits = find(url or url_of(host, port))
+    reached = url or url_of(host, port)
+    circuits = find(reached)
     jobs = Jobs(database)
     if not loopback and not jobs.has_tokens():
         raise CircuitError(
@@ -81,6 +87,9 @@ def cli(
         )
     limits = Limits(queue, queue if loopback else share, pace, keep * 3600)
     hub = Hub(circuits, Chain(), jobs, limits, scheduler=scheduler, loopback=loopback)
+    if relay:
+        terms = terms_of(relay, relay_wait, relay_gas_price, relay_budget)
+        hub.relay_by(terms, routes_of(circuits, reached))
     asyncio.run(serve(hub, door, list(origins), click.echo))
 
 

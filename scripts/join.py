@@ -4,8 +4,8 @@ from pathlib import Path
 import click
 
 from apps.batches import Batch, joined
-from apps.clan import NO_CONSENT, application, digit_of
-from apps.consents import Consent
+from apps.clan import application, digit_of
+from apps.consents import NO_CONSENT, Consent
 from apps.registry import RefusedError
 from chain.accounts import require_holder, signer
 from chain.contracts import layout_of

@@ -1,11 +1,11 @@
-"""The one browser of a test run."""
+"""The one browser of a test run, and what people do in it."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import soundfile
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.inputs import REAL_VOICE
 
@@ -37,3 +37,21 @@ def browser(tmp_path_factory):
         yield lambda task: thread.submit(task, launched).result()
         thread.submit(launched.close).result()
         thread.submit(playwright.stop).result()
+
+
+def draw_seven(page: Page, right: float = 0, down: float = 0) -> None:
+    box = page.locator("canvas.pad").bounding_box()
+    assert box
+    points = [(x + right, y + down) for x, y in ((0.3, 0.2), (0.7, 0.2), (0.45, 0.8))]
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for point in at[1:]:
+        page.mouse.move(*point, steps=12)
+    page.mouse.up()
+
+
+def use_dev_account(page: Page, number: int) -> None:
+    choices = page.get_by_label("Dev account")
+    expect(choices.locator("option")).to_have_count(11)
+    choices.select_option(index=number + 1)

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.batches import REASONS, Short, short
-from apps.clan import NO_CONSENT
-from apps.consents import typed
+from apps.consents import NO_CONSENT, typed
 from chain.contracts import deploy
 from tests.inputs import DRAWINGS, NO_BATCH
 from zk.layout import FIELD, LANE_BITS, LANES

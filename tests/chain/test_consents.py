@@ -7,7 +7,7 @@ import pytest
 from eth_account.messages import encode_typed_data
 
 from apps.clan import application
-from apps.consents import Consent, consent_for, immutables, sign
+from apps.consents import Consent, approves, consent_for, immutables, sign, typed
 from apps.registry import RefusedError
 from chain.contracts import code_at, deploy
 from chain.network import now
@@ -174,7 +174,7 @@ def of_wallet(manifest, clan, views):
     return prove(manifest, clan.keyOf(WALLET), views[0])
 
 
-@pytest.mark.parametrize(
+CONTRACTS = pytest.mark.parametrize(
     ("code", "agrees"),
     [
         (AGREE, True),
@@ -195,6 +195,18 @@ def of_wallet(manifest, clan, views):
         "is silent",
     ],
 )
+
+
+@CONTRACTS
+def test_contract_accounts_are_asked_before_a_relay_pays(clan, accounts, chain, code, agrees):
+    """As the contract asks them; an account without code approves nothing."""
+    message = typed(clan.address, chain.chain_id, (WALLET, 7, 0, 2**40))
+    assert not approves(accounts[3].address, message, "0x" + "11" * 65)
+    chain.provider.make_request("anvil_setCode", [WALLET, f"0x{code}"])
+    assert approves(WALLET, message, "0x" + "11" * 65) == agrees
+
+
+@CONTRACTS
 def test_contract_accounts_consent_by_erc_1271(clan, of_wallet, relayer, chain, code, agrees):
     chain.provider.make_request("anvil_setCode", [WALLET, f"0x{code}"])
     consent = Consent(clan.address, chain.chain_id, WALLET, 7, 0, 2**40, "0x")

@@ -22,8 +22,7 @@ from hypothesis.stateful import (
 )
 
 from apps.batches import short
-from apps.clan import NO_CONSENT
-from apps.consents import DAY, typed
+from apps.consents import DAY, NO_CONSENT, typed
 from apps.singers import Singers
 from apps.voice import ANYONE, ONE, score_from
 from chain.contracts import ask

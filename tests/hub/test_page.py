@@ -16,6 +16,7 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 from apps.circuits import view_of
 from apps.voice import ANYONE, score_from
 from models.data import mnist
+from tests.browsers import draw_seven, use_dev_account
 from tests.hubs import ADA, Running, post, running
 from tests.inputs import REAL_VOICE
 from tests.nodes import Node, own_node
@@ -84,24 +85,6 @@ def genuine(node, hub, manifest) -> Proof:
     """A proof that Alice drew a 7."""
     key = contract(node, hub, "clan").functions.keyOf(ALICE).call()
     return prove(manifest, key, view_of("clan", "drawing")(mnist.drawings("test", 1))[0])
-
-
-def draw_seven(page: Page, right: float = 0, down: float = 0) -> None:
-    box = page.locator("canvas.pad").bounding_box()
-    assert box
-    points = [(x + right, y + down) for x, y in ((0.3, 0.2), (0.7, 0.2), (0.45, 0.8))]
-    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*at[0])
-    page.mouse.down()
-    for point in at[1:]:
-        page.mouse.move(*point, steps=12)
-    page.mouse.up()
-
-
-def use_dev_account(page: Page, number: int) -> None:
-    choices = page.get_by_label("Dev account")
-    expect(choices.locator("option")).to_have_count(11)
-    choices.select_option(index=number + 1)
 
 
 def test_draw_prove_join(visit, node):

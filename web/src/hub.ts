@@ -23,13 +23,16 @@ export type Job = {
   proof: ProofFile | null;
   result: Result | null;
   reason: string | null;
+  transaction: { hash: Hex; block: number; gas: number; result: number } | null; // of a relayed job
 };
+export type Consent = { deadline: string; signature: Hex };
 export type Deployment = {
   application: string;
   contract: Address;
   verifier: Address;
   block: number;
   srs: string;
+  relays: boolean; // whether this hub sends the proofs of accounts that consent
   abi: Abi;
 };
 export type ChainState = {
@@ -108,15 +111,17 @@ export const predict = (name: string, input: Input) =>
 export const verify = (proof: ProofFile) =>
   ask<Verification>("POST", `/v1/circuits/${proof.circuit}/verifications`, proof);
 
-/** Orders a proof and waits for it. `follow` gets each state of the job. */
+/** Orders a proof and waits for it. `follow` gets each state of the job. With a consent, the hub also sends it. */
 export async function prove(
   name: string,
   input: Input,
   account: Address,
   round: number | null,
   follow: (job: Job) => void,
+  consent: Consent | null = null,
 ): Promise<Job> {
-  const body = { ...input, account, round };
+  const signed = consent && { deadline: Number(consent.deadline), signature: consent.signature };
+  const body = { ...input, account, round, ...(signed && { relay: true, consent: signed }) };
   let job = await ask<Job>("POST", `/v1/circuits/${name}/proofs`, body);
   for (let silent = 0; job.state === "queued" || job.state === "proving"; ) {
     follow(job);

@@ -1,11 +1,10 @@
 // A proof for people to read and share, and the progress of proving.
 import { type Address, type Hex, getAddress, toHex } from "viem";
 import * as hub from "./hub";
-import type { Circuit, Input, Job, ProofFile, Result } from "./hub";
+import type { Circuit, Consent, Input, Job, ProofFile, Result } from "./hub";
 import { Refusal, bars, button, make } from "./page";
 
 /** An account's signature, which lets anyone submit its proof. The deadline is in Unix time. */
-export type Consent = { deadline: string; signature: Hex };
 
 const FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617n;
 const LANE_MIDDLE = 1n << 28n; // an output in a lane is at least -LANE_MIDDLE, and less than LANE_MIDDLE
@@ -85,22 +84,33 @@ export async function proveInto(
   input: Input,
   account: Address,
   round: number | null,
+  consent: Consent | null = null,
 ): Promise<Job> {
   const bar = make("progress", { max: "1", "aria-label": "Proving" });
   const words = make("p", { "aria-live": "polite" }, "Sending the order to the hub…");
   place.replaceChildren(words, bar);
   try {
-    return await hub.prove(name, input, account, round, ({ state, progress }) => {
-      if (!progress) return;
-      const { ahead, elapsed_seconds: elapsed, typical_seconds: typical } = progress;
-      if (state === "queued") words.textContent = ahead ? `Waiting for ${jobs(ahead)}…` : "Next in the queue…";
-      else words.textContent = `Proving for ${elapsed.toFixed(0)} s…`;
-      if (state === "proving" && typical) bar.value = Math.min(elapsed / typical, 0.97);
-    });
+    return await hub.prove(name, input, account, round, follow, consent);
   } finally {
     place.replaceChildren();
   }
+
+  function follow({ state, progress }: Job): void {
+    if (!progress) return;
+    const { ahead, elapsed_seconds: elapsed, typical_seconds: typical, step } = progress;
+    if (consent) words.textContent = STEPS[step ?? ""] ?? `The hub is ${step}…`;
+    else if (state === "queued") words.textContent = ahead ? `Waiting for ${jobs(ahead)}…` : "Next in the queue…";
+    else words.textContent = `Proving for ${elapsed.toFixed(0)} s…`;
+    if (state === "proving" && typical) bar.value = Math.min(elapsed / typical, 0.97);
+  }
 }
+
+// What the hub does with an order that it relays.
+const STEPS: Record<string, string> = {
+  collecting: "Waiting for others who join with you…",
+  proving: "Proving for all of you together…",
+  sent: "Sent: waiting for the block…",
+};
 
 const jobs = (count: number): string => (count === 1 ? "1 other job" : `${count} other jobs`);
 

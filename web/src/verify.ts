@@ -4,7 +4,7 @@ import { apps } from "./apps/registry";
 import { missing } from "./contract";
 import * as hub from "./hub";
 import { GONE, Refusal, button, fileField, make } from "./page";
-import { type Consent, consentFrom, proofFrom, resultOf, shown } from "./proof";
+import { consentFrom, proofFrom, resultOf, shown } from "./proof";
 import { reader } from "./wallet";
 
 const VERIFIER = parseAbi(["function verifyProof(bytes proof, uint256[] instances) view returns (bool)"]);
@@ -22,7 +22,7 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
   place.replaceChildren(make("h2", {}, "Check a proof"), file, outcome);
   if (packed) await check(async () => [proofFrom(packed), consentFrom(signed)]);
 
-  async function check(read: () => Promise<[hub.ProofFile, Consent | null]>): Promise<void> {
+  async function check(read: () => Promise<[hub.ProofFile, hub.Consent | null]>): Promise<void> {
     outcome.replaceChildren(make("p", {}, "Checking the proof…"));
     try {
       outcome.replaceChildren(...(await examine(...(await read()))));
@@ -32,7 +32,7 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
     }
   }
 
-  async function examine(proof: hub.ProofFile, consent: Consent | null): Promise<HTMLElement[]> {
+  async function examine(proof: hub.ProofFile, consent: hub.Consent | null): Promise<HTMLElement[]> {
     const circuit = await hub.circuit(proof.circuit);
     const deployment = state.applications[proof.circuit];
     if (!deployment) throw new Refusal(missing(state, proof.circuit));
@@ -53,7 +53,7 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
   /** The button that submits a valid proof, or the reason why the application would refuse it. */
   function offer(
     proof: hub.ProofFile,
-    consent: Consent | null,
+    consent: hub.Consent | null,
     checked: hub.Verification,
     { application }: hub.Deployment,
   ): HTMLElement[] {

@@ -4,7 +4,7 @@ import { keepFresh, missing, readerOf, submitInto } from "../contract";
 import * as hub from "../hub";
 import { pad } from "../pad";
 import { Refusal, bars, button, make, say, sentence } from "../page";
-import { type Consent, proveInto, resultOf, showProved } from "../proof";
+import { proveInto, resultOf, showProved } from "../proof";
 import { connected, reader, requireAccount, signTyped } from "../wallet";
 import type { App } from "./registry";
 
@@ -37,12 +37,21 @@ export const app: App = {
 };
 
 /** Lets the account sign that anyone may send its proof. */
-async function consent(state: hub.ChainState, proof: hub.ProofFile, account: Address): Promise<Consent> {
+async function consent(state: hub.ChainState, proof: hub.ProofFile, account: Address): Promise<hub.Consent> {
   const deployment = state.applications[proof.circuit]!;
-  const ask = readerOf(deployment);
   const claim = [account, proof.proof, proof.instances.map(BigInt)];
-  const [digit, nonce, [, name, version], { timestamp }] = await Promise.all([
-    ask("readDigit", claim),
+  return sign(state, deployment, account, (await readerOf(deployment)("readDigit", claim)) as bigint);
+}
+
+/** Lets the account sign that it joins a digit's clan. */
+async function sign(
+  state: hub.ChainState,
+  deployment: hub.Deployment,
+  account: Address,
+  digit: bigint,
+): Promise<hub.Consent> {
+  const ask = readerOf(deployment);
+  const [nonce, [, name, version], { timestamp }] = await Promise.all([
     ask("nonceOf", [account]),
     ask("eip712Domain"),
     reader().getBlock(),
@@ -93,13 +102,25 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     reading.replaceChildren();
     showProved(outcome, job, circuit, join, () => consent(state, job.proof!, job.account));
   });
+  const relayed = button("Let this hub join for you", async () => {
+    const account = requireAccount();
+    const input = { drawing: drawing.pixels() };
+    const { result } = await hub.predict(app.circuit, input);
+    if (result.kind !== "digit" || !deployment) return;
+    const signed = await sign(state, deployment, account, BigInt(result.digit));
+    const job = await proveInto(outcome, app.circuit, input, account, null, signed);
+    reading.replaceChildren();
+    const { result: clan, hash } = job.transaction!;
+    outcome.replaceChildren(make("p", {}, `${account} has joined clan ${clan}. The hub paid, in transaction ${hash}.`));
+  });
+  const actions = [button("Clear", drawing.clear), prove, ...(deployment?.relays ? [relayed] : [])];
   place.replaceChildren(
     make("h2", {}, "Draw a digit, join its clan"),
     mine,
     make(
       "div",
       { class: "two" },
-      make("section", {}, drawing.canvas, make("p", {}, button("Clear", drawing.clear), prove), reading, outcome),
+      make("section", {}, drawing.canvas, make("p", {}, ...actions), reading, outcome),
       make("section", {}, make("h3", {}, "Clans"), table),
     ),
   );

@@ -1,7 +1,6 @@
 // The interface of an application, and the applications of this folder.
 import type { Address } from "viem";
-import type { ChainState, ProofFile } from "../hub";
-import type { Consent } from "../proof";
+import type { ChainState, Consent, ProofFile } from "../hub";
 
 /** An application on the page. A file of this folder that exports `app` adds one. */
 export type App = {
