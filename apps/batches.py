@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from ape.api import AccountAPI, ReceiptAPI
     from ape.contracts import ContractInstance
 
-Short = tuple[
-    int, bytes, bytes
-]  # a deadline and a signature (ERC-2098), as the contract takes them
+# A deadline and a signature (ERC-2098), as the contract takes them.
+Short = tuple[int, bytes, bytes]
 ANSWER_GAS = 200_000  # that the contract of an account may use
 # Of `IClan.Reason`, in its order.
 REASONS = (

@@ -188,7 +188,7 @@ class Application(ABC):
 
     def encode_batch(self, contract: ContractInstance, proof: Proof) -> bytes:
         """The calldata of a batch to which nobody consents."""
-        raise NotImplementedError(f"{self.name} takes no batches")
+        raise CircuitError(f"{self.name} takes no batches: deploy its circuit without one.")
 
     def forgeries(
         self, contract: ContractInstance, proofs: dict[str, Proof]
@@ -229,8 +229,8 @@ def application_of(manifest: Manifest) -> Application:
     application, circuit = named(manifest.application), manifest["circuit"]
     if (batch := manifest.layout.batch) > 1:
         raise CircuitError(
-            f"{circuit} takes {batch} inputs at once: deploy it beside its single circuit, such as "
-            f"`ape run deploy --only clan --batch {circuit}`."
+            f"{circuit} takes {batch} inputs at once: deploy it beside its single circuit, with "
+            f"`ape run deploy --only CIRCUIT --batch {circuit}`."
         )
     require_outputs(application, circuit, manifest.layout.outputs)
     return application

@@ -45,7 +45,7 @@ OURS = {
     "clan-conv-6-16": ("784-6-16-10, 5x5 kernels", None),
 }
 # The circuits that prove several inputs of a single one at once.
-BATCHES = {"clan-batch": "clan", "clan-batch-32": "clan"}
+BATCHES = {name: str(one.tuned_as) for name, one in sources().items() if one.batch > 1}
 NOTEBOOKS: dict[str, tuple[Recipe, str]] = {
     "clan-notebook": (LENET, "LeNet 784-6-16-120-84-10, sigmoids"),
     "voice-notebook": (IDOL, "one 5x5/4 on 128x130, ReLU, linear"),
