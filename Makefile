@@ -4,6 +4,7 @@
 PYTHON ?= python3.11
 SOLC := $(or $(SOLCX_BINARY_PATH),$(HOME)/.solcx)/solc-v0.8.30
 ACTIVATE := . .venv/bin/activate &&
+COMPILED := node_modules/.compiled
 # `chain/network.py` describes these networks; a test compares the two lists.
 FORKS := ethereum:mainnet ethereum:sepolia polygon:amoy optimism:sepolia
 SOLIDITY := contracts/*.sol contracts/base contracts/interfaces contracts/libraries tests/contracts
@@ -59,6 +60,8 @@ bench: setup  ## Measure against the notebooks; rewrite docs/benchmarks.md. Take
 setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packages and tools, once.
 	@case "$$(readlink $(SOLC))" in */toolchain/solc.js) rm $(SOLC);; esac
 	@test -e $(SOLC) || { mkdir -p $(dir $(SOLC)) && ln -sfn "$(CURDIR)/toolchain/solc.js" $(SOLC); }
+	@# Several first compilations at once would copy OpenZeppelin over each other.
+	@test -e $(COMPILED) || { $(ACTIVATE) ape compile contracts/Clan.sol --verbosity ERROR && touch $(COMPILED); }
 
 .venv/ready: requirements.txt
 	@echo "Installing Python packages into .venv (a minute or two, once)"

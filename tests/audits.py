@@ -13,7 +13,7 @@ from zk.audit.findings import Report
 from zk.audit.syntax import compiled, parsed
 from zk.files import ROOT
 
-PACKAGES = ROOT / "node_modules"
+PACKAGES = (ROOT / "node_modules").resolve()  # a link, in copies of the project
 
 
 def named(report: Report) -> list[str]:

@@ -68,11 +68,15 @@ TESTS = {
     "zk/samples.py": "circuits/test_samples.py",
     "zk/slim.py": "circuits/test_slim.py",
     "zk/srs.py": "circuits/test_srs.py",
+    "zk/translation.py": "circuits/test_translation.py",
     "zk/tuning/": "circuits/test_tuner.py",
     "zk/verifier.py": "circuits/test_verifier.py",
     "zk/witness.py": "circuits/test_witness.py",
     "apps/": "chain/test_applications.py",
-    "apps/audit.py": "chain/test_audit_deployment.py",
+    "apps/audit.py": "chain/test_batches.py chain/test_audit_deployment.py",
+    "apps/drafts.py": "commands/test_new_applications.py",
+    "apps/registry.py": "chain/test_applications.py commands/test_prove.py",
+    "apps/rules.py": "commands/test_new_applications.py",
     "hub/batches.py": "serving/test_transactions.py",
     "hub/relay.py": "serving/test_transactions.py hub/test_relaying.py",
     "apps/batches.py": "commands/test_batch_commands.py",
@@ -82,6 +86,10 @@ TESTS = {
     "apps/singers.py": "chain/test_singers.py",
     "apps/voice.py": "chain/test_applications.py chain/test_singers.py",
     "chain/": "chain/test_contracts.py chain/test_front_runner.py",
+    "chain/contracts.py": (
+        "chain/test_contracts.py chain/test_front_runner.py chain/test_batches.py "
+        "serving/test_relay.py"
+    ),
     "chain/deployments.py": "chain/test_deployments.py",
     "chain/sending.py": "chain/test_sending.py chain/test_front_runner.py",
     "hub/": "serving/test_service.py serving/test_relay.py serving/test_circuits.py",

@@ -231,3 +231,30 @@ def test_interrupted_transpilation_changes_nothing(tmp_path, monkeypatch):
         project.write_project(folder, "model", read_network(DENSE))
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["cairo"]
+
+
+def test_a_project_in_folders_that_do_not_exist(tmp_path):
+    folder = tmp_path / "many" / "folders" / "cairo"
+    assert transpile(DENSE, folder).returncode == 0
+    assert (folder / "Scarb.toml").is_file()
+
+
+def test_weights_and_sums_of_other_shapes(tmp_path):
+    stack = np.ones((2, 3, 2), np.float32)
+    path = write_onnx(
+        tmp_path / "stack.onnx", [("MatMul", "x k", "y", {})], (1, 3), (2, 1, 2), k=stack
+    )
+    message = refused(transpile(path, tmp_path / "cairo"))
+    assert "MatMul with weights of shape (2, 3, 2)" in message
+    column = np.ones((3, 1), np.float32)
+    nodes = [("MatMul", "x k", "a", {}), ("Add", "x a", "y", {})]
+    path = write_onnx(tmp_path / "sum.onnx", nodes, (1, 3), (1, 3), k=column)
+    message = refused(transpile(path, tmp_path / "cairo"))
+    assert "Add of computed numbers of different shapes" in message
+
+
+@pytest.mark.parametrize("x", [np.zeros((0, 196)), np.zeros((3, 195))])
+def test_samples_that_are_refused(tmp_path, x):
+    np.savez(tmp_path / "x.npz", x=x)
+    message = refused(transpile(DENSE, tmp_path / "cairo", "--data", str(tmp_path / "x.npz")))
+    assert "give one or more inputs of shape (1, 1, 14, 14)" in message

@@ -7,7 +7,7 @@ import pytest
 from apps import clan as clans
 from apps import voice
 from apps.registry import RefusedError, application_of, applications, named, require_outputs
-from apps.voice import ONE, exactly, score_from, written
+from apps.voice import FAINTEST_VOICE, ONE, exactly, is_voice, score_from, written
 from chain.network import moment
 from zk.errors import CircuitError
 from zk.proof import Proof
@@ -270,3 +270,9 @@ def test_forgeries_of_two_genuine_proofs(judge, clan, accounts):
             ):
                 assert data == bytes(contract.joinFor.encode_input(*claim, consent)), what
         assert found == (calls if rounds else calls[:-1])
+
+
+@pytest.mark.parametrize("scale", [0, 7, 22])
+def test_a_voice_scores_more_than_other_sounds(scale):
+    assert not is_voice(int(FAINTEST_VOICE * 2**scale), scale)
+    assert is_voice(int(FAINTEST_VOICE * 2**scale) + 1, scale)

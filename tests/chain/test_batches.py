@@ -11,6 +11,7 @@ from eth_account import Account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps import audit
 from apps.batches import REASONS, Short, short
 from apps.consents import NO_CONSENT, typed
 from chain.contracts import deploy
@@ -367,3 +368,23 @@ def test_instance_that_holds_no_logits(credulous, deployer, value, place):
     # The first account whose logits lie in this instance; accounts have ten, and instances eight.
     with ape.reverts(credulous.BoundApplication__OutputOutOfRange, instance=value):
         credulous.joinMany(b"", [*keys, *words], [NO_CONSENT] * SIZE, sender=deployer)
+
+
+def test_forged_batches_of_the_audit_differ_in_one_place():
+    """A forgery with a second fault would pass for refused although its first one is accepted."""
+    proof = Proof("clan-batch", b"proof", list(range(100, 124)))
+    forged = dict(audit._forged_batches(proof, 16, elsewhere=7))
+    changes = {
+        what: [place for place, value in enumerate(one.instances) if value != 100 + place]
+        for what, one in forged.items()
+        if len(one.instances) == 24 and one.proof
+    }
+    assert changes == {
+        "a batch with a key of another domain": [0],
+        "a batch with another account": [0],
+        "a batch with another account instead of padding": [15],
+        "a batch with exchanged keys": [0, 1],
+        **{f"a batch with another instance {place}": [place] for place in range(16, 24)},
+    }
+    assert forged["a batch with a key of another domain"].instances[0] == 7
+    assert len(forged) == len(changes) + 3  # two with another length, one without a proof

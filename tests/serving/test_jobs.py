@@ -155,6 +155,8 @@ def test_lookups_by_token_state_and_order_have_an_index(tmp_path):
     engine = create_engine(database)
     found = inspect(engine).get_indexes("jobs") + inspect(engine).get_unique_constraints("jobs")
     assert {tuple(one["column_names"]) for one in found} >= {("owner",), ("state",), ("digest",)}
+    unique = inspect(engine).get_unique_constraints("tokens")
+    assert [one["column_names"] for one in unique] == [["sha256"]]
     engine.dispose()
 
 

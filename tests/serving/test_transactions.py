@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from eth_account import Account
 from eth_utils import keccak
+from pydantic import ValidationError
 
 from apps.consents import typed
 from chain.contracts import deploy
@@ -18,6 +19,7 @@ from hub.circuits import Served
 from hub.jobs import Job, Jobs, new_job
 from hub.metrics import Metrics
 from hub.relay import Relay, Route, Terms
+from hub.schemas import ProofOrder
 from tests.hubs import until
 from zk.proof import prove_all
 
@@ -210,3 +212,11 @@ def test_batch_of_a_build_that_was_replaced(terms, route, jobs, batch):
     other = replace(route, several=route.single)
     asyncio.run(relay_of(terms, other, jobs)._carry(batch))
     assert {job.state for job in states(jobs, batch)} == {"failed"}
+
+
+@pytest.mark.parametrize("relay", [True, False])
+def test_a_relayed_order_has_a_consent_and_no_other(relay):
+    consent = None if relay else {"deadline": 1, "signature": "0x" + "00" * 65}
+    given = {"drawing": "0" * 784, "account": f"0x{1:040x}", "relay": relay, "consent": consent}
+    with pytest.raises(ValidationError, match="give a consent and relay together, or neither"):
+        ProofOrder(**given)
