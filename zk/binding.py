@@ -11,6 +11,7 @@ from zk.errors import CircuitError
 from zk.layout import Layout
 from zk.rewriting import sum_averages, unfold_convolutions
 from zk.slim import make_slim
+from zk.translation import keep_output, translate
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
@@ -18,17 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """An ONNX model with one float32 input, one output and all weights loaded."""
+    """An ONNX model with one float32 input and one output, plain operators and all weights."""
 
     path: Path
     proto: "ModelProto"
     input_shape: tuple[int, ...]
     outputs: int  # numbers in the output
+    output: str  # its name in the file
 
     @property
     def digest(self) -> str:
         """The hash of the graph and its weights."""
-        return hashlib.sha256(self.proto.SerializeToString(deterministic=True)).hexdigest()
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def content(self) -> bytes:
+        """The graph and its weights, as a file."""
+        return bytes(self.proto.SerializeToString(deterministic=True))
 
     @property
     def operators(self) -> str:
@@ -108,8 +115,11 @@ def _spell_out_strides(conv: "NodeProto", graph: "GraphProto", path: Path) -> No
     conv.attribute.append(helper.make_attribute("strides", [1] * dimensions))
 
 
-def read_model(path: Path) -> Model:
-    """Read an ONNX file; raise if it cannot become a circuit."""
+def read_model(path: Path, output: str | None = None) -> Model:
+    """Read an ONNX file; raise if it cannot become a circuit.
+
+    Of several outputs, take the one named `output`, or the only one of float32.
+    """
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -124,24 +134,59 @@ def read_model(path: Path) -> Model:
     except (DecodeError, onnx.checker.ValidationError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CircuitError(f"{path} is not a valid ONNX file: {reason}.") from error
-    tensors = _input_and_output(model, path)
-    input_shape, output_shape = (_fixed_shape(tensor, path) for tensor in tensors)
-    return Model(path, model, input_shape, outputs=math.prod(output_shape))
+    given = _input(model, path)
+    chosen = _output(model, path, output)
+    name = chosen.name
+    if len(model.graph.output) > 1 or not chosen.type.HasField("tensor_type"):
+        keep_output(model, name)
+    translate(model)
+    input_shape = _fixed_shape(given, path)
+    (result,) = model.graph.output
+    if not result.type.tensor_type.HasField("shape"):
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.output[0]
+        result.CopyFrom(inferred)
+    onnx.checker.check_model(model)
+    outputs = math.prod(_fixed_shape(result, path))
+    return Model(path, model, input_shape, outputs, output=name)
 
 
-def _input_and_output(model: "ModelProto", path: Path) -> "tuple[ValueInfoProto, ValueInfoProto]":
+def _input(model: "ModelProto", path: Path) -> Any:
     from onnx import TensorProto
 
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [i for i in model.graph.input if i.name not in weights]
     floats = [i for i in inputs if i.type.tensor_type.elem_type == TensorProto.FLOAT]
-    outputs = model.graph.output
-    if len(inputs) != 1 or len(floats) != 1 or len(outputs) != 1:
+    if len(inputs) != 1 or len(floats) != 1:
         raise CircuitError(
-            f"{path} has {len(inputs)} inputs ({len(floats)} of them float32) and {len(outputs)} "
-            "outputs: export it with one float32 input and one output."
+            f"{path} has {len(inputs)} inputs ({len(floats)} of them float32): export it with one "
+            "float32 input."
         )
-    return inputs[0], outputs[0]
+    return floats[0]
+
+
+def _output(model: "ModelProto", path: Path, name: str | None) -> Any:
+    """The output of this name, or the only one, or the only one of floats, perhaps in maps."""
+    from onnx import TensorProto
+
+    outputs = list(model.graph.output)
+    if len(outputs) == 1 and name in (None, outputs[0].name):
+        return outputs[0]
+    floats = [
+        output
+        for output in outputs
+        if output.type.HasField("sequence_type")
+        or output.type.tensor_type.elem_type == TensorProto.FLOAT
+    ]
+    found = [output for output in floats if name in (None, output.name)]
+    if len(found) != 1:
+        names = ", ".join(output.name for output in floats) or "none"
+        raise CircuitError(
+            f"{path} has {len(outputs)} outputs, of float32: {names}. Choose one of these with "
+            "--output."
+            if floats
+            else f"{path} has no output of float32: export it with one."
+        )
+    return found[0]
 
 
 def _fixed_shape(tensor: "ValueInfoProto", path: Path) -> tuple[int, ...]:
