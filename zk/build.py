@@ -1,6 +1,6 @@
 """The steps from an ONNX file to keys, a Solidity verifier and a manifest.
 
-bind -> settings (calibrated on real samples) -> compile -> SRS -> setup -> verifier -> accuracy
+bind -> settings (calibrated on real samples) -> compile -> accuracy -> SRS -> setup -> verifier
 """
 
 import os
@@ -18,7 +18,7 @@ from zk.manifest import Manifest, Record
 from zk.samples import Samples, check_samples, digest_of
 from zk.srs import Kind, ensure_srs
 from zk.verifier import SETTINGS, SOLC, write_verifier
-from zk.witness import accuracy, answers
+from zk.witness import accuracy, answers, require_faithful
 
 # The width of a lookup table, relative to the range that the calibration samples need.
 LOOKUP_MARGIN = 2
@@ -36,7 +36,7 @@ def build(
 
     `report` is called with the name of each step that begins.
     """
-    samples, model = circuit.samples(), read_model(circuit.model)
+    samples, model = circuit.samples(), read_model(circuit.model, circuit.output)
     check_samples(circuit.name, samples, model.path, model.input_shape)
     folder = artifacts / circuit.name
     busy = f"Another build of {circuit.name} is running: wait for it, then build again."
@@ -76,11 +76,13 @@ class _Build:
         slim = self.bind()
         sizes = self.settings() | slim
         self.compile()
+        measured = self.accuracy(sizes["output_scale"])  # before the keys, which take longest
+        if not self.circuit.accept_loss:
+            require_faithful(self.circuit.name, measured)
         srs = ensure_srs(self.folder.parent / "srs", self.kind, sizes["logrows"], self.report)
         srs_facts = {"kind": self.kind, "sha256": sha256(srs)}
         self.setup(srs, srs_facts)
         code = self.verifier(srs, srs_facts)
-        measured = self.accuracy(sizes["output_scale"])
         self.record.finish(
             {
                 "circuit": self.circuit.name,
@@ -92,6 +94,7 @@ class _Build:
                 "srs": {**srs_facts, "path": os.path.relpath(srs, self.folder)},
                 "verifier": {"contract": self.circuit.verifier_name, **code},
                 "accuracy": measured,
+                "accepts_loss": self.circuit.accept_loss,
             }
         )
         return Manifest(self.folder), self.record.redone

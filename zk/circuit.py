@@ -66,6 +66,8 @@ class Circuit:
     samples: Callable[[], Samples]
     run_args: RunArgs = field(default_factory=RunArgs)
     application: str | None = None  # name of the application that accepts the proofs
+    output: str | None = None  # of the model, if it has several
+    accept_loss: bool = False  # build it even if it answers otherwise than the model
 
 
 @dataclass(frozen=True)

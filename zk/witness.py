@@ -1,5 +1,6 @@
 """The quantised model, run without proving, and its accuracy."""
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from zk.layout import Key, Layout
 from zk.processes import answer_all
 from zk.samples import Array, Samples
 
+# How far a circuit may be from its model: the share of samples that it chooses otherwise, and the
+# largest error of a single output as a share of the range.
+LARGEST_LOSS, LARGEST_ERROR = 0.02, 0.05
 FEW = 50  # the fewest inputs that are worth a process
 
 
@@ -43,7 +47,7 @@ def answers(
     return found[: len(inputs)], (min(smallest), max(largest))
 
 
-def float_answers(model: Path, inputs: Array) -> Array:
+def float_answers(model: Path | bytes, inputs: Array) -> Array:
     """Return the outputs of the float model for each input."""
     import onnxruntime
 
@@ -58,7 +62,9 @@ def float_answers(model: Path, inputs: Array) -> Array:
             ]
         )
     except Exception as error:  # the only base class of onnxruntime's errors
-        raise CircuitError(f"onnxruntime cannot run {model}: {error}") from error
+        raise CircuitError(
+            f"onnxruntime cannot run {'the model' if isinstance(model, bytes) else model}: {error}"
+        ) from error
 
 
 def accuracy(
@@ -78,13 +84,38 @@ def accuracy(
 def compare(floats: Array, quantised: Array, labels: Array | None) -> dict[str, Any]:
     """Compare the outputs of the two models with each other and with the labels.
 
-    `max_error` is the largest difference between their outputs. A classifier also has `agreement`,
+    `max_error` is the largest difference between their outputs; of a model with one output,
+    `range_error` is its share of the range of the outputs. A classifier also has `agreement`,
     the share of equal choices, and with labels the share of right ones as `float` and `quantised`.
     A model with one output has, with labels, its `correlation` and its mean squared `error`; an
     error of 1 is that of always answering the mean.
     """
     largest = float(np.abs(floats - quantised).max())
     return {"max_error": largest, **_comparison(floats, quantised, labels)}
+
+
+def require_faithful(circuit: str, measured: dict[str, Any]) -> None:
+    """Raise if the quantised model answers something else, from the result of `compare`."""
+    if not math.isfinite(measured["max_error"]):
+        raise CircuitError(
+            f"The model of {circuit} returns numbers that are not finite: repair the model."
+        )
+    if (agreement := measured.get("agreement", 1)) < 1 - LARGEST_LOSS:
+        problem = (
+            f"chooses as the model does for {agreement:.1%} of {measured['samples']} samples, and "
+            f"should for {1 - LARGEST_LOSS:.0%}"
+        )
+    elif (share := measured.get("range_error", 0)) > LARGEST_ERROR:
+        problem = (
+            f"differs from the model by up to {measured['max_error']:.4g}, {share:.1%} of the "
+            f"range of its outputs, and should by at most {LARGEST_ERROR:.0%}"
+        )
+    else:
+        return
+    raise CircuitError(
+        f"The circuit {circuit} {problem}: find finer knobs with `ape run tune`, such as a higher "
+        "param_scale, or build it as it is with --accept-loss."
+    )
 
 
 def loss(measured: dict[str, Any]) -> float:
@@ -109,9 +140,11 @@ def _comparison(floats: Array, quantised: Array, labels: Array | None) -> dict[s
             for name, outputs in models.items():
                 facts[name] = float(np.mean(outputs.argmax(1) == labels))
         return facts
+    span = float(np.ptp(floats)) or float(np.abs(floats).max()) or 1.0
+    facts = {"range_error": float(np.abs(floats - quantised).max()) / span}
     if labels is None or np.ptp(labels) == 0:
-        return {}
-    return {
+        return facts
+    return facts | {
         "correlation": {
             name: float(np.corrcoef(outputs[:, 0], labels)[0, 1])
             for name, outputs in models.items()

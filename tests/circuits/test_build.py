@@ -23,7 +23,7 @@ from zk.proof import prove, verify
 from zk.samples import Samples
 from zk.srs import ensure_srs, srs_path
 
-EVERYTHING = ["bind", "settings", "compile", "setup", "verifier", "accuracy"]
+EVERYTHING = ["bind", "settings", "compile", "accuracy", "setup", "verifier"]
 
 
 def test_second_build_does_nothing(tiny, run, first_build):

@@ -8,7 +8,7 @@ from zk import processes, witness
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.samples import Samples
-from zk.witness import accuracy, answers, compare, float_answers, loss
+from zk.witness import accuracy, answers, compare, float_answers, loss, require_faithful
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_model_with_one_output_is_compared():
 @pytest.mark.parametrize("labels", [None, np.full(4, 2.0)], ids=["none", "equal"])
 def test_one_output_without_labels_to_correlate_with(labels):
     measured = compare(FLOATS[:, :1], QUANTISED[:, :1], labels)
-    assert measured == {"max_error": 2.0}
+    assert measured == {"max_error": 2.0, "range_error": 0.5}
     assert loss(measured) == 2.0
 
 
@@ -108,3 +108,27 @@ def test_loss_of_an_equal_model_is_0():
     assert loss(compare(FLOATS, FLOATS, LABELS)) == 0
     assert loss(compare(FLOATS, FLOATS, None)) == 0
     assert loss(compare(FLOATS[:, :1], FLOATS[:, :1], LABELS)) == 0
+
+
+@pytest.mark.parametrize(
+    ("measured", "reason"),
+    [
+        ({"max_error": float("nan")}, "numbers that are not finite"),
+        ({"max_error": 1.0, "agreement": 0.975}, r"for 97.5% of 40 samples, and should for 98%"),
+        ({"max_error": 0.3, "range_error": 0.051}, r"up to 0.3, 5.1% of the range .* at most 5%"),
+    ],
+)
+def test_circuit_that_answers_something_else(measured, reason):
+    with pytest.raises(CircuitError, match=reason):
+        require_faithful("mine", {"samples": 40, **measured})
+
+
+@pytest.mark.parametrize("measured", [{"agreement": 0.98}, {"range_error": 0.05}, {}])
+def test_circuit_that_answers_like_its_model(measured):
+    require_faithful("mine", {"samples": 40, "max_error": 1.0, **measured})
+
+
+def test_error_of_a_constant_model_is_relative_to_its_output():
+    constant = np.full((4, 1), 2.0)
+    assert compare(constant, constant * 1.1, None)["range_error"] == pytest.approx(0.1)
+    assert compare(constant * 0, constant * 0, None)["range_error"] == 0
