@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ape
 import requests
 
-from apps.registry import Application, RefusedError, application_of
+from apps.registry import Application, RefusedError, application_of, applications
 from chain import deployments
 from chain.accounts import account_of, checked_account
 from chain.contracts import NodeError, code_at, first_block
@@ -119,7 +119,7 @@ class Chain:
     def described(self, tokens: bool, relayed: Container[str] = ()) -> ChainState:
         """The chain as a page needs it, and which circuits the hub relays."""
         provider = ape.networks.provider
-        applications = {
+        deployed = {
             circuit: Deployment(
                 application=entry["application"],
                 contract=entry["contract"],
@@ -127,13 +127,14 @@ class Chain:
                 block=entry["block"],
                 srs=entry["srs"]["kind"],
                 relays=circuit in relayed,
+                action=applications()[entry["application"]].action,
                 abi=[
                     item.model_dump(mode="json", exclude_none=True)
                     for item in getattr(ape.project, entry["application"]).contract_type.abi
                 ],
             )
             for circuit, entry in deployments.read().items()
-            if code_at(entry["contract"])
+            if entry["application"] in applications() and code_at(entry["contract"])
         }
         genesis, problem = self.health()
         return ChainState(
@@ -144,7 +145,7 @@ class Chain:
             explorer=explorer(),
             genesis=genesis,
             problem=problem,
-            applications=applications,
+            applications=deployed,
         )
 
     def relay(self, method: str, parameters: list[Any]) -> dict[str, Any]:

@@ -81,8 +81,9 @@ class Served:
         return CircuitState(
             name=self.name,
             application=self.application.name if self.application else None,
-            takes=[source.medium, "input"] if source else ["input"],
+            takes=sorted({source.medium if source else "input", "input"}),
             shape=list(self.shape),
+            features=list(source.features) if source else [],
             files=self.sha256,
             manifest={name: self.manifest[name] for name in SHOWN},
         )

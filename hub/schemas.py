@@ -72,7 +72,7 @@ class ProofFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    circuit: Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=64)]
+    circuit: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$", max_length=64)]
     proof: Annotated[str, Field(pattern=r"^0x([0-9a-f]{2})*$", max_length=100_000)]
     instances: Annotated[
         list[Annotated[str, Field(pattern=r"^0x[0-9a-f]{1,64}$")]], Field(max_length=1000)
@@ -138,6 +138,7 @@ class CircuitState(BaseModel):
     application: str | None
     takes: list[str] = Field(description="The kinds of input that an order can have.")
     shape: list[int] = Field(description="The shape of the model's input.")
+    features: list[str] = Field(description="The names of the input's numbers, if it has any.")
     files: dict[str, str] = Field(description="The SHA-256 of each file of the build.")
     manifest: dict[str, Any]
 
@@ -177,6 +178,7 @@ class Deployment(BaseModel):
     block: int = Field(description="The block before the contract's first event.")
     srs: str = Field(description="ceremony, or insecure-dev: its maker can forge proofs.")
     relays: bool = Field(description="True if this hub sends the proofs of those who consent.")
+    action: str = Field(description="The function that acts on a proof.")
     abi: list[dict[str, Any]]
 
 

@@ -53,6 +53,7 @@ class Running:
     environment: dict[str, str]
     log: Path
     port: int = field(default_factory=free_port)
+    project: Path = ROOT
 
     @property
     def url(self) -> str:
@@ -67,7 +68,7 @@ class Running:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 words,
-                cwd=ROOT,
+                cwd=self.project,
                 env={**os.environ, **self.environment},
                 stdout=log,
                 stderr=log,
@@ -132,13 +133,16 @@ def ended(hub: Running, job: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def running(folder: Path, node: Node, *words: str, **more: str) -> Iterator[Running]:
+def running(
+    folder: Path, node: Node, *words: str, project: Path = ROOT, **more: str
+) -> Iterator[Running]:
     """Run a hub on the node's chain; its database is in the folder unless the words name one."""
     folder.mkdir(parents=True, exist_ok=True)
     database = (
         [] if "--database" in words else ["--database", f"sqlite:///{folder / 'jobs.sqlite'}"]
     )
-    hub = Running([*database, *words], {**node.environment, **more}, folder / "hub.log")
+    environment = {**node.environment, **more}
+    hub = Running([*database, *words], environment, folder / "hub.log", project=project)
     hub.start()
     try:
         yield hub

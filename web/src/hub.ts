@@ -2,11 +2,11 @@
 import type { Abi, Address, Hex } from "viem";
 import { Refusal } from "./page";
 
-export type Input = { drawing: string } | { clip: string };
+export type Input = { drawing: string } | { clip: string } | { input: number[] };
 export type Result =
   | { kind: "digit"; digit: number; logits: number[] }
   | { kind: "score"; score: string; written: string; voice: boolean }
-  | { kind: "outputs"; outputs: number[] };
+  | { kind: "outputs"; outputs: number[]; names: string[] };
 export type Picture = { width: number; height: number; levels: string };
 export type ProofFile = { circuit: string; proof: Hex; instances: Hex[] };
 export type Job = {
@@ -32,6 +32,7 @@ export type Deployment = {
   verifier: Address;
   block: number;
   srs: string;
+  action: string; // the function that acts on a proof
   relays: boolean; // whether this hub sends the proofs of accounts that consent
   abi: Abi;
 };
@@ -45,6 +46,8 @@ export type ChainState = {
 };
 export type Circuit = {
   name: string;
+  shape: number[]; // of the model's input
+  features: string[]; // the names of the input's numbers, if it has any
   manifest: {
     layout: { limbs: number; limb_bits: number; outputs: number; lanes: number };
     output_scale: number;
@@ -142,7 +145,7 @@ export function proofOf(text: string): ProofFile {
   try {
     const { circuit, proof, instances } = JSON.parse(text);
     const hex = /^0x[0-9a-f]*$/;
-    const named = typeof circuit === "string" && /^[a-z0-9-]+$/.test(circuit);
+    const named = typeof circuit === "string" && /^[a-z0-9_-]+$/.test(circuit);
     const whole = named && hex.test(proof) && Array.isArray(instances);
     if (whole && instances.every((instance: string) => hex.test(instance)))
       return { circuit, proof, instances };

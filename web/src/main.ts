@@ -1,5 +1,6 @@
 // The page: the navigation, and the view that the URL's hash names.
-import { apps } from "./apps/registry";
+import { type App, apps } from "./apps/registry";
+import { generic } from "./generic";
 import * as hub from "./hub";
 import { button, make, say, sentence } from "./page";
 import { verify } from "./verify";
@@ -8,7 +9,7 @@ import { onAccount, start } from "./wallet";
 const PULSE = 5000; // milliseconds between two looks at the chain
 const view = document.querySelector<HTMLElement>("#view")!;
 const navigation = document.querySelector<HTMLElement>("nav")!;
-navigation.prepend(...apps.map(({ circuit, label }) => make("a", { href: `#${circuit}` }, label)));
+const checking = navigation.querySelector("a")!; // the link to the verify view
 
 let state: hub.ChainState | null = null;
 let shown = new AbortController();
@@ -21,11 +22,7 @@ async function show(): Promise<void> {
   onAccount(() => {});
   say("");
   const [name = "", ...link] = location.hash.slice(1).split("/");
-  const app = apps.find(({ circuit }) => circuit === name) ?? apps[0]!;
-  const current = name === "verify" ? name : app.circuit;
-  for (const link of navigation.querySelectorAll("a"))
-    if (link.hash === `#${current}`) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+  navigate(name);
   const place = make("div"); // a view that finishes late fills a detached element
   view.replaceChildren(place);
   try {
@@ -33,13 +30,33 @@ async function show(): Promise<void> {
       state = await hub.chain();
       if (state.tokens && !document.querySelector("header input")) document.querySelector("header")!.append(tokenField());
       start(state);
+      navigate(name);
     }
     if (name === "verify") await verify(place, state, link);
-    else await app.view(place, state, shown.signal);
+    else await chosen(name).view(place, state, shown.signal);
   } catch (error) {
     say(sentence(error));
     if (!state) place.replaceChildren(make("p", {}, button("Try again", show)));
   }
+}
+
+/** The applications of the page, and the other ones that are deployed. */
+function all(): App[] {
+  const own = new Set(apps.map(({ application }) => application));
+  const others = Object.entries(state?.applications ?? {}).filter(([, { application }]) => !own.has(application));
+  return [...apps, ...others.map(([circuit, deployment]) => generic(circuit, deployment))];
+}
+
+const chosen = (name: string): App => all().find(({ circuit }) => circuit === name) ?? apps[0]!;
+
+/** Links to all applications, and marks the current view. */
+function navigate(name: string): void {
+  const current = name === "verify" ? name : chosen(name).circuit;
+  const links = all().map(({ circuit, label }) => make("a", { href: `#${circuit}` }, label));
+  navigation.replaceChildren(...links, checking);
+  for (const link of navigation.querySelectorAll("a"))
+    if (link.hash === `#${current}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
 }
 
 /** Says at once what is wrong with the chain, and starts anew when it was reset or is back. */

@@ -38,13 +38,19 @@ export function resultOf(result: Result): HTMLElement {
     const doubt = result.voice ? "" : " The recording does not sound like a voice.";
     return make("p", { class: "result" }, `The judge's score is ${result.written}.${doubt}`);
   }
-  if (result.kind === "outputs") return make("p", {}, result.outputs.join(", "));
+  if (result.kind === "outputs") return outputsIn(result.names, result.outputs);
   return make(
     "div",
     {},
     make("p", { class: "result" }, `The model reads a ${result.digit}.`),
     bars(result.logits.map((logit, digit) => [`${digit}`, logit, logit.toFixed(2)])),
   );
+}
+
+function outputsIn(names: string[], outputs: number[]): HTMLElement {
+  const [name] = names;
+  if (outputs.length === 1) return make("p", { class: "result" }, `The ${name ?? "output"} is ${outputs[0]!.toFixed(4)}.`);
+  return bars(outputs.map((output, place) => [names[place] ?? `${place}`, output, output.toFixed(2)]));
 }
 
 /** Everything that a proof makes public. */

@@ -2,6 +2,7 @@
 import { parseAbi } from "viem";
 import { apps } from "./apps/registry";
 import { missing } from "./contract";
+import { generic } from "./generic";
 import * as hub from "./hub";
 import { GONE, Refusal, button, fileField, make } from "./page";
 import { consentFrom, proofFrom, resultOf, shown } from "./proof";
@@ -55,11 +56,10 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
     proof: hub.ProofFile,
     consent: hub.Consent | null,
     checked: hub.Verification,
-    { application }: hub.Deployment,
+    deployment: hub.Deployment,
   ): HTMLElement[] {
     if (checked.refusal) return [make("p", {}, checked.refusal)];
-    const app = apps.find((one) => one.application === application);
-    if (!app) return [make("p", {}, `This page cannot submit proofs to ${application}.`)];
+    const app = apps.find((one) => one.application === deployment.application) ?? generic(proof.circuit, deployment);
     const progress = make("div", { "aria-live": "polite" });
     const { account, round } = checked;
     const submit = button(app.submitLabel(round), () => app.submit(state, proof, account!, round, progress, consent));
