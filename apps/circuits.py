@@ -26,8 +26,12 @@ SEARCH_SAMPLES = 500  # for the tuner, from the training data
 # The knobs that `ape run tune` finds: of the project's circuits, and of users' own.
 RUN_ARGS = Path(__file__).with_name("run_args.json")
 OWN_RUN_ARGS = ARTIFACTS / "run_args.json"
-MEDIA: dict[Medium, str] = {"drawing": "drawings", "clip": "recordings"}
-NAME = re.compile(r"[a-z][a-z0-9]+")
+MEDIA: dict[Medium, str] = {
+    "drawing": "drawings",
+    "clip": "recordings",
+    "input": "the model's input itself",
+}
+NAME = re.compile(r"[a-z][a-z0-9]+([-_][a-z0-9]+)*")
 RESERVED = ("srs", "tune", "search", "bench")  # other folders of artifacts/
 
 
@@ -56,6 +60,7 @@ def circuit(name: str) -> Circuit:
         samples=lambda: _samples(source),
         run_args=replace(tuned(source.tuned_as or name), batch=source.batch),
         application=next(a.name for a in applications().values() if name in a.circuits),
+        accept_loss=source.accept_loss,
     )
 
 
@@ -69,7 +74,7 @@ def view_of(name: str, medium: Medium) -> Callable[[Array], Array]:
     """The view that turns a drawing or a clip into a circuit's input."""
     source = sources().get(name)
     if source is None or source.medium != medium:
-        takes = MEDIA[source.medium] if source else "the model's input itself"
+        takes = MEDIA[source.medium if source else "input"]
         raise CircuitError(f"{name} takes {takes}, not {MEDIA[medium]}.")
     return source.view
 
@@ -93,7 +98,14 @@ def _record(name: str) -> Path:
 def _samples(source: Source) -> Samples:
     if source.medium == "drawing":
         return digit_samples(source.view, source.tests)
-    return voice_samples(source.view)
+    if source.medium == "clip":
+        return voice_samples(source.view)
+    return own_samples(data_of(source))
+
+
+def data_of(source: Source) -> Path:
+    """The samples of a circuit that takes the model's input itself."""
+    return EXPORTS / f"{source.model}.npz"
 
 
 def digit_samples(view: Callable[[Array], Array], tests: int) -> Samples:
@@ -134,38 +146,65 @@ def voice_samples(view: Callable[[Array], Array]) -> Samples:
     )
 
 
+def is_free(name: str) -> bool:
+    """Return whether a circuit can have this name, and no shipped verifier has its verifier's."""
+    taken = {source.verifier_name.lower() for source in sources().values()}
+    verifier = f"{contract_name(name)}Verifier".lower()
+    return bool(NAME.fullmatch(name)) and verifier not in taken and name not in RESERVED
+
+
+def test_sample(name: str, number: int) -> Array:
+    """One of the samples that a circuit's accuracy is measured on."""
+    source = sources().get(name)
+    if source is None or source.medium != "input":
+        raise CircuitError(f"{name} ships without samples: give it an input of another kind.")
+    tests = circuit(name).samples().test
+    if number >= len(tests):
+        raise DatasetError(f"{name} has {len(tests)} test samples: give 0 to {len(tests) - 1}.")
+    return np.asarray(tests[number])
+
+
+def contract_name(name: str) -> str:
+    """The name of a contract that is made for a circuit: MyBadge for my-badge."""
+    return "".join(part.capitalize() for part in re.split("[-_]", name))
+
+
 def own_circuit(
     name: str,
     model: Path,
     data: Path,
     application: str | None,
     largest_input: int | None = None,
+    output: str | None = None,
 ) -> Circuit:
     """A circuit of any ONNX model; `data` is an .npz with `x` and, optionally, `labels`.
 
-    Half of the samples, at most 32, calibrate; the others measure accuracy. With a `largest_input`,
-    the circuit is slim.
+    With a `largest_input`, the circuit is slim.
     """
-    if not NAME.fullmatch(name) or name in (*sources(), *RESERVED):
+    if not is_free(name) or name in sources():
         raise CircuitError(
             f"--name {name!r} is not a free circuit name: give two or more small letters and "
-            f"digits, a letter first, other than {', '.join([*sources(), *RESERVED])}."
+            "digits, a letter first and - or _ between words, other than "
+            f"{', '.join([*sources(), *RESERVED])}."
         )
-
-    def samples() -> Samples:
-        x, labels = _own_arrays(data)
-        split = min(CALIBRATION_SAMPLES, len(x) // 2)
-        return Samples(x[:split], x[split:], None if labels is None else labels[split:])
 
     knobs = tuned(name)
     return Circuit(
         name=name,
         model=model,
-        verifier_name=f"{name.capitalize()}Verifier",
-        samples=samples,
+        verifier_name=f"{contract_name(name)}Verifier",
+        samples=lambda: own_samples(data),
         run_args=replace(knobs, largest_input=largest_input or knobs.largest_input),
         application=application,
+        output=output,
     )
+
+
+def own_samples(data: Path) -> Samples:
+    """Samples of any model: half of them, at most 32, calibrate, and the others measure."""
+    x, labels = _own_arrays(data)
+    split = min(CALIBRATION_SAMPLES, len(x) // 2)
+    return Samples(x[:split], x[split:], None if labels is None else labels[split:])
 
 
 def _own_arrays(data: Path) -> tuple[Array, Array | None]:
@@ -173,7 +212,8 @@ def _own_arrays(data: Path) -> tuple[Array, Array | None]:
     x = content.get("x")
     if x is None or len(x) < 2:
         raise DatasetError(f"{data} should have an array `x` of two or more samples.")
-    return x, content.get("labels")
+    labels = content.get("labels")
+    return x, labels.reshape(-1) if labels is not None and labels.shape == (len(x), 1) else labels
 
 
 def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, Samples]:
@@ -183,6 +223,9 @@ def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, 
     search and the other stays with the circuit.
     """
     shuffled = np.random.default_rng(seed).permutation
+    source = sources().get(chosen.name)
+    if source and source.medium == "input":
+        data = data_of(source)
     if data:
         x, labels = _own_arrays(data)
         seen, unseen = np.array_split(shuffled(len(x)), 2)
@@ -191,7 +234,7 @@ def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, 
         )
         kept = Samples(x[seen][:CALIBRATION_SAMPLES], x[unseen], unseen_labels)
         return replace(chosen, samples=lambda: kept), Samples(x[seen], x[seen], seen_labels)
-    source = sources()[chosen.name]
+    assert source
     if source.medium == "drawing":
         some = shuffled(60_000)[:SEARCH_SAMPLES]
         x = source.view(mnist.drawings("train")[some])

@@ -15,7 +15,8 @@ from zk.manifest import Manifest
 from zk.proof import Proof, prove_all
 from zk.samples import Array
 
-SOURCES = ("image", "test-image", "clip", "input")
+SOURCES = ("image", "test-image", "clip", "input", "sample")
+NUMBERED = {"test-image": 9999, "sample": 999_999}  # sources by number, and the largest
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ def read_list(path: Path) -> list[tuple[str, dict[str, Any]]]:
                 f"Line {line} of {path} should have an account and one of {', '.join(SOURCES)}."
             )
         ((name, value),) = given.items()
-        if name != "test-image":
+        if name not in NUMBERED:
             items.append((account, {name: Path(value)}))
-        elif value.isdigit() and int(value) <= 9999:
+        elif value.isdigit() and int(value) <= NUMBERED[name]:
             items.append((account, {name: int(value)}))
         else:
             raise CircuitError(
-                f"Line {line} of {path} has test-image {value!r}: give a number from 0 to 9999."
+                f"Line {line} of {path} has {name} {value!r}: give a number from 0 to "
+                f"{NUMBERED[name]}."
             )
     if not items:
         raise CircuitError(f"{path} has no line below its header, such as `account,image`.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from apps.consents import NO_CONSENT, Consent, consent_for, immutables
-from apps.registry import Application, Digit, RefusedError, Source
+from apps.registry import Application, Digit, RefusedError, Source, bars
 from chain.contracts import ask, layout_of
 from chain.sending import send
 from models.data import drawing
@@ -38,7 +38,7 @@ class Clan(Application):
     circuits: ClassVar[Mapping[str, Source]] = {
         "clan": _source("swift", "ClanVerifier"),
         # The impostor of `ape run swap`, with the knobs of the circuit that it imitates.
-        "clan-bad": _like_clan("swift-bad", "ClanBadVerifier"),
+        "clan-bad": replace(_like_clan("swift-bad", "ClanBadVerifier"), accept_loss=True),
         "clan-dash": _source("dash", "ClanDashVerifier"),
         # The same model for several accounts at once.
         "clan-batch": _like_clan("swift", "ClanBatchVerifier", batch=16),
@@ -113,15 +113,9 @@ class Clan(Application):
     def lines(self, answer: list[int], scale: int) -> list[str]:
         """The logits as bars, and the digit."""
         found = self.result(answer, scale)
-        lowest = min(found.logits)
-        width = max(max(found.logits) - lowest, 1e-9)
-        bars = [
-            f"  {digit}  {logit:8.2f}  {'█' * round(30 * (logit - lowest) / width)}"
-            for digit, logit in enumerate(found.logits)
-        ]
         second, margin = _second(found)
         last = f"the model reads a {found.digit}, ahead of a {second} by {margin:.2f}"
-        return [*bars, last]
+        return [*bars(range(10), found.logits), last]
 
     def doubt(self, answer: list[int], scale: int) -> str | None:
         found = self.result(answer, scale)

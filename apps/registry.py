@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,20 +23,30 @@ if TYPE_CHECKING:
     from ape.api import AccountAPI, ReceiptAPI
     from ape.contracts import ContractInstance
 
-Medium = Literal["drawing", "clip"]
+Medium = Literal["drawing", "clip", "input"]
+
+
+def unchanged(x: Array) -> Array:
+    """The view of a model that takes its input as it is."""
+    return x
 
 
 @dataclass(frozen=True)
 class Source:
-    """A circuit that ships with an application."""
+    """A circuit of an application, by name.
+
+    The samples of one that takes the model's input itself are in models/exports/<model>.npz.
+    """
 
     model: str  # models/exports/<model>.onnx
     verifier_name: str
-    medium: Medium
-    view: Callable[[Array], Array]  # turns the medium into the model's input
+    medium: Medium = "input"
+    view: Callable[[Array], Array] = unchanged  # turns the medium into the model's input
     tests: int = 1000  # drawings that a build measures accuracy on; clips are all heard
     tuned_as: str | None = None  # the circuit whose knobs it shares
     batch: int = 1  # inputs of a proof
+    accept_loss: bool = False  # it answers otherwise than its model
+    features: Sequence[str] = ()  # names of the input's numbers, if people know them
 
 
 @dataclass(frozen=True)
@@ -60,13 +70,24 @@ class Score:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The answer of any other model."""
+    """The answer of any other model, with the names of its outputs, if they have any."""
 
     outputs: list[float]
+    names: list[str] = field(default_factory=list)
     kind: Literal["outputs"] = "outputs"
 
 
 Result = Digit | Score | Outputs
+
+
+def bars(names: Sequence[object], outputs: Sequence[float]) -> list[str]:
+    """Outputs for a terminal."""
+    lowest, wide = min(outputs), max(len(str(name)) for name in names)
+    width = max(max(outputs) - lowest, 1e-9)
+    return [
+        f"  {name!s:{wide}}  {output:8.2f}  {'█' * round(30 * (output - lowest) / width)}"
+        for name, output in zip(names, outputs, strict=True)
+    ]
 
 
 class RefusedError(CircuitError):
@@ -159,7 +180,7 @@ class Application(ABC):
         self, contract: ContractInstance, account: str, round_number: int | None, proof: Proof
     ) -> int:
         """The result that the contract reads in a proof; raises the contract's own error."""
-        return ask(contract, self.dry_run, *_claim(account, round_number, proof))
+        return ask(contract, self.dry_run, *claim_of(account, round_number, proof))
 
     def submit(
         self,
@@ -170,8 +191,7 @@ class Application(ABC):
         sender: AccountAPI,
     ) -> ReceiptAPI:
         """Send a proof for its account."""
-        act = getattr(contract, self.action)
-        return send(act, *_claim(account, round_number, proof), sender=sender)
+        return act(contract, self.action, claim_of(account, round_number, proof), sender)
 
     # The audit
 
@@ -184,7 +204,7 @@ class Application(ABC):
     ) -> bytes:
         """The calldata of the dry run."""
         view = getattr(contract, self.dry_run)
-        return bytes(view.encode_input(*_claim(account, round_number, proof)))
+        return bytes(view.encode_input(*claim_of(account, round_number, proof)))
 
     def encode_batch(self, contract: ContractInstance, proof: Proof) -> bytes:
         """The calldata of a batch to which nobody consents."""
@@ -207,10 +227,17 @@ class Application(ABC):
             yield "the proof of another round", self.encode(contract, account, 1, one)
 
 
-def _claim(account: str, round_number: int | None, proof: Proof) -> tuple[Any, ...]:
+def claim_of(account: str, round_number: int | None, proof: Proof) -> tuple[Any, ...]:
     """The arguments of the functions that take a proof."""
     rounds = () if round_number is None else (round_number,)
     return (*rounds, account, proof.proof, proof.instances)
+
+
+def act(
+    contract: ContractInstance, function: str, claim: tuple[Any, ...], sender: AccountAPI
+) -> ReceiptAPI:
+    """Send a proof to a function that takes one."""
+    return send(getattr(contract, function), *claim, sender=sender)
 
 
 @cache

@@ -45,6 +45,7 @@ def own_model_options(command):
             type=click.IntRange(1),
             help="Takes whole numbers from 0 to this, which the circuit checks: it is smaller.",
         ),
+        click.option("--output", help="The output to take, if it has several of float32."),
         click.option("--name", "own_name", help="Name of the circuit of your model."),
         click.option("--data", metavar=file, help="Its samples: .npz with x [labels]."),
         click.option("--onnx", metavar=file, help="A model of your own."),
@@ -66,20 +67,23 @@ def chosen_circuit(
     data: Path | None,
     own: str | None,
     largest_input: int | None,
+    output: str | None,
     app: str | None = None,
 ) -> Circuit:
     """The circuit that --circuit names, or that --onnx, --data and --name make."""
     if not onnx:
-        if data or own or app or largest_input:
-            raise click.UsageError("--data, --name, --app and --largest-input go with --onnx.")
+        if data or own or app or largest_input or output:
+            raise click.UsageError(
+                "--data, --name, --app, --output and --largest-input go with --onnx."
+            )
         if not name:
             raise click.UsageError("Give --circuit, or --onnx with --data and --name.")
         return circuit(name)
     if name or not data or not own:
         raise click.UsageError("--onnx goes with --data and --name, and without --circuit.")
-    if app and (outputs := read_model(onnx).outputs):
-        require_outputs(named(app), own, outputs)
-    return own_circuit(own, onnx, data, app, largest_input)
+    if app:
+        require_outputs(named(app), own, read_model(onnx, output).outputs)
+    return own_circuit(own, onnx, data, app, largest_input, output)
 
 
 def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:

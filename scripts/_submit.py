@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apps.registry import Application
+from apps.registry import Application, act, claim_of
 from chain.accounts import account_of
 from chain.contracts import layout_of
+from zk.errors import CircuitError
 from zk.proof import Proof
 
 if TYPE_CHECKING:
     from ape.api import AccountAPI, ReceiptAPI
     from ape.contracts import ContractInstance
+
+
+TAKEN = ["bytes", "uint256[]"]  # the types of a proof and its instances
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,23 @@ def check(application: Application, path: Path) -> Checked:
     result = application.read(contract, account, round_number, proof)
     application.require_open(contract, account, round_number, proof.outputs(layout))
     return Checked(contract, account, round_number, proof, result)
+
+
+def call(checked: Checked, function: str, sender: AccountAPI) -> Submitted:
+    """Send a proof to any function of its contract that takes one."""
+    claim = claim_of(checked.account, checked.round_number, checked.proof)
+    taking = [
+        one.name
+        for one in checked.contract.contract_type.mutable_methods
+        if len(one.inputs) == len(claim) and [i.type for i in one.inputs][-2:] == TAKEN
+    ]
+    if function not in taking:
+        raise CircuitError(
+            f"The contract has no function {function!r} that takes a proof: give one of "
+            f"{', '.join(taking)}."
+        )
+    receipt = act(checked.contract, function, claim, sender)
+    return Submitted(checked.contract, checked.account, checked.round_number, sender, receipt)
 
 
 def submit(

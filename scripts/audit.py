@@ -7,6 +7,7 @@ import click
 
 from apps.audit import audit_address, audit_deployment
 from apps.circuits import ARTIFACTS
+from apps.registry import applications
 from chain import deployments
 from chain.accounts import checked_address
 from chain.contracts import code_at
@@ -89,7 +90,9 @@ def _reports(
 
 
 def _deployed() -> list[str]:
-    found = list(deployments.read())
+    found = [
+        name for name, one in deployments.read().items() if one["application"] in applications()
+    ]
     if not found:
         raise CircuitError(
             f"{deployments.path().name} records no deployment: run `ape run deploy --network "

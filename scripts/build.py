@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import click
 
 from apps.circuits import circuit, defaults, deploying, sources
@@ -28,8 +30,9 @@ from scripts._cli import Command, json_option, suggest
     show_default=True,
     help="insecure-dev is made here, for local chains only; ceremony is downloaded.",
 )
+@click.option("--accept-loss", is_flag=True, help="Build it even if it answers unlike the model.")
 @json_option
-def cli(name, onnx, data, own_name, largest_input, app, srs) -> list[dict]:
+def cli(name, onnx, data, own_name, output, largest_input, app, srs, accept_loss) -> list[dict]:
     """Build circuits: from ONNX to keys and a Solidity verifier. Redoes only what changed.
 
     \b
@@ -38,10 +41,12 @@ def cli(name, onnx, data, own_name, largest_input, app, srs) -> list[dict]:
         ape run build --onnx model.onnx --data samples.npz --name mine --app APPLICATION
     """
     onnx, data = fetched(onnx), fetched(data)
-    if name or onnx or data or own_name or largest_input or app:
-        circuits = [chosen_circuit(name, onnx, data, own_name, largest_input, app)]
+    if name or onnx or data or own_name or output or largest_input or app:
+        circuits = [chosen_circuit(name, onnx, data, own_name, largest_input, output, app)]
     else:
         circuits = [circuit(name) for name in defaults()]
+    if accept_loss:
+        circuits = [replace(one, accept_loss=True) for one in circuits]
     built = [run_build(chosen, srs) for chosen in circuits]
     if own_name and not app:
         suggest(f"build --onnx {onnx} --data {data} --name {own_name} --app APPLICATION")

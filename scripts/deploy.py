@@ -62,5 +62,6 @@ def _first_words(circuit: str) -> str:
     source = sources().get(circuit)
     if source and source.medium == "clip":
         return "open-round --threshold 0.25 --reward 0.01"
-    given = "--test-image 0" if source else "--input x.npy"
+    own = "--sample 0" if source else "--input x.npy"
+    given = "--test-image 0" if source and source.medium == "drawing" else own
     return f"prove --circuit {circuit} {given} --account {'1' if is_dev() else 'ACCOUNT'}"

@@ -8,12 +8,12 @@ import click
 import numpy as np
 from tqdm import tqdm
 
-from apps.circuits import ARTIFACTS, view_of
+from apps.circuits import ARTIFACTS, test_sample, view_of
 from apps.claims import SOURCES, Claim, for_batches, prove_claims, read_list
 from apps.registry import Application, application_of
 from chain.accounts import account_named
 from hub.client import Hub
-from models.data import DatasetError, arrays, drawing, mnist, sound
+from models.data import arrays, drawing, mnist, sound
 from scripts._cli import ChainCommand, json_option, require_yes, suggest, yes_option
 from zk.errors import CircuitError
 from zk.files import ROOT, whole
@@ -31,8 +31,12 @@ COMMANDS = Path(__file__).parent
     "--clip", type=click.Path(path_type=Path), help=f"Recording: {sound.FORMATS_IN_WORDS}."
 )
 @click.option(
-    "--input", "tensor", type=click.Path(path_type=Path), help=".npy, for a circuit of your own."
+    "--input",
+    "tensor",
+    type=click.Path(path_type=Path),
+    help="The model's input itself: .npy, .json or one row of .csv.",
 )
+@click.option("--sample", type=click.IntRange(0), help="Sample of the circuit's own test data.")
 @click.option("--account", help="Account in the proof: address, alias or test account number.")
 @click.option(
     "--round", "number", type=click.IntRange(min=0), help="Round to compete in. Default: newest."
@@ -43,7 +47,7 @@ COMMANDS = Path(__file__).parent
 @click.option(
     "--batch",
     type=click.Path(path_type=Path),
-    help="Several at once: a .csv with the columns account and image, test-image, clip or input.",
+    help=f"Several at once: a .csv with the columns account and one of {', '.join(SOURCES)}.",
 )
 @click.option(
     "--keep", is_flag=True, help="Keep private files beside the proof: witness and spectrogram."
@@ -54,21 +58,22 @@ COMMANDS = Path(__file__).parent
 @yes_option
 @json_option
 def cli(
-    circuit, image, test_image, clip, tensor, account, number, out, batch, keep, hub, yes
+    circuit, image, test_image, clip, tensor, sample, account, number, out, batch, keep, hub, yes
 ) -> list[dict]:
-    """Prove a model's answer to a drawing or recording, for one account, chain and contract.
+    """Prove a model's answer to an input, such as a drawing, for one account, chain and contract.
 
     \b
     Example:
         ape run prove --circuit clan --test-image 7 --account 1 --network ethereum:local
         ape run prove --circuit voice --clip song.wav --account 1 --network ethereum:local
+        ape run prove --circuit badge --sample 0 --account 1 --network ethereum:local
         ape run prove --batch members.csv --network ethereum:local
         ape run prove --test-image 7 --account 1 --hub http://127.0.0.1:8000
     """
     if hub and keep:
         raise click.UsageError("--keep excludes --hub, which does not return the witness.")
     manifest = Manifest(ARTIFACTS / circuit)
-    sources = dict(zip(SOURCES, (image, test_image, clip, tensor), strict=True))
+    sources = dict(zip(SOURCES, (image, test_image, clip, tensor, sample), strict=True))
     given = {name: value for name, value in sources.items() if value is not None}
     items = _items(batch, account, out, given)
     for _, source in items:
@@ -98,9 +103,8 @@ def cli(
         claims.append(Claim(one, key, round_number, x, path, outputs))
     remote = partial(_prove_by_hub, hub, manifest) if hub else None
     prove_claims(manifest, several, claims, keep, click.echo, remote)
-    if (COMMANDS / f"{application.action}.py").is_file():
-        what = "--batch " if several and together else ""
-        suggest(f"{application.action} {what}{claims[0].path}")
+    command = application.action if (COMMANDS / f"{application.action}.py").is_file() else "send"
+    suggest(f"{command} {'--batch ' if several and together else ''}{claims[0].path}")
     return [_facts(claim, application, manifest["output_scale"]) for claim in claims]
 
 
@@ -143,10 +147,10 @@ def _items(
 def _check_source(circuit: str, given: dict[str, Any]) -> None:
     """Require one source, of the medium that the circuit takes."""
     if len(given) != 1:
-        raise click.UsageError("Give one of --image, --test-image, --clip and --input.")
+        raise click.UsageError(f"Give one of --{', --'.join(SOURCES)}.")
     if "clip" in given:
         view_of(circuit, "clip")
-    elif "input" not in given:
+    elif not {"sample", "input"} & set(given):
         view_of(circuit, "drawing")
 
 
@@ -154,9 +158,9 @@ def _read_input(circuit: str, given: dict[str, Any], folder: Path | None) -> np.
     """Read the circuit's input and show it; a recording's picture goes to the folder."""
     ((name, value),) = given.items()
     if name == "input":
-        if (x := arrays.read(value).get("x")) is None:
-            raise DatasetError(f"{value} should have an array `x`.")
-        return x
+        return arrays.read_input(value)
+    if name == "sample":
+        return test_sample(circuit, value)
     if name == "clip":
         return _hear(circuit, value, folder)
     if name == "image":

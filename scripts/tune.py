@@ -56,7 +56,9 @@ from zk.verifier import require_solc
     "--seed", type=int, default=0, show_default=True, help="Seed of the choice of samples."
 )
 @json_option
-def cli(name, onnx, data, own_name, largest_input, goal, tolerance, max_key, measure, seed) -> dict:
+def cli(
+    name, onnx, data, own_name, output, largest_input, goal, tolerance, max_key, measure, seed
+) -> dict:
     """Find the knobs that make a model cheapest to prove, and record them for `ape run build`.
 
     \b
@@ -68,7 +70,7 @@ def cli(name, onnx, data, own_name, largest_input, goal, tolerance, max_key, mea
         raise CircuitError("Gas is measured on a dev network: give --network ethereum:local.")
     require_solc()
     onnx, data = fetched(onnx), fetched(data)
-    chosen = chosen_circuit(name, onnx, data, own_name, largest_input)
+    chosen = chosen_circuit(name, onnx, data, own_name, largest_input, output)
     chosen, samples = for_search(chosen, data, seed)
     started = time.monotonic()
     limits = Limits(tolerance=tolerance, proving_key=max_key * 1e6)

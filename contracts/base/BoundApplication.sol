@@ -82,6 +82,18 @@ abstract contract BoundApplication is IBoundApplication {
         _requireAccepted(verifier, proof, instances);
     }
 
+    /// @dev Returns the outputs of a valid proof with this key, as integers: a model's output times
+    /// `2**outputScale`.
+    function _outputsOf(uint256 key, uint256 outputs, bytes calldata proof, uint256[] calldata instances)
+        internal
+        view
+        returns (int256[] memory)
+    {
+        _requireValidProof(key, outputs, proof, instances);
+
+        return Outputs.all(outputs, lanes, instances[limbs:]);
+    }
+
     /// @dev Reverts unless a verifier accepts the proof.
     function _requireAccepted(IVerifier verifier_, bytes calldata proof, uint256[] calldata instances) internal view {
         // The code of a verifier can vanish: one that destroys itself in the transaction that made it.

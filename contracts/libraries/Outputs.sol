@@ -55,6 +55,38 @@ library Outputs {
         }
     }
 
+    /// @dev Returns the outputs in these instances, which hold one output each, or `LANES`.
+    function all(uint256 count, uint256 lanes, uint256[] calldata instances)
+        internal
+        pure
+        returns (int256[] memory outputs)
+    {
+        outputs = new int256[](count);
+        if (lanes == 1) {
+            for (uint256 i = 0; i < count; i++) {
+                outputs[i] = signed(i, instances[i]);
+            }
+            return outputs;
+        }
+
+        uint256 lifted;
+        for (uint256 i = 0; i < count; i++) {
+            lifted = i % LANES == 0 ? lift(i, instances[i / LANES]) : lifted >> 29;
+            outputs[i] = int256(lifted & (2 ** 29 - 1)) - 2 ** 28;
+        }
+    }
+
+    /// @dev Returns which output is the largest, and by how much it leads; of equal ones, the first, by 0.
+    function leading(int256[] memory outputs) internal pure returns (uint256 first, uint256 lead) {
+        int256 second = type(int256).min;
+        for (uint256 i = 1; i < outputs.length; i++) {
+            int256 other = outputs[i];
+            if (other > outputs[first]) (first, other) = (i, outputs[first]);
+            if (other > second) second = other;
+        }
+        lead = uint256(outputs[first] - second);
+    }
+
     /// @dev Returns the integer that the instance of an output encodes: `-v` is `FIELD - v`.
     function signed(uint256 output, uint256 instance) internal pure returns (int256) {
         if (instance < LARGEST) return int256(instance);

@@ -1,11 +1,39 @@
 """Arrays from untrusted files."""
 
+import json
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from models.data import DatasetError
+
+WORDS = ("feature_names", "target_names")  # arrays of text, named as scikit-learn does
+
+
+def read_input(path: Path) -> np.ndarray:
+    """Read one input of a model: an .npy file, a list in JSON, or a row of numbers in .csv."""
+    if path.suffix not in (".json", ".csv"):
+        if (x := read(path).get("x")) is None:
+            raise DatasetError(f"{path} should have an array `x`.")
+        return x
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return np.array(json.loads(text) if path.suffix == ".json" else _row(text), np.float64)
+    except FileNotFoundError:
+        raise DatasetError(f"There is no file at {path}.") from None
+    except (OSError, ValueError, TypeError) as error:
+        # The numbers may be private.
+        where = "a list of numbers in JSON" if path.suffix == ".json" else "one row of numbers"
+        raise DatasetError(f"{path} should hold {where}.") from error
+
+
+def _row(text: str) -> list[float]:
+    """The numbers of a row. Where semicolons separate them, a comma is a decimal point."""
+    (row,) = text.strip().splitlines()
+    if ";" in row:
+        return [float(cell.replace(",", ".")) for cell in row.split(";")]
+    return [float(cell) for cell in row.split(",")]
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -18,6 +46,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DatasetError(f"{path} is neither an .npy nor an .npz file: {error}.") from error
     for name, array in arrays.items():
+        if name in WORDS and array.dtype.kind == "U" and array.ndim == 1:
+            continue
         if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
             raise DatasetError(f"The array {name} of {path} holds {array.dtype}, not numbers.")
     return arrays

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from ape.exceptions import ContractLogicError
 from eth_utils import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.inputs import NO_BATCH
+from zk.files import ROOT
 from zk.layout import FIELD, LARGEST, signed, unpacked
 
 LOGIT = st.one_of(
@@ -167,3 +169,41 @@ def refused(read, instances: list[int]) -> None:
 
 def selector(signature: str) -> str:
     return keccak(text=signature)[:4].hex()
+
+
+@pytest.fixture(scope="module")
+def reading(project, deployer):
+    contracts = project.load_contracts(ROOT / "tests" / "contracts" / "Reading.sol")
+    return deployer.deploy(contracts["Reading"])
+
+
+@given(logits=st.lists(LOGIT, min_size=1, max_size=10))
+@settings(max_examples=50, deadline=None)
+def test_all_outputs(reading, logits):
+    assert reading.all(len(logits), 1, [instance(v) for v in logits]) == logits
+
+
+@given(logits=st.lists(PACKED, min_size=10, max_size=10))
+@settings(max_examples=50, deadline=None)
+def test_all_packed_outputs(reading, logits):
+    assert reading.all(10, 8, packed(logits)) == logits
+
+
+@pytest.mark.parametrize(
+    ("lanes", "beyond"),
+    [
+        *((1, beyond) for beyond in (2**127, FIELD - 2**127, FIELD, 2**256 - 1)),
+        *((8, beyond) for beyond in (2**231, FIELD - 2**232, FIELD, 2**256 - 1)),
+    ],
+)
+def test_all_outputs_are_in_range(reading, lanes, beyond):
+    error = keccak(text="BoundApplication__OutputOutOfRange(uint256,uint256)")[:4].hex()
+    with pytest.raises(ContractLogicError, match=f"custom error 0x{error}"):
+        reading.all(2, lanes, [beyond, 0])
+
+
+@given(outputs=st.lists(LOGIT, min_size=2, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_leading(reading, outputs):
+    second, most = sorted(outputs)[-2:]
+    assert tuple(reading.leading(outputs)) == (outputs.index(most), most - second)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.circuits import ARTIFACTS, OWN_RUN_ARGS, RUN_ARGS
+from apps.circuits import ARTIFACTS, OWN_RUN_ARGS, RUN_ARGS, VERIFIERS
 from tests.tiny import write_model
 from tests.typed import FULL, READ_ONLY, ape, ape_in, ape_on, copy_of_project, refused
 from zk.circuit import RunArgs
@@ -21,6 +23,25 @@ from zk.proof import prove, verify
 pytestmark = pytest.mark.slow
 
 
+def test_a_circuit_that_answers_something_else_is_not_built(tmp_path):
+    """ezkl proves 0 for a mean over all axes. No keys are made."""
+    folder = ARTIFACTS / "means"
+    model = write_model(tmp_path / "m.onnx", matrix=np.full((4, 1), 0.001), operator="Sqrt")
+    x = np.random.default_rng(1).uniform(0, 3, (40, 4)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    given = ("--onnx", str(model), "--data", str(tmp_path / "x.npz"), "--name", "means")
+    try:
+        message = refused(ape(None, "build", *given))
+        assert re.search(r"means differs from the model by up to .* with --accept-loss", message)
+        assert not list(folder.rglob("pk.key"))
+        result = ape(None, "build", *given, "--accept-loss")
+        assert "means built in" in result.stdout, result.stderr
+        assert Manifest(folder)["accepts_loss"]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        (VERIFIERS / "MeansVerifier.sol").unlink(missing_ok=True)
+
+
 def test_build_says_up_to_date_and_its_figures(manifest):
     result = ape(None, "build", "--circuit", "clan")
     assert "clan is up to date" in result.stdout
@@ -29,7 +50,7 @@ def test_build_says_up_to_date_and_its_figures(manifest):
     assert "application  Clan" in result.stdout
 
 
-OWN = "--data, --name, --app and --largest-input go with --onnx"
+OWN = "--data, --name, --app, --output and --largest-input go with --onnx"
 
 
 @pytest.mark.parametrize(

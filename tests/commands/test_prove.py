@@ -102,6 +102,7 @@ def test_prove_refuses_bad_drawings_and_accounts(node, tmp_path):
         ("nothing.png", "--image", str(tmp_path / "nothing.png"), "--account", "1"),
         ("Give one of", "--account", "1"),
         ("is not in the range", "--test-image", "10000", "--account", "1"),
+        ("clan ships without samples", "--sample", "0", "--account", "1"),
         ("There is no test account 12", "--test-image", "1", "--account", "12"),
         ("There is no account 'nobody'", "--test-image", "1", "--account", "nobody"),
         ("valid checksum", "--test-image", "1", "--account", lower.replace("c5", "C5")),

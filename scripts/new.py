@@ -1,0 +1,75 @@
+from decimal import Decimal, InvalidOperation
+
+import click
+
+from apps import drafts
+from apps.circuits import own_samples
+from models.data import arrays
+from scripts._builds import fetched
+from scripts._cli import Command, json_option, suggest
+from zk.binding import read_model
+from zk.files import ROOT
+from zk.samples import check_samples
+from zk.witness import float_answers
+
+SAMPLES = 1000  # that try the rule
+FILE = "FILE|URL#sha256=HASH"
+
+
+class Number(click.ParamType):
+    """A decimal number, kept exactly."""
+
+    name = "number"
+
+    def convert(self, value, param, ctx) -> Decimal:
+        try:
+            return Decimal(value)
+        except InvalidOperation:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.option("--onnx", metavar=FILE, required=True, help="The model.")
+@click.option(
+    "--data",
+    metavar=FILE,
+    required=True,
+    help="Its samples: .npz with x [labels feature_names target_names].",
+)
+@click.option("--output", help="The output to take, if the model has several of float32.")
+@click.option(
+    "--rule",
+    type=click.Choice(["argmax", "threshold"]),
+    help="Default: threshold for a model with one output, else argmax.",
+)
+@click.option("--margin", type=Number(), help="By which the largest output leads. Default: 1.")
+@click.option("--threshold", type=Number(), help="The lowest score that unlocks. Default: 0.5.")
+@json_option
+def cli(name, onnx, data, output, rule, margin, threshold) -> dict:
+    """Write a new application for a model: its contract, its entry in apps/, and its tests.
+
+    With --rule argmax, an account mints the class that the model chooses. With --rule threshold, an
+    account is unlocked by a score. Every command then knows the application by its name.
+
+    \b
+    Example:
+        ape run new badge --onnx model.onnx --data samples.npz --margin 1
+        ape run new credit --onnx model.onnx --data samples.npz --threshold 0.7
+    """
+    drafts.require_new(name)
+    onnx, data = fetched(onnx), fetched(data)
+    model, names = read_model(onnx, output), arrays.read(data)
+    samples = own_samples(data)
+    check_samples(name, samples, onnx, model.input_shape)
+    draft = drafts.draft(name, model, names, rule, margin, threshold)
+    share = drafts.share(draft, float_answers(model.content, samples.test[:SAMPLES]))
+    written = drafts.write(draft, model, data)
+    click.echo(f"the model's output {model.output} has {model.outputs} numbers")
+    for path in written:
+        click.echo(f"  {path.relative_to(ROOT)}")
+    rules = f"the rule is in contracts/{draft.name}.sol"
+    click.echo(f"{draft.name} is written: {rules}; to remove it, delete these files")
+    click.echo(f"{share:.0%} of the samples fulfil it")
+    suggest(f"build --circuit {name}")
+    return {"name": draft.name, "files": [str(path) for path in written]}
