@@ -116,11 +116,9 @@ class _Writer:
             raise self._refusal("has no plain form")
         if after == b"SOFTMAX":  # which sums to 1
             return x
-        total = self._add("ReduceSum", [self._add("Abs", [x]), self._axis()], keepdims=1)
+        axis = self._weight("axis", [1], np.int64)
+        total = self._add("ReduceSum", [self._add("Abs", [x]), axis], keepdims=1)
         return self._add("Div", [x, total])
-
-    def _axis(self) -> str:
-        return self._weight("axis", [1], np.int64)
 
     def _linear(self, x: str) -> str:
         intercepts = np.array(self.given.get("intercepts", [0.0]), np.float32)
@@ -142,13 +140,16 @@ class _Writer:
         ]
         return max(map(len, found))
 
-    def _finished(self, scores: str, count: int, positive: bool = False) -> str:
-        """Add the second class of a classifier with one score, and the last function."""
+    def _finished(self, scores: str, count: int, sums_to_one: bool = True) -> str:
+        """Add the first class of a classifier with one score, and the last function.
+
+        As in onnxruntime, both scores sum to 1, or else to 0.
+        """
         after = self.given.get("post_transform", b"NONE")
         classifier = self.node.op_type.endswith("Classifier")
         if classifier and count == 1 and self._classes == 2:
             signs = self._add("Mul", [scores, self._weight("signs", [[-1.0, 1.0]])])
-            first = [1.0, 0.0] if positive and after == b"NONE" else [0.0, 0.0]
+            first = [1.0, 0.0] if sums_to_one and after == b"NONE" else [0.0, 0.0]
             scores = self._add("Add", [signs, self._weight("first", [first])])
         if after == b"NONE":
             return scores
@@ -180,7 +181,7 @@ class _Writer:
         scores = self._add("MatMul", [leaves, self._weight("leaves", weights)])
         base = np.array(self.given.get("base_values", [0.0]), np.float32)
         scores = self._add("Add", [scores, self._weight("base", [base[:count]])])
-        return self._finished(scores, count, positive=bool((weights >= 0).all()))
+        return self._finished(scores, count, sums_to_one=bool((weights >= 0).all()))
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,8 @@ class _Trees:
         while waiting:
             one, path = waiting.pop()
             place = node[one]
+            if len(path) > len(numbers):
+                raise CircuitError(f"Tree {one[0]} of the model leads to itself: export it again.")
             if place not in inner:
                 leaves.append((one, path))
                 continue
@@ -218,7 +221,9 @@ class _Trees:
             comparison = comparisons.setdefault(question, len(comparisons))
             for side in ("true", "false"):
                 child = (one[0], given[f"nodes_{side}nodeids"][place])
-                waiting.append((child, [*path, (comparison, 1 if side == branch else -1)]))
+                sign = 1 if side == branch else -1
+                if (comparison, -sign) not in path:  # else nothing leads there
+                    waiting.append((child, [*path, (comparison, sign)]))
         return cls._laid_out(given, kind, comparisons, leaves)
 
     @classmethod
@@ -228,7 +233,8 @@ class _Trees:
         weights = np.zeros((len(leaves), max(ids) + 1), np.float32)
         owners = zip(given[f"{kind}_treeids"], given[f"{kind}_nodeids"], strict=True)
         for owner, column, weight in zip(owners, ids, given[f"{kind}_weights"], strict=True):
-            weights[rows[owner], column] += weight
+            if owner in rows:
+                weights[rows[owner], column] += weight
         # A comparison that a path repeats with the same answer counts once.
         paths = np.zeros((len(comparisons), len(leaves)), np.float32)
         for row, (_, path) in enumerate(leaves):

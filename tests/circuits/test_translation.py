@@ -111,6 +111,30 @@ def test_two_classes_with_one_score(tmp_path, column, after, positive):
     require_equal(classifier(tmp_path / "m.onnx", "TreeEnsembleClassifier", 2, given))
 
 
+def test_question_that_a_tree_repeats(tmp_path):
+    """Below the answer no, the answer yes to the same question leads nowhere."""
+    given = trees("class", "BRANCH_LEQ", [0, 1, 2], **LABELS)
+    for name in ("nodes_featureids", "nodes_values"):
+        for tree in range(5):  # the children ask what the root asks
+            given[name][7 * tree + 1 : 7 * tree + 3] = [given[name][7 * tree]] * 2
+    require_equal(classifier(tmp_path / "m.onnx", "TreeEnsembleClassifier", 3, given))
+
+
+def test_tree_that_leads_to_itself(tmp_path):
+    given = trees("class", "BRANCH_LT", [0, 1, 2], **LABELS)
+    given["nodes_truenodeids"][1] = 1
+    path = classifier(tmp_path / "m.onnx", "TreeEnsembleClassifier", 3, given)
+    with pytest.raises(CircuitError, match="Tree 0 of the model leads to itself"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("after", ["NONE", "LOGISTIC"])
+def test_linear_classifier_with_one_score(tmp_path, after):
+    given = {"coefficients": [1.0, -2.0, 0.5, 0.25], "intercepts": [0.75]}
+    given |= {"post_transform": after, "classlabels_ints": [0, 1]}
+    require_equal(classifier(tmp_path / "m.onnx", "LinearClassifier", 2, given))
+
+
 def test_regression(tmp_path):
     given = trees("target", "BRANCH_LEQ", [0], n_targets=1, base_values=[0.5])
     node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain=ML, **given)
