@@ -65,7 +65,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Tests of a file share fixtures. Tests in tests/hub/ share a hub, take longest and go first.
     """
     full, fast = config.getoption("full"), config.getoption("fast")
-    left = [item for item in items if (is_long(item) and not full) or (is_slow(item) and fast)]
+    fork = "-fork" in (config.getoption("network", None) or "")
+    left = [
+        item
+        for item in items
+        if (is_long(item) and not full) or (is_slow(item) and fast) or (is_plain(item) and fork)
+    ]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
     items.sort(key=lambda item: item.path.parent.name != "hub")
@@ -76,6 +81,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_long(item: pytest.Item) -> bool:
     return item.get_closest_marker("full") is not None
+
+
+def is_plain(item: pytest.Item) -> bool:
+    return item.get_closest_marker("plain") is not None
 
 
 def is_slow(item: pytest.Item) -> bool:

@@ -6,6 +6,8 @@ from apps.audit import audit_address
 from chain.accounts import account_of
 from tests.audits import named
 
+pytestmark = pytest.mark.plain
+
 ADDRESS, OTHER = (account_of(int(digits * 20, 16)) for digits in ("ad", "ae"))
 MINIMAL = "363d3d373d3d3d363d73{}5af43d82803e903d91602b57fd5bf3"
 SOLADY = "3d3d3d3d363d3d37363d73{}5af43d3d93803e602a57fd5bf3"

@@ -8,6 +8,8 @@ from chain.deployments import entry_for
 from tests.audits import named
 from tests.inputs import NO_BATCH
 
+pytestmark = pytest.mark.plain
+
 
 @pytest.fixture(scope="module")
 def entry(manifest, clan, judge, bad_verifier) -> dict:

@@ -19,7 +19,7 @@ from tests.inputs import DRAWINGS, NO_BATCH
 from zk.layout import FIELD, LANE_BITS, LANES
 from zk.proof import Proof, prove, prove_all
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.plain, pytest.mark.slow]
 
 SIZE = 16
 ZERO = "0x" + "00" * 20

@@ -15,6 +15,8 @@ from tests.refusals import refusal
 from zk.errors import CircuitError
 from zk.proof import prove
 
+pytestmark = pytest.mark.plain
+
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
 WALLET = "0x000000000000000000000000000000000000c0DE"  # a contract account
 AGREE = "631626ba7e60e01b60005260206000f3"  # isValidSignature returns its selector

@@ -14,6 +14,8 @@ from tests.audits import named
 from tests.scale import scaled
 from zk.audit.verifier import audit_verifier
 
+pytestmark = pytest.mark.plain
+
 EDITS = scaled(10, 200)  # of each contract
 ATTACKED = scaled(1, 20)  # of these
 

@@ -34,7 +34,7 @@ from zk.proof import Proof, answer, prove_all
 from zk.samples import Samples
 from zk.verifier import runtime_code
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.plain, pytest.mark.slow]
 
 REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for

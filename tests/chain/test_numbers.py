@@ -11,6 +11,8 @@ from tests.inputs import NO_BATCH
 from zk.files import ROOT
 from zk.layout import FIELD, LARGEST, signed, unpacked
 
+pytestmark = pytest.mark.plain
+
 LOGIT = st.one_of(
     st.integers(-(2**24), 2**24),
     st.integers(-(LARGEST - 1), LARGEST - 1),

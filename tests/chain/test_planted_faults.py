@@ -12,7 +12,7 @@ from tests.audits import PACKAGES, named, planted
 from zk.audit.application import audit_application
 from zk.audit.syntax import compiled_contract
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.plain, pytest.mark.slow]
 
 CLAN, BASE, BATCHES, OUTPUTS = (
     "Clan.sol",
