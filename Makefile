@@ -25,36 +25,36 @@ demo: setup  ## Build, deploy, prove, join a clan and be judged on a fresh local
 hub: setup web/dist/index.html  ## Serve both applications in the browser, on a local chain.
 	@$(ACTIVATE) ape run hub --play
 
-modellers: setup .venv/notebook  ## Train digit readers: in a notebook, and automatically, with a page of their files.
+modellers: .venv/notebook setup  ## Train digit readers: in a notebook, and automatically, with a page of their files.
 	@$(ACTIVATE) ape run modellers
 
-test: setup .venv/notebook web/dist/index.html  ## Run the tests on a plain chain and on a fork, in half an hour.
+test: .venv/test setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in half an hour.
 	@$(ACTIVATE) $(TEST)
 	@$(ACTIVATE) $(TEST) tests/chain --network $(firstword $(FORKS))-fork:foundry
 
-test-full: setup .venv/notebook web/dist/index.html  ## Run the long form of every test, and tests/chain on every fork.
+test-full: .venv/test setup web/dist/index.html  ## Run the long form of every test, and tests/chain on every fork.
 	@$(ACTIVATE) $(TEST) --full
 	@$(ACTIVATE) for network in $(FORKS); do \
 		$(TEST) tests/chain --network $$network-fork:foundry || exit 1; \
 	done
 
-test-fast: setup .venv/notebook  ## Run the tests that take a minute together: no hub, no browser, one circuit.
+test-fast: .venv/test setup  ## Run the tests that take a minute together: no hub, no browser, one circuit.
 	@$(ACTIVATE) $(TEST) --fast
 
-mutants: setup .venv/notebook web/dist/index.html  ## Change one line at a time; list the changes that no test notices.
+mutants: .venv/test setup web/dist/index.html  ## Change one line at a time; list the changes that no test notices.
 	@$(ACTIVATE) python -m tests.mutants
 
-lint: setup  ## Check style, types and the files of the containers.
+lint: .venv/test setup  ## Check style, types and the files of the containers.
 	@$(ACTIVATE) ruff check --no-cache . && ruff format --check . && mypy
 	@$(ACTIVATE) hadolint Containerfile
 	@$(ACTIVATE) check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 	@$(ACTIVATE) forge fmt --check $(SOLIDITY)
 
-format: setup  ## Format Python and Solidity, and fix what ruff can fix.
+format: .venv/test setup  ## Format Python and Solidity, and fix what ruff can fix.
 	@$(ACTIVATE) ruff check --fix-only . && ruff format .
 	@$(ACTIVATE) forge fmt $(SOLIDITY)
 
-bench: setup  ## Measure against the notebooks; rewrite docs/benchmarks.md. Takes 5 GB of memory.
+bench: .venv/train setup  ## Measure against the notebooks; rewrite docs/benchmarks.md. Takes 5 GB of memory.
 	@$(ACTIVATE) ape run bench --quick --network ethereum:local
 
 setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packages and tools, once.
@@ -69,9 +69,13 @@ setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packag
 	@.venv/bin/pip install --no-compile --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/notebook: requirements-notebook.txt .venv/ready
-	@echo "Installing JupyterLab into .venv (a minute, once)"
-	@.venv/bin/pip install --no-compile --quiet --disable-pip-version-check -r requirements-notebook.txt
+# Training needs torch, the modellers JupyterLab as well, and the tests all of them.
+.venv/train: requirements-train.txt .venv/ready
+.venv/notebook: requirements-notebook.txt .venv/train
+.venv/test: requirements-test.txt .venv/notebook
+.venv/train .venv/notebook .venv/test:
+	@echo "Installing $< into .venv (a minute, once)"
+	@.venv/bin/pip install --no-compile --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json | .venv/ready
