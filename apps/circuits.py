@@ -1,7 +1,6 @@
 """The project's circuits by name, their samples and knobs; and circuits of users' own models."""
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
@@ -10,17 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from apps.registry import Medium, Source, applications
-from models.data import DatasetError, arrays, mnist, voices
-from zk.circuit import Circuit, RunArgs
+from models.data import DatasetError, mnist, voices
+from zk.arrays import own_arrays, own_samples
+from zk.circuit import Circuit, RunArgs, contract_name, is_name
 from zk.errors import CircuitError
 from zk.files import ROOT, read_json, write_json
-from zk.samples import Array, Samples
+from zk.samples import CALIBRATION_SAMPLES, Array, Samples
 
 ARTIFACTS = ROOT / "artifacts"
 VERIFIERS = ROOT / "contracts" / "verifiers"
 EXPORTS = ROOT / "models" / "exports"
 
-CALIBRATION_SAMPLES = 32
 SEARCH_SAMPLES = 500  # for the tuner, from the training data
 
 # The knobs that `ape run tune` finds: of the project's circuits, and of users' own.
@@ -31,8 +30,6 @@ MEDIA: dict[Medium, str] = {
     "clip": "recordings",
     "input": "the model's input itself",
 }
-NAME = re.compile(r"[a-z][a-z0-9]+([-_][a-z0-9]+)*")
-RESERVED = ("srs", "tune", "search", "bench")  # other folders of artifacts/
 
 
 @cache
@@ -53,13 +50,15 @@ def defaults() -> list[str]:
 def circuit(name: str) -> Circuit:
     """One of the project's circuits."""
     source = sources()[name]
+    owner = next(one for one in applications().values() if name in one.circuits)
+    knobs = tuned(source.tuned_as or name)
     return Circuit(
         name=name,
         model=EXPORTS / f"{source.model}.onnx",
         verifier_name=source.verifier_name,
         samples=lambda: _samples(source),
-        run_args=replace(tuned(source.tuned_as or name), batch=source.batch),
-        application=next(a.name for a in applications().values() if name in a.circuits),
+        run_args=replace(knobs, batch=source.batch, attested=owner.issuer is not None),
+        application=owner.name,
         accept_loss=source.accept_loss,
     )
 
@@ -149,8 +148,7 @@ def voice_samples(view: Callable[[Array], Array]) -> Samples:
 def is_free(name: str) -> bool:
     """Return whether a circuit can have this name, and no shipped verifier has its verifier's."""
     taken = {source.verifier_name.lower() for source in sources().values()}
-    verifier = f"{contract_name(name)}Verifier".lower()
-    return bool(NAME.fullmatch(name)) and verifier not in taken and name not in RESERVED
+    return is_name(name) and f"{contract_name(name)}Verifier".lower() not in taken
 
 
 def test_sample(name: str, number: int) -> Array:
@@ -162,11 +160,6 @@ def test_sample(name: str, number: int) -> Array:
     if number >= len(tests):
         raise DatasetError(f"{name} has {len(tests)} test samples: give 0 to {len(tests) - 1}.")
     return np.asarray(tests[number])
-
-
-def contract_name(name: str) -> str:
-    """The name of a contract that is made for a circuit: MyBadge for my-badge."""
-    return "".join(part.capitalize() for part in re.split("[-_]", name))
 
 
 def own_circuit(
@@ -181,39 +174,10 @@ def own_circuit(
 
     With a `largest_input`, the circuit is slim.
     """
-    if not is_free(name) or name in sources():
-        raise CircuitError(
-            f"--name {name!r} is not a free circuit name: give two or more small letters and "
-            "digits, a letter first and - or _ between words, other than "
-            f"{', '.join([*sources(), *RESERVED])}."
-        )
-
     knobs = tuned(name)
-    return Circuit(
-        name=name,
-        model=model,
-        verifier_name=f"{contract_name(name)}Verifier",
-        samples=lambda: own_samples(data),
-        run_args=replace(knobs, largest_input=largest_input or knobs.largest_input),
-        application=application,
-        output=output,
-    )
-
-
-def own_samples(data: Path) -> Samples:
-    """Samples of any model: half of them, at most 32, calibrate, and the others measure."""
-    x, labels = _own_arrays(data)
-    split = min(CALIBRATION_SAMPLES, len(x) // 2)
-    return Samples(x[:split], x[split:], None if labels is None else labels[split:])
-
-
-def _own_arrays(data: Path) -> tuple[Array, Array | None]:
-    content = arrays.read(data)
-    x = content.get("x")
-    if x is None or len(x) < 2:
-        raise DatasetError(f"{data} should have an array `x` of two or more samples.")
-    labels = content.get("labels")
-    return x, labels.reshape(-1) if labels is not None and labels.shape == (len(x), 1) else labels
+    args = replace(knobs, largest_input=largest_input or knobs.largest_input)
+    taken = [*sources(), *([] if is_free(name) else [name])]
+    return Circuit.own(name, model, lambda: own_samples(data), args, application, output, taken)
 
 
 def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, Samples]:
@@ -227,7 +191,7 @@ def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, 
     if source and source.medium == "input":
         data = data_of(source)
     if data:
-        x, labels = _own_arrays(data)
+        x, labels = own_arrays(data)
         seen, unseen = np.array_split(shuffled(len(x)), 2)
         seen_labels, unseen_labels = (
             None if labels is None else labels[half] for half in (seen, unseen)

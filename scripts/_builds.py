@@ -1,58 +1,16 @@
-"""Builds of circuits, with their steps and figures on the terminal."""
+"""The project's builds, and the options that choose them."""
 
-import re
-import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from apps.circuits import ARTIFACTS, VERIFIERS, circuit, own_circuit
 from apps.registry import applications, named, require_outputs
+from verdict import builds
 from zk.binding import read_model
-from zk.build import build
 from zk.circuit import Circuit
-from zk.downloads import fetch
-from zk.errors import CircuitError
-from zk.files import CACHE, sha256
-from zk.layout import Layout
 from zk.manifest import Manifest
 from zk.srs import Kind
-
-HASHED = re.compile(r"(?P<url>https?://[^#]*/(?P<name>[^/#?]+))(#sha256=(?P<hash>[0-9a-f]{64}))?")
-
-
-def fetched(where: str | None) -> Path | None:
-    """The path of a file, which is downloaded first if it is given as URL#sha256=HASH."""
-    if not (found := HASHED.fullmatch(where or "")):
-        return Path(where) if where else None
-    url, name, expected = found["url"], found["name"], found["hash"]
-    if not expected:
-        raise CircuitError(f"{url} has no hash: append #sha256=HASH, which the file must have.")
-    path = CACHE / "downloads" / expected / name
-    if not path.is_file() or sha256(path) != expected:
-        fetch(url, path, expected, "ask for the right hash where you got the URL")
-    return path
-
-
-def own_model_options(command):
-    """The options of a circuit that is made of a user's ONNX file."""
-
-    file = "FILE|URL#sha256=HASH"
-    for option in (
-        click.option(
-            "--largest-input",
-            type=click.IntRange(1),
-            help="Takes whole numbers from 0 to this, which the circuit checks: it is smaller.",
-        ),
-        click.option("--output", help="The output to take, if it has several of float32."),
-        click.option("--name", "own_name", help="Name of the circuit of your model."),
-        click.option("--data", metavar=file, help="Its samples: .npz with x [labels]."),
-        click.option("--onnx", metavar=file, help="A model of your own."),
-    ):
-        command = option(command)
-    return command
-
 
 app_option = click.option(
     "--app",
@@ -87,70 +45,5 @@ def chosen_circuit(
 
 
 def run_build(chosen: Circuit, srs: Kind = "insecure-dev") -> Manifest:
-    """Build a circuit; print its steps and figures."""
-    started = time.monotonic()
-
-    def report(step: str) -> None:
-        click.echo(f"  {time.monotonic() - started:6.1f} s  {step}")
-
-    manifest, redone = build(
-        chosen, artifacts=ARTIFACTS, verifiers=VERIFIERS, srs=srs, report=report
-    )
-    seconds = time.monotonic() - started
-    if redone:
-        click.echo(f"{chosen.name} built in {seconds:.1f} s: {', '.join(redone)}")
-    else:
-        click.echo(f"{chosen.name} is up to date ({seconds:.1f} s)")
-    _show(manifest)
-    return manifest
-
-
-def facts_of(manifest: Manifest) -> dict[str, Any]:
-    """A build in JSON's types."""
-    sizes = ("logrows", "rows", "cells")
-    names = ("circuit", "application", *sizes, "layout", "srs", "verifier", "accuracy")
-    key = manifest["files"]["pk"]["bytes"]
-    return {name: manifest[name] for name in names} | {"proving_key_bytes": key}
-
-
-def _show(manifest: Manifest) -> None:
-    files, verifier = manifest["files"], manifest["verifier"]
-    rows = f"2**{manifest['logrows']} rows, {manifest['rows']:,} used, {manifest['cells']:,} cells"
-    click.echo(f"  accuracy     {accuracy_in_words(manifest['accuracy'])}")
-    click.echo(f"  circuit      {rows}")
-    click.echo(f"  instances    {_instances(manifest.layout)}")
-    click.echo(f"  proving key  {files['pk']['bytes'] / 1e6:.1f} MB")
-    click.echo(f"  verifier     {verifier['contract']}, {verifier['runtime_bytes']:,} bytes")
-    click.echo(f"  SRS          {manifest['srs']['kind']}")
-    click.echo(f"  application  {manifest['application'] or 'none (see --app)'}")
-
-
-def _instances(layout: Layout) -> str:
-    key = "the key" if layout.limbs == 1 else f"the key in {layout.limbs} limbs"
-    key = key if layout.batch == 1 else f"{layout.batch} keys"
-    outputs = "1 output" if layout.outputs == 1 else f"{layout.outputs} outputs"
-    outputs += "" if layout.batch == 1 else " for each"
-    lanes = f", {layout.lanes} in each" if layout.lanes > 1 else ""
-    largest = layout.largest_input
-    checked = f"; inputs from 0 to {largest}, each checked" if largest else ""
-    return f"{layout.instances}: {key}, {outputs}{lanes}{checked}"
-
-
-def accuracy_in_words(measured: dict) -> str:
-    """The accuracy of a model, by the measure that fits its outputs."""
-    on = f"{measured['samples']:,} {measured['source']}"
-    if "correlation" in measured:
-        kinds = ", ".join(
-            f"{measured['correlation'][kind]:.3f} and {measured['error'][kind]:.3f} {kind}"
-            for kind in ("quantised", "float")
-        )
-        worse = measured["error"]["quantised"] >= 1
-        verdict = "; WORSE than always answering the mean" if worse else ""
-        return f"correlation, and squared error relative to the mean's: {kinds}{verdict}, on {on}"
-    if "quantised" in measured:
-        return f"{measured['quantised']:.2%} quantised, {measured['float']:.2%} float, on {on}"
-    if "agreement" in measured:
-        return f"no labels; agrees with the float model on {measured['agreement']:.2%} of {on}"
-    return (
-        f"no labels; differs from the float model by at most {measured['max_error']:.4f}, on {on}"
-    )
+    """Build a circuit into the project's folders; print its steps and figures."""
+    return builds.run_build(chosen, ARTIFACTS, VERIFIERS, srs)

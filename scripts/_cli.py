@@ -1,9 +1,7 @@
-"""The base of the commands: errors become one sentence, results one JSON document."""
+"""The base of the commands under Ape: its errors become sentences, too."""
 
-import json
 import re
 import sys
-from contextlib import redirect_stdout
 from typing import Any
 
 import ape
@@ -13,67 +11,33 @@ from ape.exceptions import ApeException, ContractLogicError
 
 from chain.network import UPSTREAM
 from models.data import DatasetError
-from zk.errors import CircuitError, obstacle
+from verdict.commands import Command as Base
+from zk.errors import CircuitError
 
-JSON = "verdict.json"  # of a context: whether to print JSON
+TRAINING = ("matplotlib", "onnxscript", "torch")  # packages that only some commands need
 HOME = "ethereum:local"  # the network of commands without --network
 
 
-def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    ctx.meta[JSON] = value
-
-
-# The document is what the command's function returns.
-json_option = click.option(
-    "--json",
-    is_flag=True,
-    expose_value=False,
-    callback=_remember,
-    help="Print the result as one JSON document; all else goes to standard error.",
-)
 yes_option = click.option(
     "--yes", is_flag=True, help="Answer yes to every question; scripts need it."
 )
 
 
-class UnsoundError(Exception):
-    """The command did its work, and this document says what is wrong."""
+class Command(Base):
+    """A command that Ape runs."""
 
-    def __init__(self, document: Any) -> None:
-        self.document = document
-
-
-class Command(click.Command):
-    """A command whose foreseeable failures are one sentence and exit code 1, never a traceback."""
-
-    def invoke(self, ctx: click.Context):
-        if not ctx.meta.get(JSON):
-            try:
-                return self._invoke_in_sentences(ctx)
-            except UnsoundError:
-                raise SystemExit(1) from None
-        failure: BaseException | None = None
-        with redirect_stdout(sys.stderr):
-            try:
-                document = self._invoke_in_sentences(ctx)
-            except UnsoundError as found:
-                document, failure = found.document, SystemExit(1)
-            except click.ClickException as error:
-                document, failure = {"error": error.format_message()}, error
-        click.echo(json.dumps(document, indent=2))
-        if failure:
-            raise failure
-        return None
-
-    def _invoke_in_sentences(self, ctx: click.Context) -> Any:
+    def invoke_in_sentences(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except (CircuitError, DatasetError) as error:
+            return super().invoke_in_sentences(ctx)
+        except DatasetError as error:
             raise click.ClickException(str(error)) from error
         except ContractLogicError as error:
             raise click.ClickException(f"The contract refuses: {refusal(error)}.") from error
-        except OSError as error:
-            raise click.ClickException(obstacle(error)) from error
+        except ModuleNotFoundError as error:
+            if error.name not in TRAINING:
+                raise
+            lacking = f"This command needs {error.name}, which only training and charts do"
+            raise click.ClickException(f"{lacking}: run `make .venv/train`.") from error
         except ApeException as error:
             raise click.ClickException(sentence(error)) from error
 

@@ -1,6 +1,7 @@
 """Descriptions of circuits: the input of a build, and the shape that decides the cost."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,10 @@ from typing import Any
 from zk.errors import CircuitError
 from zk.layout import Layout
 from zk.samples import Samples
+
+NAME = re.compile(r"[a-z][a-z0-9]+([-_][a-z0-9]+)*")
+HASHES = 2  # of an attested circuit
+RESERVED = ("srs", "tune", "search", "bench")  # other folders of artifacts/
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class RunArgs:
     summed_averages: bool = False  # see `zk.rewriting`
     largest_input: int | None = None  # inputs are whole numbers from 0 to this; see `zk.slim`
     batch: int = 1  # inputs of one proof, if slim; see `zk.batches`
+    attested: bool = False  # proofs show Poseidon hashes: of the key, and of the input
 
     @property
     def slim(self) -> bool:
@@ -47,13 +53,15 @@ class RunArgs:
 
     def layout(self, outputs: int) -> Layout:
         """Return the layout of a circuit with this number of outputs."""
+        if self.attested and self.slim:
+            raise CircuitError("An attested circuit is not slim: leave out the largest_input.")
         if self.largest_input is not None:
             return Layout.slim(outputs, self.largest_input, self.batch)
         if self.batch > 1:
             raise CircuitError(
                 f"A circuit for batches of {self.batch} is slim: give it a largest_input, too."
             )
-        return Layout.within(self.value_range, outputs)
+        return Layout.within(self.value_range, outputs, HASHES if self.attested else 0)
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,37 @@ class Circuit:
     application: str | None = None  # name of the application that accepts the proofs
     output: str | None = None  # of the model, if it has several
     accept_loss: bool = False  # build it even if it answers otherwise than the model
+
+    @classmethod
+    def own(
+        cls,
+        name: str,
+        model: Path,
+        samples: Callable[[], Samples],
+        run_args: RunArgs,
+        application: str | None = None,
+        output: str | None = None,
+        taken: Collection[str] = (),
+    ) -> "Circuit":
+        """Return a circuit of a user's own model, under a name that is not taken."""
+        if not is_name(name) or name in taken:
+            raise CircuitError(
+                f"--name {name!r} is not a free circuit name: give two or more small letters and "
+                "digits, a letter first and - or _ between words, other than "
+                f"{', '.join([*taken, *RESERVED])}."
+            )
+        verifier = f"{contract_name(name)}Verifier"
+        return cls(name, model, verifier, samples, run_args, application, output)
+
+
+def is_name(name: str) -> bool:
+    """Return whether a circuit can have this name."""
+    return bool(NAME.fullmatch(name)) and name not in RESERVED
+
+
+def contract_name(name: str) -> str:
+    """The name of a contract that is made for a circuit: MyBadge for my-badge."""
+    return "".join(part.capitalize() for part in re.split("[-_]", name))
 
 
 @dataclass(frozen=True)

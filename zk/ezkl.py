@@ -131,7 +131,8 @@ def _ordered(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_args(run_args: RunArgs, **more: Any) -> Any:
-    ours = ("logrows", "largest_input", *run_args.rewriting)  # not ezkl's, or perhaps None
+    # Not ezkl's, or perhaps None.
+    ours = ("logrows", "largest_input", "attested", *run_args.rewriting)
     knobs = {name: value for name, value in asdict(run_args).items() if name not in ours}
     if run_args.slim:  # zk.slim scales the weights, checks the inputs and bounds the outputs
         knobs |= {"input_scale": 0, "param_scale": 0, "scale_rebase_multiplier": 1}
@@ -139,6 +140,8 @@ def _run_args(run_args: RunArgs, **more: Any) -> Any:
             "ignore_range_check_inputs_outputs": True,
             "disable_freivalds": run_args.batch == 1,
         }
+    if run_args.attested:
+        knobs["input_visibility"] = "hashed"
     return _visible(**{**knobs, **more})
 
 
@@ -203,6 +206,9 @@ def run_witness(
     return {
         "outputs": [felt(value) for value in run["outputs"][-1]],
         "lookups": (int(run["min_lookup_inputs"]), int(run["max_lookup_inputs"])),
+        "hashes": [
+            felt(one) for one in (run.get("processed_inputs") or {}).get("poseidon_hash", [])
+        ],
     }
 
 

@@ -41,6 +41,7 @@ class Layout:
     lanes: int = 1  # outputs in an instance
     largest_input: int | None = None
     batch: int = 1  # inputs
+    hashes: int = 0  # instances before the keys: of the key, and of the input
 
     @classmethod
     def slim(cls, outputs: int, largest_input: int, batch: int = 1) -> "Layout":
@@ -48,7 +49,7 @@ class Layout:
         return cls(1, KEY_BITS, outputs, LANES if outputs > 1 else 1, largest_input, batch)
 
     @classmethod
-    def within(cls, value_range: int, outputs: int) -> "Layout":
+    def within(cls, value_range: int, outputs: int, hashes: int = 0) -> "Layout":
         """Return the layout whose limbs are the widest that pass a range check on inputs."""
         bits = min(MAX_LIMB_BITS, value_range.bit_length() - 1)
         if bits < 1:
@@ -56,7 +57,7 @@ class Layout:
                 f"A circuit with a value range of {value_range} cannot carry a key: "
                 "raise decomp_base or decomp_legs until decomp_base**decomp_legs is at least 2."
             )
-        return cls(-(-KEY_BITS // bits), bits, outputs)
+        return cls(-(-KEY_BITS // bits), bits, outputs, hashes=hashes)
 
     def as_json(self) -> dict[str, int | None]:
         """Return the layout as a manifest records it."""
@@ -85,7 +86,12 @@ class Layout:
     @property
     def instances(self) -> int:
         """The number of public values."""
-        return self.batch * self.limbs - (-self.batch * self.outputs // self.lanes)
+        return self.keys_end - (-self.batch * self.outputs // self.lanes)
+
+    @property
+    def keys_end(self) -> int:
+        """The place of the first instance after the keys'."""
+        return self.hashes + self.batch * self.limbs
 
     def numbers(self, key: Key, x: Array) -> list[list[Any]]:
         """Return a circuit's inputs as ezkl takes them: the keys, if they have limbs, and `x`."""
@@ -102,7 +108,7 @@ class Layout:
 
     def keys(self, instances: list[int]) -> list[int]:
         """Return the key of each input that the instances of a proof hold."""
-        ends = [self.limbs * (place + 1) for place in range(self.batch)]
+        ends = [self.hashes + self.limbs * (place + 1) for place in range(self.batch)]
         return [self.join(instances[end - self.limbs : end]) for end in ends]
 
     def batches(self, inputs: Array) -> Array:

@@ -45,7 +45,7 @@ class Proof:
 
     def outputs(self, layout: Layout) -> list[int]:
         """Return the outputs as whole numbers: those of the model times 2**output_scale."""
-        return layout.read(self.instances[layout.batch * layout.limbs :])
+        return layout.read(self.instances[layout.keys_end :])
 
     def answers(self, layout: Layout) -> list[list[int]]:
         """Return the outputs for each input of a batch."""
@@ -78,7 +78,7 @@ class Proof:
     def of(cls, content: Any, source: str) -> "Proof":
         """Read `content`; `source` names it in errors."""
         try:
-            if not re.fullmatch(r"[a-z0-9-]+", content["circuit"]):
+            if not re.fullmatch(r"[a-z0-9_-]+", content["circuit"]):
                 raise ValueError("the name of its circuit is invalid")
             instances = [int(instance, 16) for instance in content["instances"]]
             if not all(0 <= instance < 2**256 for instance in instances):
@@ -105,6 +105,17 @@ def answer(manifest: Manifest, x: Array) -> Array:
             "calibration samples like this input."
         )
     return outputs
+
+
+def commitment(manifest: Manifest, x: Array) -> int:
+    """Return the hash of the input `x` that a proof of an attested circuit shows."""
+    name, layout = manifest["circuit"], manifest.layout
+    if not layout.hashes:
+        raise CircuitError(f"{name} is not attested: its proofs show no hash of the input.")
+    _check(name, x)
+    with ezkl.sentences(f"run the input through {name}"):
+        run = ezkl.run_witness(manifest.file("compiled"), layout.numbers(layout.widest, x))
+    return int(run["hashes"][1])
 
 
 def _in_table(manifest: Manifest, lookups: tuple[int, int]) -> bool:

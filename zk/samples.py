@@ -10,6 +10,7 @@ import numpy as np
 from zk.errors import CircuitError
 
 Array = np.ndarray[Any, Any]
+CALIBRATION_SAMPLES = 32
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def translate(model: "ModelProto") -> None:
     del graph.node[:]
     graph.node.extend(made)
     del graph.value_info[:]
+    remove_unused_weights(graph)
     if not any(used.domain == "" for used in model.opset_import):
         model.opset_import.add(version=OPSET)
     for used in [one for one in model.opset_import if one.domain == DOMAIN]:
@@ -76,6 +77,7 @@ class _Writer:
         self.nodes: list[NodeProto] = []
         self.name = node.output[-1]
         writers: dict[str, Callable[[str], str]] = {
+            "ArrayFeatureExtractor": self._columns,
             "Scaler": self._scaled,
             "Normalizer": self._normalized,
             "LinearRegressor": self._linear,
@@ -103,6 +105,15 @@ class _Writer:
         name = f"{self.name}.{what}"
         self.graph.initializer.append(numpy_helper.from_array(np.asarray(values, kind), name))
         return name
+
+    def _columns(self, x: str) -> str:
+        from onnx import numpy_helper
+
+        fixed = {tensor.name: tensor for tensor in self.graph.initializer}
+        if (columns := fixed.get(self.node.input[1])) is None:
+            raise self._refusal("takes columns that it computes")
+        chosen = self._weight("columns", numpy_helper.to_array(columns).reshape(-1), np.int64)
+        return self._add("Gather", [x, chosen], axis=-1)
 
     def _scaled(self, x: str) -> str:
         moved = self._add("Sub", [x, self._weight("offset", self.given["offset"])])

@@ -38,7 +38,8 @@ def require_solc() -> None:
     try:
         get_executable(SOLC)
     except SolcNotInstalled:
-        raise CircuitError(f"solc {SOLC} is not installed: run `make setup`.") from None
+        install = f"run `make setup`, or `python -m solcx.install v{SOLC}`"
+        raise CircuitError(f"solc {SOLC} is not installed: {install}.") from None
 
 
 @cache

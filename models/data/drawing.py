@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
-from models.data import DatasetError, arrays
+from models.data import DatasetError
 
 SIDE = 28
 BOX = 20  # pixels of a digit's longer side, as in MNIST
@@ -22,7 +23,7 @@ def read(path: Path) -> np.ndarray:
     if not path.is_file():
         raise DrawingError(f"There is no drawing at {path}: give a picture or an .npy file.")
     if path.suffix == ".npy":
-        return check(arrays.read(path)["x"])
+        return check(_array(path))
     from PIL import Image, ImageOps
 
     try:
@@ -32,6 +33,16 @@ def read(path: Path) -> np.ndarray:
             return check(np.asarray(Image.alpha_composite(paper, upright).convert("L")) / 255)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DrawingError(f"{path} is not a picture: {error}.") from error
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        content = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise DrawingError(f"{path} is not an .npy file: {error}.") from error
+    if not isinstance(content, np.ndarray) or content.dtype.kind not in "biuf":
+        raise DrawingError(f"{path} does not hold one array of numbers.")
+    return content
 
 
 def check(pixels: np.ndarray) -> np.ndarray:

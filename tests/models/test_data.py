@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from models import digits
-from models.data import DatasetError, arrays, drawing, mnist
+from models.data import DatasetError, drawing, mnist
 from tests.scale import scaled
 
 IMAGES = scaled(6_000, 60_000)  # that a network is trained on
@@ -67,7 +67,7 @@ def test_drawing_from_a_picture_and_from_an_array(tmp_path):
         (np.full((28, 28), -0.1), "between 0 and 1, not -0.1"),
         (np.full((28, 28), np.nan), "between 0 and 1, not nan"),
         (np.full((28, 28), 255), "between 0 and 1, not 255"),
-        (np.full((28, 28), "a"), "not numbers"),
+        (np.full((28, 28), "a"), "does not hold one array of numbers"),
         (np.zeros((27, 28)), "The drawing is empty"),
     ],
 )
@@ -82,21 +82,8 @@ def test_not_a_picture(tmp_path):
         drawing.read(tmp_path / "nothing.png")
     for name in ("text.png", "text.npy"):
         (tmp_path / name).write_text("hello")
-        with pytest.raises(DatasetError, match=r"is not a picture|is neither an \.npy nor"):
+        with pytest.raises(DatasetError, match=r"is not a picture|is not an \.npy file"):
             drawing.read(tmp_path / name)
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", b"hello"])
-@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
-def test_not_an_array(tmp_path, name, content):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(DatasetError, match=r"is neither an \.npy nor an \.npz file"):
-        arrays.read(tmp_path / name)
-    np.save(tmp_path / "words.npy", np.array(["hello"]))
-    with pytest.raises(DatasetError, match="holds <U5, not numbers"):
-        arrays.read(tmp_path / "words.npy")
-    with pytest.raises(DatasetError, match="There is no file"):
-        arrays.read(tmp_path / "nothing.npy")
 
 
 @pytest.fixture

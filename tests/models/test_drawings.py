@@ -1,4 +1,4 @@
-"""Drawings: their pixels, the views and their text; and the files of MNIST and of arrays."""
+"""Drawings: their pixels, the views and their text; and the files of MNIST."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.data import DatasetError, arrays, drawing, mnist
+from models.data import DatasetError, drawing, mnist
 
 
 @pytest.fixture
@@ -191,31 +191,3 @@ def test_other_file_under_the_name_of_mnist(tmp_path):
     (tmp_path / name).write_bytes(bytes(100))
     with pytest.raises(DatasetError, match=f"{mnist.MD5[name]}, but has 6d0bb00954ceb7fbee436bb55"):
         mnist.labels("train", tmp_path)
-
-
-def test_arrays_of_both_kinds_of_files(tmp_path):
-    np.save(tmp_path / "one.npy", np.arange(3))
-    assert {k: v.tolist() for k, v in arrays.read(tmp_path / "one.npy").items()} == {"x": [0, 1, 2]}
-    np.savez(tmp_path / "two.npz", x=np.ones(2), labels=np.array([True, False]))
-    read = arrays.read(tmp_path / "two.npz")
-    assert {name: array.tolist() for name, array in read.items()} == {
-        "x": [1.0, 1.0],
-        "labels": [True, False],
-    }
-    np.savez(tmp_path / "bad.npz", x=np.ones(2), words=np.array(["one"]))
-    with pytest.raises(DatasetError, match=r"The array words of .* holds <U3, not numbers"):
-        arrays.read(tmp_path / "bad.npz")
-
-
-def test_array_files_that_are_missing_or_damaged(tmp_path):
-    with pytest.raises(DatasetError, match=r"There is no file at .*nothing\.npz\."):
-        arrays.read(tmp_path / "nothing.npz")
-    (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 damaged")
-    with pytest.raises(DatasetError, match=r"is neither an \.npy nor an \.npz file"):
-        arrays.read(tmp_path / "damaged.npz")
-
-
-def test_objects_are_never_unpickled(tmp_path):
-    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DatasetError, match=r"neither an \.npy nor an \.npz file: Object arrays"):
-        arrays.read(tmp_path / "objects.npy")

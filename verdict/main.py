@@ -1,0 +1,212 @@
+"""The commands of the installed package. They need neither Ape nor a chain."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from verdict.commands import Command, UnsoundError, json_option
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+WORDS = re.compile("`ape run (build|prove|verify|audit)")  # of commands that are here, too
+
+artifacts_option = click.option(
+    "--artifacts", type=FOLDER, default="artifacts", show_default=True, help="Folder of builds."
+)
+
+
+class Standalone(Command):
+    """A command that names this package's commands in its errors."""
+
+    def invoke_in_sentences(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke_in_sentences(ctx)
+        except click.ClickException as error:
+            error.message = WORDS.sub(r"`verdict \1", error.message)
+            raise
+
+
+class Key(click.ParamType):
+    """The number that a contract's `keyOf` returns."""
+
+    name = "key"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        try:
+            return int(value, 0)
+        except ValueError:
+            self.fail(f"{value!r} is not a key: give the number that `keyOf` returns.", param, ctx)
+
+
+@click.group()
+@click.version_option(package_name="verdict")
+def cli() -> None:
+    """Turn ONNX models into circuits, proofs and Solidity verifiers, and audit verifiers."""
+
+
+def _build_options(command: Any) -> Any:
+    from verdict.builds import loss_option, own_model_options, srs_option
+
+    return own_model_options(srs_option(loss_option(command)))
+
+
+@cli.command(cls=Standalone)
+@_build_options
+@artifacts_option
+@click.option(
+    "--verifiers",
+    type=FOLDER,
+    default="contracts/verifiers",
+    show_default=True,
+    help="Folder of the Solidity verifiers.",
+)
+@json_option
+def build(
+    onnx: str | None,
+    data: str | None,
+    own_name: str | None,
+    output: str | None,
+    largest_input: int | None,
+    srs: Any,
+    accept_loss: bool,
+    artifacts: Path,
+    verifiers: Path,
+) -> dict[str, Any]:
+    """Build a circuit: from ONNX to keys and a Solidity verifier. Redoes only what changed.
+
+    \b
+    Example:
+        verdict build --onnx model.onnx --data samples.npz --name mine
+    """
+    from verdict.builds import facts_of, fetched, run_build
+    from zk.arrays import own_samples
+    from zk.circuit import Circuit, RunArgs
+
+    model, samples = fetched(onnx), fetched(data)
+    if not (model and samples and own_name):
+        raise click.UsageError("Give --onnx, --data and --name.")
+    args = RunArgs(largest_input=largest_input)
+    circuit = Circuit.own(own_name, model, lambda: own_samples(samples), args, output=output)
+    manifest = run_build(
+        replace(circuit, accept_loss=accept_loss), artifacts.resolve(), verifiers.resolve(), srs
+    )
+    click.echo(f"Next: `verdict prove {own_name} --input x.json --key KEY`.")
+    return facts_of(manifest)
+
+
+@cli.command(cls=Standalone)
+@click.argument("circuit")
+@click.option(
+    "--input", "given", type=FILE, required=True, help="Input: .npy, .json or one row of .csv."
+)
+@click.option("--key", type=Key(), required=True, help="What the contract's `keyOf` returns.")
+@click.option(
+    "--out", type=FILE, default="proof.json", show_default=True, help="File of the proof."
+)
+@artifacts_option
+@json_option
+def prove(circuit: str, given: Path, key: int, out: Path, artifacts: Path) -> dict[str, Any]:
+    """Prove a model's answer to an input, under a key.
+
+    \b
+    Example:
+        verdict prove mine --input x.json --key 0x1a2b…
+    """
+    from zk.arrays import read_input
+    from zk.errors import CircuitError
+    from zk.proof import prove
+
+    if out.exists():
+        raise CircuitError(f"{out} exists already: name another file with --out, or remove it.")
+    manifest = _manifest(artifacts, circuit)
+    proof = prove(manifest, key, read_input(given))
+    proof.save(out)
+    click.echo(f"{out}: proved and verified")
+    click.echo(f"Next: `verdict verify {out}`.")
+    return _show(manifest, proof)
+
+
+@cli.command(cls=Standalone)
+@click.argument("file", type=FILE)
+@click.option("--key", type=Key(), help="The key that the proof must be under.")
+@artifacts_option
+@json_option
+def verify(file: Path, key: int | None, artifacts: Path) -> dict[str, Any]:
+    """Verify a proof without a chain, under the verification key of its circuit.
+
+    \b
+    Example:
+        verdict verify proof.json
+    """
+    from zk.errors import CircuitError
+    from zk.proof import Proof, verify
+
+    proof = Proof.load(file)
+    manifest = _manifest(artifacts, proof.circuit)
+    verify(manifest, proof)
+    if key is not None and proof.key(manifest.layout) != key:
+        found = proof.key(manifest.layout)
+        raise CircuitError(f"{file} is under the key {found:#x}, not {key:#x}: prove it again.")
+    click.echo(f"{file} is valid")
+    return _show(manifest, proof)
+
+
+@cli.command(cls=Standalone)
+@click.option("--circuit", help="Repeat this build from its model, and compare.")
+@click.option("--onnx", type=FILE, help="The model that the circuit must be a build of.")
+@click.option("--source", type=FILE, help="Audit a verifier by its source, FILE.sol.")
+@click.option("--app", type=FILE, help="Audit a contract that calls a verifier, FILE.sol.")
+@artifacts_option
+@json_option
+def audit(
+    circuit: str | None, onnx: Path | None, source: Path | None, app: Path | None, artifacts: Path
+) -> list[Any]:
+    """Audit a build, a verifier or a contract that calls one. Exits with 0 only if all is sound.
+
+    \b
+    Example:
+        verdict audit --circuit mine --onnx model.onnx
+        verdict audit --source Verifier.sol --app Application.sol
+    """
+    from verdict.reports import audit_files, show, show_verdict
+
+    if not (circuit or source or app):
+        raise click.UsageError("Give --circuit, --source or --app.")
+    reports = []
+    for report in (*_audit_build(artifacts, circuit, onnx), *audit_files(source, app)):
+        reports.append(report)
+        show(report)
+    show_verdict(reports)
+    document = [report.as_json() for report in reports]
+    if not all(report.sound for report in reports):
+        raise UnsoundError(document)
+    return document
+
+
+def _audit_build(artifacts: Path, circuit: str | None, onnx: Path | None) -> Iterator[Any]:
+    if circuit:
+        import tempfile
+
+        from zk.audit.build import audit_build
+
+        with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
+            yield audit_build(_manifest(artifacts, circuit), onnx, Path(folder))
+
+
+def _manifest(artifacts: Path, circuit: str) -> Any:
+    from zk.manifest import Manifest
+
+    return Manifest(artifacts.resolve() / circuit)
+
+
+def _show(manifest: Any, proof: Any) -> dict[str, Any]:
+    """Show the public values of a proof."""
+    key, scale = proof.key(manifest.layout), manifest["output_scale"]
+    outputs = [output / 2**scale for output in proof.outputs(manifest.layout)]
+    click.echo(f"  key      {key:#x}")
+    click.echo(f"  outputs  {'  '.join(f'{output:.4f}' for output in outputs)}")
+    return {"circuit": proof.circuit, "key": hex(key), "outputs": outputs}
