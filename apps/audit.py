@@ -323,11 +323,11 @@ def _attack(report: Report, manifest: Manifest, entry: Entry, code: bytes) -> No
     )
     x = np.zeros(read_model(manifest.file("model")).input_shape)
     proofs = prove_all(manifest, [(key, x) for key in keys])
-    limbs = manifest.layout.limbs
+    end = manifest.layout.keys_end
     _check(
         report,
         [proof.key(manifest.layout) for proof in proofs] == keys
-        and proofs[0].instances[limbs:] == proofs[1].instances[limbs:],
+        and proofs[0].instances[end:] == proofs[1].instances[end:],
         "proofs of one input with two keys differ in their keys alone",
         "key-not-passed",
         "The proof carries another key than the one given, or the key changes the answer.",

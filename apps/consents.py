@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ape
 
@@ -13,6 +13,7 @@ from apps.registry import RefusedError
 from chain.accounts import holder
 from chain.contracts import answer_of, ask
 from chain.network import moment, now
+from chain.typed_data import TypedData
 from zk.errors import CircuitError
 from zk.files import write_json
 
@@ -21,17 +22,15 @@ if TYPE_CHECKING:
     from ape.contracts import ContractInstance
     from eth_account.messages import SignableMessage
 
-NAME, VERSION = "Clan", "1"  # of the contract's EIP-712 domain
 DAY = 86_400
 NO_CONSENT = (0, bytes(32), bytes(32))  # in a batch
 APPROVED = bytes.fromhex("1626ba7e")  # isValidSignature(bytes32,bytes), and its answer
-DOMAIN = {
-    "name": "string",
-    "version": "string",
-    "chainId": "uint256",
-    "verifyingContract": "address",
-}
-MESSAGE = {"account": "address", "digit": "uint256", "nonce": "uint256", "deadline": "uint256"}
+CONSENT = TypedData(
+    "Clan",
+    "Consent",
+    {"account": "address", "digit": "uint256", "nonce": "uint256", "deadline": "uint256"},
+)
+typed, immutables = CONSENT.encode, CONSENT.immutables
 
 
 @dataclass(frozen=True)
@@ -117,25 +116,6 @@ def _require_fitting(given: Consent, contract: ContractInstance, account: str, d
         )
 
 
-def immutables(contract: str, chain_id: int) -> dict[str, int]:
-    """The immutable values of OpenZeppelin's EIP712 in a contract of this domain, by name."""
-    from eth_utils.crypto import keccak
-
-    def short(text: str) -> int:  # as OpenZeppelin's ShortStrings
-        return int.from_bytes(text.encode().ljust(31, b"\0") + bytes([len(text)]))
-
-    domain = typed(contract, chain_id, (contract, 0, 0, 0)).header
-    return {
-        "_cachedDomainSeparator": int.from_bytes(domain),
-        "_cachedChainId": chain_id,
-        "_cachedThis": int(contract, 16),
-        "_hashedName": int.from_bytes(keccak(text=NAME)),
-        "_hashedVersion": int.from_bytes(keccak(text=VERSION)),
-        "_name": short(NAME),
-        "_version": short(VERSION),
-    }
-
-
 def approves(account: str, message: SignableMessage, signature: str) -> bool:
     """Ask a contract account whether a signature is its own (ERC-1271)."""
     from eth_abi.abi import encode
@@ -145,21 +125,3 @@ def approves(account: str, message: SignableMessage, signature: str) -> bool:
     given = (hashed, bytes.fromhex(signature.removeprefix("0x")))
     answer = answer_of(account, APPROVED + encode(["bytes32", "bytes"], given))
     return answer is not None and answer[:32] == APPROVED.ljust(32, b"\0")
-
-
-def typed(contract: str, chain_id: int, values: tuple[Any, ...]) -> SignableMessage:
-    """The typed data (EIP-712) of a consent; `values` are those of `MESSAGE`."""
-    from eth_account.messages import encode_typed_data
-
-    def fields(types: dict[str, str]) -> list[dict[str, str]]:
-        return [{"name": name, "type": kind} for name, kind in types.items()]
-
-    domain = zip(DOMAIN, (NAME, VERSION, chain_id, contract), strict=True)
-    return encode_typed_data(
-        full_message={
-            "types": {"EIP712Domain": fields(DOMAIN), "Consent": fields(MESSAGE)},
-            "primaryType": "Consent",
-            "domain": dict(domain),
-            "message": dict(zip(MESSAGE, values, strict=True)),
-        }
-    )

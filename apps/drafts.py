@@ -13,9 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from apps.circuits import EXPORTS, contract_name, is_free
+from apps.circuits import EXPORTS, is_free
 from apps.registry import applications
 from zk.binding import Model
+from zk.circuit import contract_name
 from zk.errors import CircuitError
 from zk.files import ROOT, write_whole
 from zk.samples import Array
@@ -28,11 +29,48 @@ USUAL: dict[RuleName, Decimal] = {"argmax": Decimal(1), "threshold": Decimal("0.
 
 BY_ACCOUNT = """def test_another_sender(contract, proof, accounts):
     with ape.reverts(contract.{name}__NotTheAccount):
-        contract.mint(accounts[0], proof.proof, proof.instances, sender=accounts[1])"""
+        send(contract, accounts[0], proof, accounts[1])"""
 BY_ANYONE = """def test_another_sender(contract, proof, accounts):
-    contract.unlock(accounts[0], proof.proof, proof.instances, sender=accounts[1])
+    send(contract, accounts[0], proof, accounts[1])
     assert contract.isUnlocked(accounts[0])
     assert not contract.isUnlocked(accounts[1])"""
+ATTESTED_TESTS = """
+
+def test_input_that_nobody_attested(contract, proof, accounts):
+    with ape.reverts(contract.AttestedApplication__NotAttested):
+        contract.{action}(accounts[0], proof.proof, proof.instances, sender=accounts[0])
+
+
+def test_another_input_than_the_attested_one(contract, proof, accounts):
+    attest(contract, accounts[0], proof.instances[1] + 1)
+    with ape.reverts(contract.AttestedApplication__OtherInput):
+        contract.{action}(accounts[0], proof.proof, proof.instances, sender=accounts[0])
+"""
+# The words of applications that believe any input, and of those that believe an issuer's.
+ANY_INPUT = {
+    "base": "BoundApplication",
+    "issuer": "",
+    "signed_by": "",
+    "attested": "",
+    "origin": "It does not show where the input comes from.",
+    "from_issuer": "",
+    "attesting": "",
+    "agreeing": "    return deploy(build, deployer)",
+    "importing": "",
+    "attested_tests": "",
+}
+ATTESTED = {
+    "base": "AttestedApplication",
+    "issuer": "    address internal constant ISSUER = {issuer};\n",
+    "signed_by": ", ISSUER",
+    "attested": "        _requireAttested(account, instances);\n",
+    "origin": "The issuer has attested the input.",
+    "from_issuer": '    issuer = "{issuer}"\n',
+    "attesting": "    attest(contract, account, proof.instances[1])\n",
+    "agreeing": "    with agreeing(deploy(build, deployer)) as made:\n        yield made",
+    "importing": "from tests.attestations import agreeing, attest\n",
+    "attested_tests": ATTESTED_TESTS,
+}
 # The words of each rule in the templates.
 WORDS: dict[RuleName, dict[str, str]] = {
     "argmax": {
@@ -41,6 +79,7 @@ WORDS: dict[RuleName, dict[str, str]] = {
         "action": "mint",
         "event": "Minted",
         "done": "hasMinted",
+        "which": "margin",
         "already": "AlreadyMinted",
         "broken": "TooClose",
         "sender": BY_ACCOUNT,
@@ -51,6 +90,7 @@ WORDS: dict[RuleName, dict[str, str]] = {
         "action": "unlock",
         "event": "Unlocked",
         "done": "isUnlocked",
+        "which": "threshold",
         "already": "AlreadyUnlocked",
         "broken": "ScoreTooLow",
         "sender": BY_ANYONE,
@@ -67,6 +107,7 @@ class Draft:
     limit: Decimal  # the margin or the threshold
     labels: Sequence[str]  # of the outputs
     features: Sequence[str]  # of the input's numbers, or none
+    issuer: str | None = None  # who attests inputs
 
     @property
     def name(self) -> str:
@@ -79,8 +120,13 @@ class Draft:
     def files(self) -> dict[Path, str]:
         """The sources to write, by path."""
         words = WORDS[self.rule]
+        source = ATTESTED if self.issuer else ANY_INPUT
         values = {
             **words,
+            **{
+                name: text.format(issuer=self.issuer, action=words["action"])
+                for name, text in source.items()
+            },
             "sender": words["sender"].format(name=self.name),
             "name": self.name,
             "circuit": self.circuit,
@@ -108,6 +154,7 @@ def draft(
     rule: RuleName | None,
     margin: Decimal | None,
     threshold: Decimal | None,
+    issuer: str | None = None,
 ) -> Draft:
     """The draft for a model, with the arrays of its samples and the limits that the user gave."""
     own, size = model.outputs, math.prod(model.input_shape)
@@ -124,7 +171,7 @@ def draft(
         raise CircuitError(f"The margin {limit} is negative: give 0 or more.")
     usual = ["score"] if own == 1 else [str(place) for place in range(own)]
     labels = _names(names, "target_names", own) or usual
-    return Draft(circuit, fits, limit, labels, _names(names, "feature_names", size))
+    return Draft(circuit, fits, limit, labels, _names(names, "feature_names", size), issuer)
 
 
 def share(draft: Draft, outputs: Array) -> float:

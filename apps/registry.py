@@ -107,6 +107,7 @@ class Application(ABC):
     dry_run: ClassVar[str]  # the view that checks a proof and returns its result
     action: ClassVar[str]  # the function that acts on a proof
     order: ClassVar[Mapping[str, Any]]  # an example of an order to a hub
+    issuer: ClassVar[str | None] = None  # whose attestations of inputs it believes
 
     # Keys
 

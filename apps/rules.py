@@ -6,8 +6,10 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from apps.attestations import ATTESTATION
 from apps.registry import Application, Outputs, RefusedError, bars
 from chain.contracts import ask
+from zk.proof import Proof
 
 if TYPE_CHECKING:
     from ape.contracts import ContractInstance
@@ -35,9 +37,31 @@ class Rule(Application):
     ) -> None:
         if ask(contract, self.done, account):
             raise RefusedError(f"{account} has sent a proof already, and each account sends one.")
+        if self.issuer and not ask(contract, "attestedAt", account):
+            raise RefusedError(
+                f"{self.issuer} has not attested an input of {account}: let it type "
+                "`ape run attest`."
+            )
         if answer is not None:
             limit = _signed(ask(contract, self.limit))
             self.require_rule(answer, ask(contract, "outputScale"), limit)
+
+    def read(
+        self, contract: ContractInstance, account: str, round_number: int | None, proof: Proof
+    ) -> int:
+        found = super().read(contract, account, round_number, proof)
+        attested = ask(contract, "commitmentOf", account) if self.issuer else 0
+        if attested and proof.instances[1] != attested:
+            raise RefusedError(
+                f"The proof is about another input of {account} than the one that {self.issuer} "
+                "attested last: prove that one."
+            )
+        return found
+
+    def immutables(self, contract: str, chain_id: int) -> dict[str, int]:
+        if self.issuer is None:
+            return {}
+        return ATTESTATION.immutables(contract, chain_id) | {"issuer": int(self.issuer, 16)}
 
     @abstractmethod
     def require_rule(self, answer: list[int], scale: int, limit: int) -> None:

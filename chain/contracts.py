@@ -12,6 +12,7 @@ import ape
 
 from chain.network import is_dev
 from chain.sending import Report, Sending, require_funds
+from zk.circuit import HASHES
 from zk.errors import CircuitError
 from zk.layout import DOMAIN_BITS, Layout
 from zk.manifest import Manifest
@@ -294,4 +295,5 @@ def round_with(contract: ContractInstance, domain: int, rounds: int) -> int | No
 def layout_of(contract: ContractInstance, outputs: int) -> Layout:
     """The layout of the proofs with this number of outputs that a contract accepts."""
     limbs, limb_bits, lanes = (ask(contract, name) for name in ("limbs", "limbBits", "lanes"))
-    return Layout(limbs, limb_bits, outputs, lanes)
+    attested = any(view.name == "commitmentOf" for view in contract.contract_type.view_methods)
+    return Layout(limbs, limb_bits, outputs, lanes, hashes=HASHES if attested else 0)

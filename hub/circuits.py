@@ -34,7 +34,6 @@ Answer = TypeVar("Answer")
 SHOWN = (  # of a manifest
     "accuracy",
     "cells",
-    "layout",
     "logrows",
     "output_scale",
     "rows",
@@ -85,7 +84,8 @@ class Served:
             shape=list(self.shape),
             features=list(source.features) if source else [],
             files=self.sha256,
-            manifest={name: self.manifest[name] for name in SHOWN},
+            manifest={name: self.manifest[name] for name in SHOWN}
+            | {"layout": self.manifest.layout.as_json()},
         )
 
     def read(self, given: Input) -> Array:

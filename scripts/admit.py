@@ -5,7 +5,8 @@ import click
 from apps.singers import Singers
 from apps.voice import admit, application
 from chain.accounts import signer
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
+from verdict.commands import json_option
 
 
 @click.command(cls=ChainCommand)

@@ -12,7 +12,7 @@ from chain import deployments
 from chain.accounts import checked_address
 from chain.contracts import code_at
 from scripts._cli import Command
-from scripts._reports import show, show_verdict
+from verdict.reports import audit_files, show, show_verdict
 from zk.audit.findings import Report
 from zk.errors import CircuitError
 from zk.manifest import Manifest
@@ -68,18 +68,10 @@ def cli(
 def _reports(
     only: str | None, source: Path | None, where: str | None, app: Path | None, network: str
 ) -> Iterator[Report]:
-    from zk.audit.application import audit_application
-    from zk.audit.syntax import verifiers_of
-    from zk.audit.verifier import audit_verifier
-
-    if source:
-        for name, code in verifiers_of(source).items():
-            yield audit_verifier(code, f"{name} in {source}")
+    yield from audit_files(source, app)
     if where:
         with ape.networks.parse_network_choice(network):
             yield from audit_address(_checked(where))
-    if app:
-        yield audit_application(app)
     if source or where or app:
         return
     with ape.networks.parse_network_choice(network):

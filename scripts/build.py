@@ -3,15 +3,10 @@ from dataclasses import replace
 import click
 
 from apps.circuits import circuit, defaults, deploying, sources
-from scripts._builds import (
-    app_option,
-    chosen_circuit,
-    facts_of,
-    fetched,
-    own_model_options,
-    run_build,
-)
-from scripts._cli import Command, json_option, suggest
+from scripts._builds import app_option, chosen_circuit, run_build
+from scripts._cli import Command, suggest
+from verdict.builds import facts_of, fetched, loss_option, own_model_options, srs_option
+from verdict.commands import json_option
 
 
 @click.command(cls=Command)
@@ -23,14 +18,8 @@ from scripts._cli import Command, json_option, suggest
 )
 @own_model_options
 @app_option
-@click.option(
-    "--srs",
-    type=click.Choice(["insecure-dev", "ceremony"]),
-    default="insecure-dev",
-    show_default=True,
-    help="insecure-dev is made here, for local chains only; ceremony is downloaded.",
-)
-@click.option("--accept-loss", is_flag=True, help="Build it even if it answers unlike the model.")
+@srs_option
+@loss_option
 @json_option
 def cli(name, onnx, data, own_name, output, largest_input, app, srs, accept_loss) -> list[dict]:
     """Build circuits: from ONNX to keys and a Solidity verifier. Redoes only what changed.

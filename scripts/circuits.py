@@ -3,7 +3,8 @@ from typing import Any
 import click
 
 from apps.circuits import ARTIFACTS, circuit, sources
-from scripts._cli import Command, json_option, suggest
+from scripts._cli import Command, suggest
+from verdict.commands import json_option
 from zk.files import ROOT, read_json
 
 WIDTHS = {"circuit": 18, "application": 12, "built": 12, "model": 0}

@@ -1,7 +1,8 @@
 import click
 
 from apps import clan
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
+from verdict.commands import json_option
 
 
 @click.command(cls=ChainCommand)

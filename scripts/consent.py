@@ -8,8 +8,9 @@ from apps.clan import application
 from apps.consents import sign
 from chain.accounts import require_holder, signer
 from chain.network import moment
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
 from scripts._submit import check
+from verdict.commands import json_option
 
 
 @click.command(cls=ChainCommand)

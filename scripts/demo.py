@@ -17,7 +17,7 @@ from chain.network import free_port
 from chain.sending import race, send
 from scripts._builds import run_build
 from scripts._cli import Command
-from scripts._reports import show_verdict
+from verdict.reports import show_verdict
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, prove_all

@@ -7,7 +7,8 @@ from chain import deployments
 from chain.accounts import signer
 from chain.contracts import deploy
 from chain.network import is_dev
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
+from verdict.commands import json_option
 from zk.batches import require_batch_of
 from zk.manifest import Manifest
 
@@ -62,6 +63,9 @@ def _first_words(circuit: str) -> str:
     source = sources().get(circuit)
     if source and source.medium == "clip":
         return "open-round --threshold 0.25 --reward 0.01"
+    account = "1" if is_dev() else "ACCOUNT"
+    if application_of(Manifest(ARTIFACTS / circuit)).issuer:
+        return f"attest --circuit {circuit} --input x.json --account {account}"
     own = "--sample 0" if source else "--input x.npy"
     given = "--test-image 0" if source and source.medium == "drawing" else own
-    return f"prove --circuit {circuit} {given} --account {'1' if is_dev() else 'ACCOUNT'}"
+    return f"prove --circuit {circuit} {given} --account {account}"

@@ -8,7 +8,8 @@ from cairo import compiler
 from cairo.inputs import read_input
 from cairo.machine import Machine
 from cairo.project import name_of
-from scripts._cli import Command, json_option, require_yes, yes_option
+from scripts._cli import Command, require_yes, yes_option
+from verdict.commands import json_option
 
 
 @click.command(cls=Command)

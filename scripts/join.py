@@ -9,8 +9,9 @@ from apps.consents import NO_CONSENT, Consent
 from apps.registry import RefusedError
 from chain.accounts import require_holder, signer
 from chain.contracts import layout_of
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
 from scripts._submit import check, submit
+from verdict.commands import json_option
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.layout import Layout

@@ -4,8 +4,9 @@ import click
 
 from apps.voice import application, exactly, written
 from chain.accounts import name_of, signer
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
 from scripts._submit import check, submit
+from verdict.commands import json_option
 
 
 @click.command(cls=ChainCommand)

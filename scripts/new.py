@@ -3,10 +3,11 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from apps import drafts
-from apps.circuits import own_samples
-from models.data import arrays
-from scripts._builds import fetched
-from scripts._cli import Command, json_option, suggest
+from chain.accounts import checked_account
+from scripts._cli import Command, suggest
+from verdict.builds import fetched
+from verdict.commands import json_option
+from zk.arrays import own_samples, read
 from zk.binding import read_model
 from zk.files import ROOT
 from zk.samples import check_samples
@@ -44,9 +45,10 @@ class Number(click.ParamType):
     help="Default: threshold for a model with one output, else argmax.",
 )
 @click.option("--margin", type=Number(), help="By which the largest output leads. Default: 1.")
+@click.option("--issuer", metavar="ADDRESS", help="Believe only inputs that this account attests.")
 @click.option("--threshold", type=Number(), help="The lowest score that unlocks. Default: 0.5.")
 @json_option
-def cli(name, onnx, data, output, rule, margin, threshold) -> dict:
+def cli(name, onnx, data, output, rule, margin, threshold, issuer) -> dict:
     """Write a new application for a model: its contract, its entry in apps/, and its tests.
 
     With --rule argmax, an account mints the class that the model chooses. With --rule threshold, an
@@ -55,14 +57,15 @@ def cli(name, onnx, data, output, rule, margin, threshold) -> dict:
     \b
     Example:
         ape run new badge --onnx model.onnx --data samples.npz --margin 1
-        ape run new credit --onnx model.onnx --data samples.npz --threshold 0.7
+        ape run new credit --onnx model.onnx --data samples.npz --threshold 0.7 --issuer 0x7099…
     """
     drafts.require_new(name)
     onnx, data = fetched(onnx), fetched(data)
-    model, names = read_model(onnx, output), arrays.read(data)
+    model, names = read_model(onnx, output), read(data)
     samples = own_samples(data)
     check_samples(name, samples, onnx, model.input_shape)
-    draft = drafts.draft(name, model, names, rule, margin, threshold)
+    issuer = checked_account(issuer) if issuer else None
+    draft = drafts.draft(name, model, names, rule, margin, threshold, issuer)
     share = drafts.share(draft, float_answers(model.content, samples.test[:SAMPLES]))
     written = drafts.write(draft, model, data)
     click.echo(f"the model's output {model.output} has {model.outputs} numbers")

@@ -8,7 +8,8 @@ from apps.voice import ANYONE, application, exactly
 from chain.accounts import signer
 from chain.network import moment, now
 from chain.sending import send
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
+from verdict.commands import json_option
 
 
 class Units(click.ParamType):

@@ -13,8 +13,10 @@ from apps.claims import SOURCES, Claim, for_batches, prove_claims, read_list
 from apps.registry import Application, application_of
 from chain.accounts import account_named
 from hub.client import Hub
-from models.data import arrays, drawing, mnist, sound
-from scripts._cli import ChainCommand, json_option, require_yes, suggest, yes_option
+from models.data import drawing, mnist, sound
+from scripts._cli import ChainCommand, require_yes, suggest, yes_option
+from verdict.commands import json_option
+from zk.arrays import read_input
 from zk.errors import CircuitError
 from zk.files import ROOT, whole
 from zk.manifest import Manifest
@@ -158,7 +160,7 @@ def _read_input(circuit: str, given: dict[str, Any], folder: Path | None) -> np.
     """Read the circuit's input and show it; a recording's picture goes to the folder."""
     ((name, value),) = given.items()
     if name == "input":
-        return arrays.read_input(value)
+        return read_input(value)
     if name == "sample":
         return test_sample(circuit, value)
     if name == "clip":

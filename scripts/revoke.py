@@ -4,7 +4,8 @@ from apps.clan import application
 from chain.accounts import signer
 from chain.contracts import ask
 from chain.sending import send
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
+from verdict.commands import json_option
 
 
 @click.command(cls=ChainCommand)

@@ -2,7 +2,8 @@ import click
 
 from apps import voice
 from chain.deployments import entry_of
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
+from verdict.commands import json_option
 
 
 @click.command(cls=ChainCommand)

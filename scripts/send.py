@@ -5,8 +5,9 @@ import click
 from apps.registry import named
 from chain import deployments
 from chain.accounts import require_holder, signer
-from scripts._cli import ChainCommand, json_option
+from scripts._cli import ChainCommand
 from scripts._submit import call, check, submit
+from verdict.commands import json_option
 from zk.proof import Proof
 
 

@@ -3,8 +3,9 @@ from pathlib import Path
 import click
 
 from apps.circuits import ARTIFACTS
-from scripts._cli import Command, UnsoundError, json_option, suggest
-from scripts._reports import show
+from scripts._cli import Command, suggest
+from verdict.commands import UnsoundError, json_option
+from verdict.reports import show
 from zk.audit.findings import Report
 from zk.files import ROOT
 from zk.srs import CEREMONY_URL, KINDS, ensure_srs, srs_path

@@ -9,8 +9,10 @@ from apps.circuits import ARTIFACTS, for_search, keep, sources
 from bench.charts import BLUE, GREY, ORANGE, chart, frontier
 from chain.contracts import gas_of
 from chain.network import is_dev
-from scripts._builds import chosen_circuit, fetched, own_model_options
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._builds import chosen_circuit
+from scripts._cli import ChainCommand, suggest
+from verdict.builds import fetched, own_model_options
+from verdict.commands import json_option
 from zk.errors import CircuitError
 from zk.tuning.tuner import GOALS, Finalist, Limits, Outcome, knobs, tune
 from zk.verifier import require_solc

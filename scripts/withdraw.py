@@ -3,7 +3,8 @@ import click
 from apps.voice import application, exactly
 from chain.accounts import signer
 from chain.sending import send
-from scripts._cli import ChainCommand, json_option, suggest
+from scripts._cli import ChainCommand, suggest
+from verdict.commands import json_option
 from zk.errors import CircuitError
 
 

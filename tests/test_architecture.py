@@ -152,6 +152,16 @@ def test_one_module_imports_ezkl():
     assert importers_of_ezkl(sources(*arrows(), "tests")) == ["zk.ezkl"]
 
 
+def test_the_installed_package_needs_neither_ape_nor_torch():
+    found = sources("verdict", "zk").items()
+    heavy = {
+        name
+        for name, source in found
+        if {"ape", "torch"} & {i.split(".")[0] for i in imports(source)}
+    }
+    assert heavy == set()
+
+
 def test_no_cycle_of_imports():
     assert cycle(sources(*arrows(), "tests")) == []
 

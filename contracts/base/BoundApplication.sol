@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity 0.8.30;
+pragma solidity ^0.8.20;
 
 import {IBoundApplication} from "../interfaces/IBoundApplication.sol";
 import {IVerifier} from "../interfaces/IVerifier.sol";
@@ -70,6 +70,12 @@ abstract contract BoundApplication is IBoundApplication {
         internal
         view
     {
+        _requireKey(key, outputs, instances);
+        _requireAccepted(verifier, proof, instances);
+    }
+
+    /// @dev Reverts unless the instances are those of this key and of this number of outputs.
+    function _requireKey(uint256 key, uint256 outputs, uint256[] calldata instances) internal view {
         _requireCount(outputs, instances);
 
         uint256 mask = (1 << limbBits) - 1;
@@ -78,8 +84,6 @@ abstract contract BoundApplication is IBoundApplication {
             if (instances[i] != limb) revert BoundApplication__WrongKey(i, limb, instances[i]);
             key >>= limbBits;
         }
-
-        _requireAccepted(verifier, proof, instances);
     }
 
     /// @dev Returns the outputs of a valid proof with this key, as integers: a model's output times
@@ -87,6 +91,7 @@ abstract contract BoundApplication is IBoundApplication {
     function _outputsOf(uint256 key, uint256 outputs, bytes calldata proof, uint256[] calldata instances)
         internal
         view
+        virtual
         returns (int256[] memory)
     {
         _requireValidProof(key, outputs, proof, instances);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity 0.8.30;
+pragma solidity ^0.8.20;
 
 import {IBoundApplication} from "./IBoundApplication.sol";
 import {IVerifier} from "./IVerifier.sol";

@@ -148,7 +148,7 @@ def test_half_of_the_own_samples_calibrate(tmp_path, count, split):
 def test_own_samples_that_are_missing(tmp_path):
     np.savez(tmp_path / "none.npz", y=np.arange(4))
     for data in (tmp_path / "none.npz", numbers(tmp_path, 1)):
-        with pytest.raises(DatasetError, match="should have an array `x` of two or more samples"):
+        with pytest.raises(CircuitError, match="should have an array `x` of two or more samples"):
             own_circuit("ab", Path("m.onnx"), data, None).samples()
 
 

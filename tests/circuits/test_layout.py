@@ -71,9 +71,18 @@ def test_number_that_is_no_key(key):
             layout.split(key)
 
 
+def test_hashes_come_before_the_keys():
+    layout = Layout.within(2**20, 3, hashes=2)
+    key = 2**200 + 7
+    instances = [11, 22, *layout.split(key), FIELD - 5, 0, 4]
+    assert len(instances) == layout.instances
+    assert layout.keys(instances) == [key]
+    assert layout.read(instances[layout.keys_end :]) == [-5, 0, 4]
+
+
 def test_layout_in_a_manifest():
     kept = {"limbs": 1, "limb_bits": 252, "outputs": 10, "lanes": 8, "largest_input": 4}
-    assert SLIM.as_json() == {**kept, "batch": 1}
+    assert SLIM.as_json() == {**kept, "batch": 1, "hashes": 0}
     assert Layout(**kept) == SLIM
     assert (SLIM.instances, Layout.slim(17, 4).instances, Layout.slim(1, 4).instances) == (3, 4, 2)
 

@@ -13,11 +13,11 @@ from ape.exceptions import ApeException
 from click.testing import CliRunner
 
 from apps.circuits import sources
-from scripts._builds import accuracy_in_words
-from scripts._cli import sentence
+from scripts._cli import TRAINING, sentence
 from tests.inputs import REAL_VOICE
 from tests.typed import ape, new_process, refused
 from tests.warm import APE
+from verdict.builds import accuracy_in_words
 from zk.files import ROOT
 
 
@@ -61,9 +61,23 @@ def test_every_command_has_help_with_an_example(name):
     assert f"ape run {name}" in result.output.split("Example:")[1]
 
 
+@pytest.fixture
+def untrained(tmp_path) -> dict[str, str]:
+    """An environment without the packages of requirements-train.txt."""
+    for name in TRAINING:
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError({name!r}, name={name!r})")
+    return {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+
+def test_training_names_what_to_install(untrained):
+    result = new_process(untrained, str(APE), "run", "train", "swift")
+    assert "needs torch, which only training" in refused(result)
+    assert "run `make .venv/train`" in refused(result)
+
+
 @pytest.mark.slow
-def test_demo_tells_both_stories():
-    result = new_process(dict(os.environ), str(APE), "run", "demo")
+def test_demo_tells_both_stories(untrained):
+    result = new_process(untrained, str(APE), "run", "demo")
     assert result.returncode == 0, result.stderr
     assert "it fails: the proof is for another account" in result.stdout
     assert re.search(r"15 join, for 7\d,\d{3} gas each", result.stdout)

@@ -189,7 +189,7 @@ def test_a_circuit_of_its_own_needs_an_application(project, gate, node: Node):
     new(project, "my-badge", 3, "--margin", "0.25")
     assert choices in refused(ape_in(project, None, "build", *given, "--app", "Tribe"))
     result = ape_in(project, None, "build", *given)
-    assert "application  none (see --app)" in result.stdout, result.stderr
+    assert "--name mine --app APPLICATION`" in result.stdout, result.stderr
     message = refused(ape_in(project, node, "deploy", "--only", "mine"))
     assert "mine was built without an application: build it again with" in message
     result = ape_in(project, None, "build", *given, "--app", "Gate")

@@ -20,9 +20,9 @@ from click.testing import CliRunner
 from chain.network import free_port
 from modellers.archives import MODELS
 from modellers.server import ATTEMPTS
-from scripts._builds import fetched
 from tests.hubs import until
 from tests.typed import ape
+from verdict.builds import fetched
 from zk.errors import CircuitError
 from zk.files import ROOT
 

@@ -49,7 +49,7 @@ export type Circuit = {
   shape: number[]; // of the model's input
   features: string[]; // the names of the input's numbers, if it has any
   manifest: {
-    layout: { limbs: number; limb_bits: number; outputs: number; lanes: number };
+    layout: { hashes: number; limbs: number; limb_bits: number; outputs: number; lanes: number };
     output_scale: number;
   };
 };

@@ -9,18 +9,23 @@ import { Refusal, bars, button, make } from "./page";
 const FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617n;
 const LANE_MIDDLE = 1n << 28n; // an output in a lane is at least -LANE_MIDDLE, and less than LANE_MIDDLE
 
+/** The instances of the key: those after the hashes of an attested circuit. */
+function keyInstances(proof: ProofFile, circuit: Circuit): string[] {
+  const { hashes, limbs } = circuit.manifest.layout;
+  return proof.instances.slice(hashes, hashes + limbs);
+}
+
 /** The key of a proof, joined from its limbs. */
 function keyOf(proof: ProofFile, circuit: Circuit): bigint {
-  const { limbs, limb_bits: bits } = circuit.manifest.layout;
-  return proof.instances
-    .slice(0, limbs)
+  const { limb_bits: bits } = circuit.manifest.layout;
+  return keyInstances(proof, circuit)
     .reduce((key, limb, place) => key | (BigInt(limb) << BigInt(place * bits)), 0n);
 }
 
 /** The outputs of a proof, as whole numbers. An instance holds one, or several of 29 bits each. */
 function outputsOf(proof: ProofFile, circuit: Circuit): bigint[] {
-  const { limbs, lanes, outputs } = circuit.manifest.layout;
-  const instances = proof.instances.slice(limbs).map(BigInt);
+  const { hashes, limbs, lanes, outputs } = circuit.manifest.layout;
+  const instances = proof.instances.slice(hashes + limbs).map(BigInt);
   if (lanes === 1) return instances.map((value) => (value > FIELD / 2n ? value - FIELD : value));
   const places = Array.from({ length: lanes }, (_, lane) => BigInt(29 * lane));
   const lift = places.reduce((sum, place) => sum + (LANE_MIDDLE << place), 0n);
@@ -68,7 +73,7 @@ export function shown(proof: ProofFile, circuit: Circuit): HTMLElement {
       {},
       ...row("account", accountOf(key)),
       ...row("domain: chain, contract and round", `0x${(key >> 160n).toString(16).padStart(23, "0")}`),
-      ...row(limbs === 1 ? "key" : `key, in ${limbs} limbs`, proof.instances.slice(0, limbs).map((limb) => toHex(BigInt(limb))).join(" ")),
+      ...row(limbs === 1 ? "key" : `key, in ${limbs} limbs`, keyInstances(proof, circuit).map((limb) => toHex(BigInt(limb))).join(" ")),
       ...row("outputs", outputs.map((output) => output.toFixed(4)).join(", ")),
       ...row(`proof, ${(proof.proof.length - 2) / 2} bytes`, proof.proof),
     ),
