@@ -17,7 +17,7 @@ def main():
     manifest, _ = build(circuit, **folders)
     verifier = owner.deploy(project.OwnVerifier)
     own = owner.deploy(project.Own, verifier, tuple(manifest.contract_layout.values()))
-    x, _ = own_arrays(data)
+    x, *_ = own_arrays(data)
     proof = prove(manifest, own.keyOf(owner), x[-1])
     own.keep(owner, proof.proof, proof.instances, sender=owner)
     print(f"{owner} has class {own.classOf(owner)}")
