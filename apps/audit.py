@@ -95,7 +95,7 @@ def _builds(manifest: Manifest, entry: Entry) -> list[tuple[Manifest, Entry]]:
 
 def _audit_build(manifest: Manifest) -> Report:
     name = manifest["circuit"]
-    original = circuit(name).model if name in sources() else None
+    original = read_model(circuit(name).model) if name in sources() else None
     with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
         return audit_build(manifest, original, Path(folder))
 

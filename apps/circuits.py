@@ -11,7 +11,7 @@ import numpy as np
 from apps.registry import Medium, Source, applications
 from models.data import DatasetError, mnist, voices
 from zk.arrays import own_arrays, own_samples
-from zk.circuit import Circuit, RunArgs, contract_name, is_name
+from zk.circuit import EVERYTHING, Choice, Circuit, RunArgs, contract_name, is_name
 from zk.errors import CircuitError
 from zk.files import ROOT, read_json, write_json
 from zk.samples import CALIBRATION_SAMPLES, Array, Samples
@@ -168,7 +168,7 @@ def own_circuit(
     data: Path,
     application: str | None,
     largest_input: int | None = None,
-    output: str | None = None,
+    choice: Choice = EVERYTHING,
 ) -> Circuit:
     """A circuit of any ONNX model; `data` is an .npz with `x` and, optionally, `labels`.
 
@@ -177,7 +177,7 @@ def own_circuit(
     knobs = tuned(name)
     args = replace(knobs, largest_input=largest_input or knobs.largest_input)
     taken = [*sources(), *([] if is_free(name) else [name])]
-    return Circuit.own(name, model, lambda: own_samples(data), args, application, output, taken)
+    return Circuit.own(name, model, lambda: own_samples(data), args, application, choice, taken)
 
 
 def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, Samples]:
@@ -191,13 +191,14 @@ def for_search(chosen: Circuit, data: Path | None, seed: int) -> tuple[Circuit, 
     if source and source.medium == "input":
         data = data_of(source)
     if data:
-        x, labels = own_arrays(data)
+        x, labels, constants = own_arrays(data)
         seen, unseen = np.array_split(shuffled(len(x)), 2)
         seen_labels, unseen_labels = (
             None if labels is None else labels[half] for half in (seen, unseen)
         )
-        kept = Samples(x[seen][:CALIBRATION_SAMPLES], x[unseen], unseen_labels)
-        return replace(chosen, samples=lambda: kept), Samples(x[seen], x[seen], seen_labels)
+        kept = Samples(x[seen][:CALIBRATION_SAMPLES], x[unseen], unseen_labels, constants=constants)
+        searched = Samples(x[seen], x[seen], seen_labels, constants=constants)
+        return replace(chosen, samples=lambda: kept), searched
     assert source
     if source.medium == "drawing":
         some = shuffled(60_000)[:SEARCH_SAMPLES]

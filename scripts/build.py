@@ -7,6 +7,7 @@ from scripts._builds import app_option, chosen_circuit, run_build
 from scripts._cli import Command, suggest
 from verdict.builds import facts_of, fetched, loss_option, own_model_options, srs_option
 from verdict.commands import json_option
+from zk.circuit import EVERYTHING, Choice
 
 
 @click.command(cls=Command)
@@ -21,7 +22,9 @@ from verdict.commands import json_option
 @srs_option
 @loss_option
 @json_option
-def cli(name, onnx, data, own_name, output, largest_input, app, srs, accept_loss) -> list[dict]:
+def cli(
+    name, onnx, data, own_name, output, shape, largest_input, app, srs, accept_loss
+) -> list[dict]:
     """Build circuits: from ONNX to keys and a Solidity verifier. Redoes only what changed.
 
     \b
@@ -30,8 +33,9 @@ def cli(name, onnx, data, own_name, output, largest_input, app, srs, accept_loss
         ape run build --onnx model.onnx --data samples.npz --name mine --app APPLICATION
     """
     onnx, data = fetched(onnx), fetched(data)
-    if name or onnx or data or own_name or output or largest_input or app:
-        circuits = [chosen_circuit(name, onnx, data, own_name, largest_input, output, app)]
+    choice = Choice(output, shape)
+    if name or onnx or data or own_name or choice != EVERYTHING or largest_input or app:
+        circuits = [chosen_circuit(name, onnx, data, own_name, largest_input, choice, app)]
     else:
         circuits = [circuit(name) for name in defaults()]
     if accept_loss:

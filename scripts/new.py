@@ -5,10 +5,11 @@ import click
 from apps import drafts
 from chain.accounts import checked_account
 from scripts._cli import Command, suggest
-from verdict.builds import fetched
+from verdict.builds import choice_options, fetched
 from verdict.commands import json_option
 from zk.arrays import own_samples, read
 from zk.binding import read_model
+from zk.circuit import Choice
 from zk.files import ROOT
 from zk.samples import check_samples
 from zk.witness import float_answers
@@ -38,7 +39,7 @@ class Number(click.ParamType):
     required=True,
     help="Its samples: .npz with x [labels feature_names target_names].",
 )
-@click.option("--output", help="The output to take, if the model has several of float32.")
+@choice_options
 @click.option(
     "--rule",
     type=click.Choice(["argmax", "threshold"]),
@@ -48,7 +49,7 @@ class Number(click.ParamType):
 @click.option("--issuer", metavar="ADDRESS", help="Believe only inputs that this account attests.")
 @click.option("--threshold", type=Number(), help="The lowest score that unlocks. Default: 0.5.")
 @json_option
-def cli(name, onnx, data, output, rule, margin, threshold, issuer) -> dict:
+def cli(name, onnx, data, output, shape, rule, margin, threshold, issuer) -> dict:
     """Write a new application for a model: its contract, its entry in apps/, and its tests.
 
     With --rule argmax, an account mints the class that the model chooses. With --rule threshold, an
@@ -61,8 +62,8 @@ def cli(name, onnx, data, output, rule, margin, threshold, issuer) -> dict:
     """
     drafts.require_new(name)
     onnx, data = fetched(onnx), fetched(data)
-    model, names = read_model(onnx, output), read(data)
-    samples = own_samples(data)
+    samples, names = own_samples(data), read(data)
+    model = read_model(onnx, Choice(output, shape), samples.constants)
     check_samples(name, samples, onnx, model.input_shape)
     issuer = checked_account(issuer) if issuer else None
     draft = drafts.draft(name, model, names, rule, margin, threshold, issuer)

@@ -13,6 +13,7 @@ from scripts._builds import chosen_circuit
 from scripts._cli import ChainCommand, suggest
 from verdict.builds import fetched, own_model_options
 from verdict.commands import json_option
+from zk.circuit import Choice
 from zk.errors import CircuitError
 from zk.tuning.tuner import GOALS, Finalist, Limits, Outcome, knobs, tune
 from zk.verifier import require_solc
@@ -59,7 +60,18 @@ from zk.verifier import require_solc
 )
 @json_option
 def cli(
-    name, onnx, data, own_name, output, largest_input, goal, tolerance, max_key, measure, seed
+    name,
+    onnx,
+    data,
+    own_name,
+    output,
+    shape,
+    largest_input,
+    goal,
+    tolerance,
+    max_key,
+    measure,
+    seed,
 ) -> dict:
     """Find the knobs that make a model cheapest to prove, and record them for `ape run build`.
 
@@ -72,7 +84,7 @@ def cli(
         raise CircuitError("Gas is measured on a dev network: give --network ethereum:local.")
     require_solc()
     onnx, data = fetched(onnx), fetched(data)
-    chosen = chosen_circuit(name, onnx, data, own_name, largest_input, output)
+    chosen = chosen_circuit(name, onnx, data, own_name, largest_input, Choice(output, shape))
     chosen, samples = for_search(chosen, data, seed)
     started = time.monotonic()
     limits = Limits(tolerance=tolerance, proving_key=max_key * 1e6)

@@ -34,6 +34,26 @@ def fetched(where: str | None) -> Path | None:
     return path
 
 
+class Sizes(click.ParamType):
+    """The sizes of a tensor, with commas between them."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", str(value)):
+            self.fail(f"{value!r} is not a list of whole numbers, such as 1,3,32.", param, ctx)
+        return tuple(map(int, str(value).split(",")))
+
+
+def choice_options(command: Function) -> Function:
+    """The options that choose a part of an ONNX file."""
+    shape = click.option(
+        "--shape", type=Sizes(), help="Sizes of the model's input, if it leaves some open: 1,3,32."
+    )
+    output = click.option("--output", help="The output to take, if there are several of float32.")
+    return output(shape(command))
+
+
 def own_model_options(command: Function) -> Function:
     """The options of a circuit that is made of a user's ONNX file."""
 
@@ -44,13 +64,12 @@ def own_model_options(command: Function) -> Function:
             type=click.IntRange(1),
             help="Takes whole numbers from 0 to this, which the circuit checks: it is smaller.",
         ),
-        click.option("--output", help="The output to take, if it has several of float32."),
         click.option("--name", "own_name", help="Name of the circuit of your model."),
         click.option("--data", metavar=file, help="Its samples: .npz with x [labels]."),
         click.option("--onnx", metavar=file, help="A model of your own."),
     ):
         command = option(command)
-    return command
+    return choice_options(command)
 
 
 srs_option = click.option(

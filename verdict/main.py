@@ -8,7 +8,24 @@ from typing import Any
 
 import click
 
+import zk.proof
+from verdict.builds import (
+    choice_options,
+    facts_of,
+    fetched,
+    loss_option,
+    own_model_options,
+    run_build,
+    srs_option,
+)
 from verdict.commands import Command, UnsoundError, json_option
+from verdict.reports import audit_files, show, show_verdict
+from zk.arrays import own_samples, read_input
+from zk.binding import Model, read_model
+from zk.circuit import Choice, Circuit, RunArgs
+from zk.errors import CircuitError
+from zk.manifest import Manifest
+from zk.proof import Proof
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -48,14 +65,10 @@ def cli() -> None:
     """Turn ONNX models into circuits, proofs and Solidity verifiers, and audit verifiers."""
 
 
-def _build_options(command: Any) -> Any:
-    from verdict.builds import loss_option, own_model_options, srs_option
-
-    return own_model_options(srs_option(loss_option(command)))
-
-
 @cli.command(cls=Standalone)
-@_build_options
+@own_model_options
+@srs_option
+@loss_option
 @artifacts_option
 @click.option(
     "--verifiers",
@@ -70,6 +83,7 @@ def build(
     data: str | None,
     own_name: str | None,
     output: str | None,
+    shape: tuple[int, ...] | None,
     largest_input: int | None,
     srs: Any,
     accept_loss: bool,
@@ -82,15 +96,13 @@ def build(
     Example:
         verdict build --onnx model.onnx --data samples.npz --name mine
     """
-    from verdict.builds import facts_of, fetched, run_build
-    from zk.arrays import own_samples
-    from zk.circuit import Circuit, RunArgs
-
     model, samples = fetched(onnx), fetched(data)
     if not (model and samples and own_name):
         raise click.UsageError("Give --onnx, --data and --name.")
     args = RunArgs(largest_input=largest_input)
-    circuit = Circuit.own(own_name, model, lambda: own_samples(samples), args, output=output)
+    circuit = Circuit.own(
+        own_name, model, lambda: own_samples(samples), args, choice=Choice(output, shape)
+    )
     manifest = run_build(
         replace(circuit, accept_loss=accept_loss), artifacts.resolve(), verifiers.resolve(), srs
     )
@@ -116,14 +128,10 @@ def prove(circuit: str, given: Path, key: int, out: Path, artifacts: Path) -> di
     Example:
         verdict prove mine --input x.json --key 0x1a2b…
     """
-    from zk.arrays import read_input
-    from zk.errors import CircuitError
-    from zk.proof import prove
-
     if out.exists():
         raise CircuitError(f"{out} exists already: name another file with --out, or remove it.")
     manifest = _manifest(artifacts, circuit)
-    proof = prove(manifest, key, read_input(given))
+    proof = zk.proof.prove(manifest, key, read_input(given))
     proof.save(out)
     click.echo(f"{out}: proved and verified")
     click.echo(f"Next: `verdict verify {out}`.")
@@ -142,12 +150,9 @@ def verify(file: Path, key: int | None, artifacts: Path) -> dict[str, Any]:
     Example:
         verdict verify proof.json
     """
-    from zk.errors import CircuitError
-    from zk.proof import Proof, verify
-
     proof = Proof.load(file)
     manifest = _manifest(artifacts, proof.circuit)
-    verify(manifest, proof)
+    zk.proof.verify(manifest, proof)
     if key is not None and proof.key(manifest.layout) != key:
         found = proof.key(manifest.layout)
         raise CircuitError(f"{file} is under the key {found:#x}, not {key:#x}: prove it again.")
@@ -158,12 +163,21 @@ def verify(file: Path, key: int | None, artifacts: Path) -> dict[str, Any]:
 @cli.command(cls=Standalone)
 @click.option("--circuit", help="Repeat this build from its model, and compare.")
 @click.option("--onnx", type=FILE, help="The model that the circuit must be a build of.")
+@click.option("--data", type=FILE, help="Its samples, if they hold its other inputs.")
+@choice_options
 @click.option("--source", type=FILE, help="Audit a verifier by its source, FILE.sol.")
 @click.option("--app", type=FILE, help="Audit a contract that calls a verifier, FILE.sol.")
 @artifacts_option
 @json_option
 def audit(
-    circuit: str | None, onnx: Path | None, source: Path | None, app: Path | None, artifacts: Path
+    circuit: str | None,
+    onnx: Path | None,
+    data: Path | None,
+    output: str | None,
+    shape: tuple[int, ...] | None,
+    source: Path | None,
+    app: Path | None,
+    artifacts: Path,
 ) -> list[Any]:
     """Audit a build, a verifier or a contract that calls one. Exits with 0 only if all is sound.
 
@@ -172,12 +186,14 @@ def audit(
         verdict audit --circuit mine --onnx model.onnx
         verdict audit --source Verifier.sol --app Application.sol
     """
-    from verdict.reports import audit_files, show, show_verdict
-
     if not (circuit or source or app):
         raise click.UsageError("Give --circuit, --source or --app.")
+    if onnx and not circuit:
+        raise click.UsageError("--onnx goes with --circuit.")
     reports = []
-    for report in (*_audit_build(artifacts, circuit, onnx), *audit_files(source, app)):
+    constants = own_samples(data).constants if data else {}
+    model = read_model(onnx, Choice(output, shape), constants) if onnx else None
+    for report in (*_audit_build(artifacts, circuit, model), *audit_files(source, app)):
         reports.append(report)
         show(report)
     show_verdict(reports)
@@ -187,23 +203,21 @@ def audit(
     return document
 
 
-def _audit_build(artifacts: Path, circuit: str | None, onnx: Path | None) -> Iterator[Any]:
+def _audit_build(artifacts: Path, circuit: str | None, model: Model | None) -> Iterator[Any]:
     if circuit:
         import tempfile
 
         from zk.audit.build import audit_build
 
         with tempfile.TemporaryDirectory(prefix="verdict-") as folder:
-            yield audit_build(_manifest(artifacts, circuit), onnx, Path(folder))
+            yield audit_build(_manifest(artifacts, circuit), model, Path(folder))
 
 
-def _manifest(artifacts: Path, circuit: str) -> Any:
-    from zk.manifest import Manifest
-
+def _manifest(artifacts: Path, circuit: str) -> Manifest:
     return Manifest(artifacts.resolve() / circuit)
 
 
-def _show(manifest: Any, proof: Any) -> dict[str, Any]:
+def _show(manifest: Manifest, proof: Proof) -> dict[str, Any]:
     """Show the public values of a proof."""
     key, scale = proof.key(manifest.layout), manifest["output_scale"]
     outputs = [output / 2**scale for output in proof.outputs(manifest.layout)]

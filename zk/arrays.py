@@ -56,16 +56,20 @@ def read(path: Path) -> dict[str, Array]:
 
 def own_samples(path: Path) -> Samples:
     """Read samples of any model: half of them, at most 32, calibrate, and the others measure."""
-    x, labels = own_arrays(path)
+    x, labels, constants = own_arrays(path)
     split = min(CALIBRATION_SAMPLES, len(x) // 2)
-    return Samples(x[:split], x[split:], None if labels is None else labels[split:])
+    kept = None if labels is None else labels[split:]
+    return Samples(x[:split], x[split:], kept, constants=constants)
 
 
-def own_arrays(path: Path) -> tuple[Array, Array | None]:
-    """Read the array `x` of samples, and their `labels`, if they have any."""
+def own_arrays(path: Path) -> tuple[Array, Array | None, dict[str, Array]]:
+    """Read the array `x` of samples, their `labels`, if they have any, and all other arrays."""
     content = read(path)
     x = content.get("x")
     if x is None or len(x) < 2:
         raise CircuitError(f"{path} should have an array `x` of two or more samples.")
     labels = content.get("labels")
-    return x, labels.reshape(-1) if labels is not None and labels.shape == (len(x), 1) else labels
+    if labels is not None and labels.shape == (len(x), 1):
+        labels = labels.reshape(-1)
+    named = ("x", "labels", *WORDS)
+    return x, labels, {name: array for name, array in content.items() if name not in named}

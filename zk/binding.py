@@ -2,14 +2,19 @@
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zk.batches import widen
+from zk.circuit import EVERYTHING, Choice
 from zk.errors import CircuitError
 from zk.layout import Layout
 from zk.rewriting import sum_averages, unfold_convolutions
+from zk.samples import Array
 from zk.slim import make_slim
 from zk.translation import keep_output, translate
 
@@ -19,13 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Model:
-    """An ONNX model with one float32 input and one output, plain operators and all weights."""
+    """An ONNX model with one input and one output, plain operators and all weights."""
 
     path: Path
     proto: "ModelProto"
     input_shape: tuple[int, ...]
     outputs: int  # numbers in the output
     output: str  # its name in the file
+    translated: bool  # the file has operators that became plain ones
+
+    @property
+    def input(self) -> str:
+        """The name of the input."""
+        return str(self.proto.graph.input[0].name)
 
     @property
     def digest(self) -> str:
@@ -115,10 +126,12 @@ def _spell_out_strides(conv: "NodeProto", graph: "GraphProto", path: Path) -> No
     conv.attribute.append(helper.make_attribute("strides", [1] * dimensions))
 
 
-def read_model(path: Path, output: str | None = None) -> Model:
+def read_model(
+    path: Path, choice: Choice = EVERYTHING, constants: Mapping[str, Array] | None = None
+) -> Model:
     """Read an ONNX file; raise if it cannot become a circuit.
 
-    Of several outputs, take the one named `output`, or the only one of float32.
+    Of several inputs, all but one are among the `constants`, by name.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -134,34 +147,62 @@ def read_model(path: Path, output: str | None = None) -> Model:
     except (DecodeError, onnx.checker.ValidationError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CircuitError(f"{path} is not a valid ONNX file: {reason}.") from error
+    _fix_inputs(model, constants or {}, path)
     given = _input(model, path)
-    chosen = _output(model, path, output)
+    chosen = _output(model, path, choice.output)
     name = chosen.name
     if len(model.graph.output) > 1 or not chosen.type.HasField("tensor_type"):
         keep_output(model, name)
-    translate(model)
+    translated = translate(model)
+    if choice.shape:
+        _set_shape(given, choice.shape, path)
     input_shape = _fixed_shape(given, path)
     (result,) = model.graph.output
-    if not result.type.tensor_type.HasField("shape"):
+    if choice.shape or not result.type.tensor_type.HasField("shape"):
+        result.type.tensor_type.ClearField("shape")
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph.output[0]
         result.CopyFrom(inferred)
     onnx.checker.check_model(model)
     outputs = math.prod(_fixed_shape(result, path))
-    return Model(path, model, input_shape, outputs, output=name)
+    return Model(path, model, input_shape, outputs, name, translated)
+
+
+def _fix_inputs(model: "ModelProto", constants: Mapping[str, Array], path: Path) -> None:
+    """Turn the inputs among the constants into weights."""
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    for given in [one for one in graph.input if one.name in constants]:
+        kind = given.type.tensor_type
+        wanted = helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        value = np.asarray(constants[given.name])
+        sizes = [size.dim_value for size in kind.shape.dim]
+        if len(sizes) != value.ndim or any(
+            size not in (0, found) for size, found in zip(sizes, value.shape, strict=True)
+        ):
+            raise CircuitError(
+                f"The constant {given.name} has shape {value.shape}, but {path} takes "
+                f"{tuple(size or '?' for size in sizes)}."
+            )
+        graph.initializer.append(numpy_helper.from_array(value.astype(wanted), given.name))
+        graph.input.remove(given)
 
 
 def _input(model: "ModelProto", path: Path) -> Any:
     from onnx import TensorProto
 
+    kinds = (TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL)
     weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [i for i in model.graph.input if i.name not in weights]
-    floats = [i for i in inputs if i.type.tensor_type.elem_type == TensorProto.FLOAT]
-    if len(inputs) != 1 or len(floats) != 1:
+    inputs = [one for one in model.graph.input if one.name not in weights]
+    if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type not in kinds:
+        name_of = TensorProto.DataType.Name
+        found = [f"{one.name} ({name_of(one.type.tensor_type.elem_type)})" for one in inputs]
         raise CircuitError(
-            f"{path} has {len(inputs)} inputs ({len(floats)} of them float32): export it with one "
-            "float32 input."
+            f"{path} has the inputs {', '.join(found) or 'none'}. Export it with one of "
+            "float32, int64, int32 or bool, or give the values of all others as arrays of these "
+            "names in the .npz of the samples."
         )
-    return floats[0]
+    return inputs[0]
 
 
 def _output(model: "ModelProto", path: Path, name: str | None) -> Any:
@@ -189,6 +230,22 @@ def _output(model: "ModelProto", path: Path, name: str | None) -> Any:
     return found[0]
 
 
+def _set_shape(tensor: "ValueInfoProto", shape: tuple[int, ...], path: Path) -> None:
+    """Set the open sizes of the input."""
+    dimensions = tensor.type.tensor_type.shape.dim
+    found = tuple(size.dim_value or "?" for size in dimensions)
+    fits = len(shape) == len(found) and all(
+        there in ("?", size) for there, size in zip(found, shape, strict=False)
+    )
+    if not fits:
+        raise CircuitError(
+            f"--shape {','.join(map(str, shape))} does not fit the input {tensor.name} of {path}, "
+            f"which has the sizes {', '.join(map(str, found))}."
+        )
+    for dimension, size in zip(dimensions, shape, strict=True):
+        dimension.dim_value = size
+
+
 def _fixed_shape(tensor: "ValueInfoProto", path: Path) -> tuple[int, ...]:
     """Return the shape of a tensor, after setting an open batch dimension to 1."""
     dimensions = tensor.type.tensor_type.shape.dim
@@ -197,7 +254,7 @@ def _fixed_shape(tensor: "ValueInfoProto", path: Path) -> tuple[int, ...]:
     open_sizes = [d.dim_param or "?" for d in dimensions if not d.HasField("dim_value")]
     if open_sizes:
         raise CircuitError(
-            f"{path} leaves the sizes {', '.join(open_sizes)} of {tensor.name} open: export it "
-            "with fixed sizes (only the first, the batch, may be open)."
+            f"{path} leaves the sizes {', '.join(open_sizes)} of {tensor.name} open: give all "
+            "sizes of the input with --shape (only the first, the batch, may be open)."
         )
     return tuple(d.dim_value for d in dimensions)

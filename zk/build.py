@@ -1,27 +1,31 @@
 """The steps from an ONNX file to keys, a Solidity verifier and a manifest.
 
-bind -> settings (calibrated on real samples) -> compile -> accuracy -> SRS -> setup -> verifier
+knobs (if it is not tuned) -> bind -> settings (calibrated on real samples) -> compile -> accuracy
+-> SRS -> setup -> verifier
 """
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from zk import ezkl
 from zk.binding import Model, bind, read_model
-from zk.circuit import Circuit
+from zk.circuit import Circuit, Shape
 from zk.files import locked, sha256
+from zk.limits import OVERESTIMATE, Estimate, require_memory, require_rows, require_small_code
 from zk.manifest import Manifest, Record
 from zk.samples import Samples, check_samples, digest_of
 from zk.srs import Kind, ensure_srs
+from zk.tuning.defaults import cheapest_knobs
 from zk.verifier import SETTINGS, SOLC, write_verifier
-from zk.witness import accuracy, answers, require_faithful
+from zk.witness import accuracy, answers, require_faithful, require_translated
 
 # The width of a lookup table, relative to the range that the calibration samples need.
 LOOKUP_MARGIN = 2
+LONG = 5  # seconds that are worth a word
 
 
 def build(
@@ -36,8 +40,11 @@ def build(
 
     `report` is called with the name of each step that begins.
     """
-    samples, model = circuit.samples(), read_model(circuit.model, circuit.output)
+    samples = circuit.samples()
+    model = read_model(circuit.model, circuit.choice, samples.constants)
     check_samples(circuit.name, samples, model.path, model.input_shape)
+    if model.translated:
+        require_translated(model, samples)
     folder = artifacts / circuit.name
     busy = f"Another build of {circuit.name} is running: wait for it, then build again."
     with locked(folder, busy):
@@ -73,16 +80,20 @@ class _Build:
         self.path, self.sha = self.record.path, self.record.hash
 
     def run(self) -> tuple[Manifest, list[str]]:
+        self.knobs()
         slim = self.bind()
         sizes = self.settings() | slim
         self.compile()
         measured = self.accuracy(sizes["output_scale"])  # before the keys, which take longest
         if not self.circuit.accept_loss:
             require_faithful(self.circuit.name, measured)
+        estimate = Estimate.of(Shape(**sizes["shape"]))
+        require_small_code(self.circuit.name, estimate.code / OVERESTIMATE)
         srs = ensure_srs(self.folder.parent / "srs", self.kind, sizes["logrows"], self.report)
         srs_facts = {"kind": self.kind, "sha256": sha256(srs)}
-        self.setup(srs, srs_facts)
+        self.setup(srs, srs_facts, estimate)
         code = self.verifier(srs, srs_facts)
+        require_small_code(self.circuit.name, code["runtime_bytes"])
         self.record.finish(
             {
                 "circuit": self.circuit.name,
@@ -107,6 +118,14 @@ class _Build:
             return make(**partials)
 
         return self.record.step(name, inputs, labels, announced)
+
+    def knobs(self) -> None:
+        """Choose the knobs with the smallest keys, unless the circuit is tuned or slim."""
+        args = self.circuit.run_args
+        if args.untuned and not args.slim:
+            inputs = {"model": self.model.digest, "run_args": asdict(args)}
+            chosen = self.step("knobs", inputs, [], lambda: cheapest_knobs(self.model, args))
+            self.circuit = replace(self.circuit, run_args=replace(args, **chosen))
 
     def bind(self) -> dict[str, Any]:
         rewriting = self.circuit.run_args.rewriting
@@ -142,13 +161,15 @@ class _Build:
             ),
         )
 
-    def setup(self, srs: Path, srs_facts: dict[str, str]) -> None:
-        self.step(
-            "setup",
-            {"compiled": self.sha("compiled"), "srs": srs_facts},
-            ["vk", "pk"],
-            lambda vk, pk: ezkl.make_keys(self.path("compiled"), srs, vk, pk),
-        )
+    def setup(self, srs: Path, srs_facts: dict[str, str], estimate: Estimate) -> None:
+        def make_keys(vk: Path, pk: Path) -> None:
+            require_memory(self.circuit.name, estimate)
+            if estimate.seconds > LONG:
+                self.report(f"  the keys take about {estimate.seconds:.0f} s")
+            ezkl.make_keys(self.path("compiled"), srs, vk, pk)
+
+        inputs = {"compiled": self.sha("compiled"), "srs": srs_facts}
+        self.step("setup", inputs, ["vk", "pk"], make_keys)
 
     def verifier(self, srs: Path, srs_facts: dict[str, str]) -> dict[str, Any]:
         name = self.circuit.verifier_name
@@ -193,7 +214,7 @@ def _calibrate(
     def generate(**args: Any) -> ezkl.Settings:
         return ezkl.write_settings(bound, settings, circuit.run_args, model.translating, **args)
 
-    generate()
+    require_rows(circuit.name, generate().rows)
     ezkl.compile_circuit(bound, settings, draft)
     _, (smallest, largest) = answers(
         draft, layout, samples.calibration, "run the calibration samples"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ class RunArgs:
         return self.largest_input is not None
 
     @property
+    def untuned(self) -> bool:
+        """Whether all knobs that `zk.tuning` searches for are the default ones."""
+        return replace(self, largest_input=None, batch=1, attested=False) == RunArgs()
+
+    @property
     def rewriting(self) -> dict[str, Any]:
         """The changes to the model, for `zk.binding.bind`."""
         return {
@@ -65,6 +70,17 @@ class RunArgs:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The part of an ONNX file that becomes a circuit."""
+
+    output: str | None = None  # by name; None: the only one, or the only one of float32
+    shape: tuple[int, ...] | None = None  # of the input, if the file leaves sizes open
+
+
+EVERYTHING = Choice()
+
+
+@dataclass(frozen=True)
 class Circuit:
     """The input of a build. `samples` loads them; only builds and searches call it."""
 
@@ -74,7 +90,7 @@ class Circuit:
     samples: Callable[[], Samples]
     run_args: RunArgs = field(default_factory=RunArgs)
     application: str | None = None  # name of the application that accepts the proofs
-    output: str | None = None  # of the model, if it has several
+    choice: Choice = EVERYTHING
     accept_loss: bool = False  # build it even if it answers otherwise than the model
 
     @classmethod
@@ -85,7 +101,7 @@ class Circuit:
         samples: Callable[[], Samples],
         run_args: RunArgs,
         application: str | None = None,
-        output: str | None = None,
+        choice: Choice = EVERYTHING,
         taken: Collection[str] = (),
     ) -> "Circuit":
         """Return a circuit of a user's own model, under a name that is not taken."""
@@ -96,7 +112,7 @@ class Circuit:
                 f"{', '.join([*taken, *RESERVED])}."
             )
         verifier = f"{contract_name(name)}Verifier"
-        return cls(name, model, verifier, samples, run_args, application, output)
+        return cls(name, model, verifier, samples, run_args, application, choice)
 
 
 def is_name(name: str) -> bool:

@@ -1,7 +1,8 @@
 """Real inputs of a model, to calibrate its circuit and to measure accuracy."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ class Samples:
     test: Array
     labels: Array | None = None
     source: str = "test samples"  # describes the test samples in reports
+    constants: Mapping[str, Array] = field(default_factory=dict)  # of a model's other inputs
 
 
 def check_samples(circuit: str, samples: Samples, model: Path, shape: tuple[int, ...]) -> None:

@@ -51,11 +51,11 @@ def keep_output(model: "ModelProto", name: str) -> None:
     remove_unused_weights(graph)
 
 
-def translate(model: "ModelProto") -> None:
-    """Replace the operators of ai.onnx.ml. Raise for one without a plain form."""
+def translate(model: "ModelProto") -> bool:
+    """Replace the operators of ai.onnx.ml, if there are any. Raise for one without a plain form."""
     graph = model.graph
     if not any(node.domain == DOMAIN for node in graph.node):
-        return
+        return False
     made: list[NodeProto] = []
     for node in list(graph.node):
         made += _Writer(graph, node).nodes if node.domain == DOMAIN else [node]
@@ -67,6 +67,7 @@ def translate(model: "ModelProto") -> None:
         model.opset_import.add(version=OPSET)
     for used in [one for one in model.opset_import if one.domain == DOMAIN]:
         model.opset_import.remove(used)
+    return True
 
 
 class _Writer:

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +13,21 @@ from zk.layout import Key, Layout
 from zk.processes import answer_all
 from zk.samples import Array, Samples
 
+if TYPE_CHECKING:
+    from zk.binding import Model
+
 # How far a circuit may be from its model: the share of samples that it chooses otherwise, and the
 # largest error of a single output as a share of the range.
 LARGEST_LOSS, LARGEST_ERROR = 0.02, 0.05
+LARGEST_TRANSLATION_ERROR = 1e-4
+TRANSLATED = 200  # samples that a translation is tried on
+# numpy's types of inputs, by onnxruntime's
+KINDS = {
+    "tensor(float)": np.float32,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
 FEW = 50  # the fewest inputs that are worth a process
 
 
@@ -55,9 +67,10 @@ def float_answers(model: Path | bytes, inputs: Array) -> Array:
         session = onnxruntime.InferenceSession(model)
         given = session.get_inputs()[0]
         shape = [size if isinstance(size, int) else 1 for size in given.shape]
+        kind = KINDS[given.type]
         return np.stack(
             [
-                session.run(None, {given.name: x.reshape(shape).astype(np.float32)})[0].reshape(-1)
+                session.run(None, {given.name: x.reshape(shape).astype(kind)})[0].reshape(-1)
                 for x in inputs
             ]
         )
@@ -65,6 +78,34 @@ def float_answers(model: Path | bytes, inputs: Array) -> Array:
         raise CircuitError(
             f"onnxruntime cannot run {'the model' if isinstance(model, bytes) else model}: {error}"
         ) from error
+
+
+def require_translated(model: "Model", samples: Samples) -> None:
+    """Raise unless the plain form of a model answers like the file that it was made of."""
+    inputs = samples.test[:TRANSLATED]
+    try:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(model.path)
+        given = {name: np.asarray(value) for name, value in samples.constants.items()}
+        original = [
+            _numbers(session.run([model.output], {**given, model.input: x})[0])
+            for x in inputs.reshape(len(inputs), *model.input_shape).astype(np.float32)
+        ]
+    except Exception as error:  # the only base class of onnxruntime's errors
+        raise CircuitError(f"onnxruntime cannot run {model.path}: {error}") from error
+    largest = float(np.abs(float_answers(model.content, inputs) - original).max())
+    if not largest <= LARGEST_TRANSLATION_ERROR * max(1, np.ptp(original)):
+        raise CircuitError(
+            f"The plain operators that replace those of {model.path} differ from them by up to "
+            f"{largest:.4g} on the samples: export another output, such as raw scores."
+        )
+
+
+def _numbers(answer: Any) -> Array:
+    """The numbers of an output, which may be a map from classes to probabilities."""
+    found = [*answer[0].values()] if isinstance(answer, list) else answer
+    return np.asarray(found, np.float64).reshape(-1)
 
 
 def accuracy(

@@ -9,6 +9,7 @@ from onnx import numpy_helper
 from tests.audits import named
 from zk import ezkl
 from zk.audit.build import audit_build
+from zk.binding import read_model
 from zk.files import sha256
 from zk.manifest import Manifest
 
@@ -26,7 +27,9 @@ def found(manifest: Manifest, tmp_path, **changes) -> list[str]:
     path = manifest.folder / "manifest.json"
     content = json.loads(path.read_text()) | changes
     path.write_text(json.dumps(content))
-    return named(audit_build(Manifest(manifest.folder), tmp_path / "tiny.onnx", tmp_path))
+    return named(
+        audit_build(Manifest(manifest.folder), read_model(tmp_path / "tiny.onnx"), tmp_path)
+    )
 
 
 def edit_weight(path) -> None:

@@ -156,13 +156,13 @@ def test_weights_that_are_listed_as_inputs(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"inputs": ("x", "z")}, r"has 2 inputs \(2 of them float32\): export it with one"),
-        ({"kind": TensorProto.DOUBLE}, r"has 1 inputs \(0 of them float32\): export it with one"),
+        ({"inputs": ("x", "z")}, r"has the inputs x \(FLOAT\), z \(FLOAT\)\. Export it with one"),
+        ({"kind": TensorProto.DOUBLE}, r"has the inputs x \(DOUBLE\)\. Export it with one"),
         (
             {"outputs": ("y", "z")},
             r"has 2 outputs, of float32: y, z\. Choose one",
         ),
-        ({"shape": [1, "width", "height"]}, "the sizes width, height of x open: export it"),
+        ({"shape": [1, "width", "height"]}, "the sizes width, height of x open: give all"),
         ({"shape": [1, None]}, r"the sizes \? of x open"),
     ],
     ids=["inputs", "double", "outputs", "open", "nameless"],

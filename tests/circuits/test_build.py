@@ -23,7 +23,7 @@ from zk.proof import prove, verify
 from zk.samples import Samples
 from zk.srs import ensure_srs, srs_path
 
-EVERYTHING = ["bind", "settings", "compile", "accuracy", "setup", "verifier"]
+EVERYTHING = ["knobs", "bind", "settings", "compile", "accuracy", "setup", "verifier"]
 
 
 def test_second_build_does_nothing(tiny, run, first_build):
@@ -57,7 +57,7 @@ def test_changed_weight_rebuilds_everything(tiny, run):
 
 def test_changed_run_argument_rebuilds_all_but_the_binding(tiny, run):
     other = replace(tiny, run_args=replace(TINY_ARGS, num_inner_cols=1))
-    assert run(other)[1] == EVERYTHING[1:]
+    assert run(other)[1] == EVERYTHING[2:]
 
 
 def test_changed_test_samples_only_measure_again(tiny, run, samples):
@@ -218,8 +218,12 @@ def test_failed_build_leaves_the_finished_one(tiny, run, samples):
 @pytest.mark.parametrize(
     ("inputs", "outputs", "reason"),
     [
-        ([("a", TensorProto.FLOAT, [1, 4]), ("b", TensorProto.FLOAT, [1, 4])], 1, "has 2 inputs"),
-        ([("a", TensorProto.DOUBLE, [1, 4])], 1, r"1 inputs \(0 of them float32\)"),
+        (
+            [("a", TensorProto.FLOAT, [1, 4]), ("b", TensorProto.FLOAT, [1, 4])],
+            1,
+            r"has the inputs a \(FLOAT\), b",
+        ),
+        ([("a", TensorProto.DOUBLE, [1, 4])], 1, r"has the inputs a \(DOUBLE\)"),
         ([("a", TensorProto.FLOAT, [1, 4])], 2, "2 outputs"),
         ([("a", TensorProto.FLOAT, [1, "width"])], 1, "leaves the sizes width of a open"),
     ],

@@ -7,13 +7,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.tiny import run_in
 from zk.binding import read_model
-from zk.circuit import Circuit, RunArgs
+from zk.circuit import Choice, Circuit, RunArgs
 from zk.errors import CircuitError
 from zk.samples import Samples
+from zk.witness import require_translated
 
 ML = "ai.onnx.ml"
 X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
@@ -73,7 +74,7 @@ def classifier(path: Path, operator: str, classes: int, given: dict, opset: int 
 
 def both(path: Path, output: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The outputs of a model as onnxruntime runs it, and of its plain form, for each sample."""
-    model = read_model(path, output)
+    model = read_model(path, Choice(output))
     plain = onnxruntime.InferenceSession(model.content)
     (answer,) = onnxruntime.InferenceSession(path).run([model.output], {"x": X})
     if isinstance(answer, list):  # of a ZipMap
@@ -188,10 +189,10 @@ def test_one_of_several_outputs(tmp_path):
     path = saved(tmp_path / "m.onnx", nodes, {"positive": floats, "negative": floats})
     for name in ("positive", "negative"):
         require_equal(path, name)
-        assert len(read_model(path, name).proto.graph.node) == 1
+        assert len(read_model(path, Choice(name)).proto.graph.node) == 1
     for name in (None, "other"):
         with pytest.raises(CircuitError, match=r"of float32: positive, negative\. Choose one"):
-            read_model(path, name)
+            read_model(path, Choice(name))
 
 
 def test_model_without_numbers_to_prove(tmp_path):
@@ -229,6 +230,19 @@ def test_operators_without_a_plain_form_are_refused(tmp_path, operator, given, r
     path = saved(tmp_path / "m.onnx", [node], {"y": (TensorProto.FLOAT, [None, None])})
     with pytest.raises(CircuitError, match=reason):
         read_model(path)
+
+
+def test_plain_form_that_answers_otherwise_is_refused(tmp_path):
+    given = {"coefficients": [1.0, 2, 3, 4], "intercepts": [0.5]}
+    node = helper.make_node("LinearRegressor", ["x"], ["y"], domain=ML, **given)
+    model = read_model(saved(tmp_path / "m.onnx", [node], {"y": (TensorProto.FLOAT, [None, 1])}))
+    samples = Samples(X[:2], X[2:])
+    require_translated(model, samples)
+    weight = model.proto.graph.initializer[0]
+    changed = numpy_helper.to_array(weight) + np.float32(0.01)
+    weight.CopyFrom(numpy_helper.from_array(changed, weight.name))
+    with pytest.raises(CircuitError, match=r"differ from them by up to 0\.0"):
+        require_translated(model, samples)
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_build_says_up_to_date_and_its_figures(manifest):
     assert "application  Clan" in result.stdout
 
 
-OWN = "--data, --name, --app, --output and --largest-input go with --onnx"
+OWN = "--data, --name, --app, --output, --shape and --largest-input go with --onnx"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from zk.verifier import LARGEST_CODE, SOLC, runtime_code, without_metadata, writ
 AGAIN = "Build the circuit again with `ape run build` and deploy it again."
 
 
-def audit_build(manifest: Manifest, original: Path | None, folder: Path) -> Report:
+def audit_build(manifest: Manifest, original: Model | None, folder: Path) -> Report:
     """Repeat a build in an empty folder. `original` is the model that it must be a build of."""
     report = Report(f"build of {manifest['circuit']}")
     report.facts |= {
@@ -37,10 +37,10 @@ def audit_build(manifest: Manifest, original: Path | None, folder: Path) -> Repo
         if original:
             _check(
                 report,
-                read_model(original).digest == model.digest,
-                f"the model is {original.name}",
+                original.digest == model.digest,
+                f"the model is {original.path.name}",
                 "model-differs",
-                f"The model differs from {original}.",
+                f"The model differs from {original.path}.",
             )
         _check_binding(report, manifest, model, folder)
         _check_keys(report, manifest, model, folder)

@@ -121,7 +121,7 @@ class _Search:
     ) -> None:
         self.circuit, self.limits, self.folder = circuit, limits, folder
         self.gas, self.report = gas, report
-        self.model = read_model(circuit.model, circuit.output)
+        self.model = read_model(circuit.model, circuit.choice, samples.constants)
         self.unseen = circuit.samples()
         self.largest_input = circuit.run_args.largest_input
         for given in (samples, self.unseen):
