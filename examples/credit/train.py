@@ -24,7 +24,7 @@ scores = 1 / (1 + np.exp(-wealth / wealth.std()))
 salt = random.integers(2**24, size=(len(known), len(SALT))) / 128
 x = np.concatenate([known, salt], axis=1).astype(np.float32)
 
-# The model ignores the salt. The commitment to an input contains it, which nobody can guess thus.
+# The model ignores the salt, which keeps others from guessing an input by its commitment.
 features = ColumnTransformer([("known", StandardScaler(), list(range(len(KNOWN))))])
 model = make_pipeline(
     features, MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", random_state=0)

@@ -8,15 +8,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from eth_abi.abi import encode
+from eth_utils import keccak
 from onnx import TensorProto, helper
 
+from tests.hubs import ADA, until
 from tests.nodes import Node
 from tests.tiny import write_model
 from tests.typed import ape_in, copy_of_project, refused
 from tests.warm import APE, Result
+from zk.proof import Proof
 
 pytestmark = pytest.mark.slow
 WORDS = np.array(['a "quoted" word', "Ürün", "back\\slash"])
+NEW_SLOT = 22_100  # gas of a slot of storage that was zero: what an application keeps
+FRAMEWORK = 12_000  # gas that checking the key, the outputs and the rule may take
 FEATURES = np.array(["length", "width", "height", "weight"])
 
 
@@ -55,6 +61,19 @@ def written(project: Path) -> set[str]:
     return {name for name in listed.stdout.split() if "/" in name}
 
 
+def gas_to_verify(project: Path, node: Node, circuit: str, path: Path) -> int:
+    """The gas of a transaction that gives a proof to its verifier, and nothing else."""
+    proof = Proof.load(path)
+    record = json.loads((project / "deployments" / node.record.name).read_text())
+    given = encode(["bytes", "uint256[]"], [proof.proof, proof.instances])
+    data = "0x" + (keccak(text="verifyProof(bytes,uint256[])")[:4] + given).hex()
+    call = {"from": ADA, "to": record[circuit]["verifier"], "data": data}
+    sent = node.rpc("eth_sendTransaction", call)
+    receipt = until(lambda: node.rpc("eth_getTransactionReceipt", sent), "the proof is verified")
+    assert receipt["status"] == "0x1"
+    return int(receipt["gasUsed"], 16)
+
+
 def test_from_a_model_to_an_audited_contract(project, node: Node):
     """With six commands, and no line of code."""
     before = written(project)
@@ -83,6 +102,9 @@ def test_from_a_model_to_an_audited_contract(project, node: Node):
     result = ape_in(project, node, "send", proof)
     assert "Minted: account 0x7099" in result.stdout, result.stderr
     assert ", class 0\n" in result.stdout
+    (used,) = re.findall(r"\(([\d,]+) gas\)", result.stdout)
+    verifying = gas_to_verify(project, node, "my-badge", Path(proof))
+    assert 0 < int(used.replace(",", "")) - verifying - NEW_SLOT <= FRAMEWORK
     message = refused(ape_in(project, node, "send", proof))
     assert "has sent a proof already, and each account sends one" in message
     audit = ("audit", "--only", "my-badge", "--network", "ethereum:local")
