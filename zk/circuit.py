@@ -92,6 +92,7 @@ class Circuit:
     application: str | None = None  # name of the application that accepts the proofs
     choice: Choice = EVERYTHING
     accept_loss: bool = False  # build it even if it answers otherwise than the model
+    any_code: bool = False  # build it even if no contract can hold its verifier
 
     @classmethod
     def own(
