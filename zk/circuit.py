@@ -38,7 +38,7 @@ class RunArgs:
 
     @property
     def untuned(self) -> bool:
-        """Whether all knobs that `zk.tuning` searches for are the default ones."""
+        """Return whether all knobs that `zk.tuning` searches for are the default ones."""
         return replace(self, largest_input=None, batch=1, attested=False) == RunArgs()
 
     @property
