@@ -64,13 +64,14 @@ abstract contract AttestedApplication is IAttestedApplication, BoundApplication,
     /* INTERNAL FUNCTIONS */
 
     /// @inheritdoc BoundApplication
+    /// @dev Believes any input: call `_requireAttested`, too, before acting on the outputs.
     function _outputsOf(uint256 key, uint256 outputs, bytes calldata proof, uint256[] calldata instances)
         internal
         view
         override
         returns (int256[] memory)
     {
-        if (instances.length < HASHES) revert BoundApplication__WrongInstanceCount(HASHES, instances.length);
+        _requireHashes(instances);
         _requireKey(key, outputs, instances[HASHES:]);
         _requireAccepted(verifier, proof, instances);
 
@@ -79,9 +80,15 @@ abstract contract AttestedApplication is IAttestedApplication, BoundApplication,
 
     /// @dev Reverts unless the proof is about the input that the issuer attested for an account.
     function _requireAttested(address account, uint256[] calldata instances) internal view {
+        _requireHashes(instances);
         if (attestedAt[account] == 0) revert AttestedApplication__NotAttested(account);
         if (instances[1] != commitmentOf[account]) {
             revert AttestedApplication__OtherInput(account, commitmentOf[account], instances[1]);
         }
+    }
+
+    /// @dev Reverts unless there are instances for the hashes.
+    function _requireHashes(uint256[] calldata instances) internal pure {
+        if (instances.length < HASHES) revert BoundApplication__WrongInstanceCount(HASHES, instances.length);
     }
 }
