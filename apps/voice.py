@@ -29,7 +29,10 @@ class VoiceJudge(Application):
     name = "VoiceJudge"
     outputs = 1
     circuits: ClassVar[Mapping[str, Source]] = {
-        "voice": Source("voice", "VoiceJudgeVerifier", "clip", sound.VIEWS["voice"])
+        "voice": Source("voice", "VoiceJudgeVerifier", "clip", sound.VIEWS["voice"]),
+        "voice-groth16": Source(
+            "voice", "VoiceJudgeGroth16Verifier", "clip", sound.VIEWS["voice"]
+        ),
     }
     has_rounds = True
     dry_run = "readScore"

@@ -17,7 +17,7 @@ import numpy as np
 from apps.circuits import ARTIFACTS, sources, view_of
 from apps.registry import Application, Outputs, Result, application_of
 from hub.limits import largest_order
-from hub.proving import LABELS, Artifact
+from hub.proving import Artifact
 from hub.schemas import CircuitState, Input, Picture, Prediction
 from models.data import drawing, sound
 from zk.binding import read_model
@@ -61,7 +61,7 @@ class Served:
                 self.sha256[label],
                 f"{url}/v1/circuits/{self.name}/files/{label}",
             )
-            for label in LABELS
+            for label in manifest.proving_files
         }
 
     @cached_property

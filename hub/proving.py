@@ -14,7 +14,6 @@ from zk.files import CACHE, sha256, whole
 from zk.layout import Key, Layout
 from zk.samples import Array
 
-LABELS = ("compiled", "pk", "vk", "settings", "srs")  # the files that proving needs
 STEPS = "proofs"  # the topic under which workers report their steps
 
 
@@ -48,7 +47,7 @@ def prove(order: Order) -> dict[str, Any]:
     """Prove an order on a worker; return the proof and the time of the start, or the reason."""
     from distributed import get_worker
 
-    from zk.proof import prove_with
+    from zk.proof import prove_claim
 
     worker = get_worker()
 
@@ -60,8 +59,9 @@ def prove(order: Order) -> dict[str, Any]:
     files = {label: _local(artifact) for label, artifact in order.artifacts.items()}
     say("proving")
     try:
-        numbers = order.layout.numbers(order.key, order.x)
-        proof = prove_with(order.circuit, files, numbers, order.limit)
+        proof = prove_claim(
+            order.circuit, files, order.layout, order.key, order.x, order.limit
+        )
     except (KilledError, TimeLimitError):
         raise  # Dask tries the order again
     except CircuitError as error:

@@ -2,12 +2,13 @@
 
 knobs (if it is not tuned) -> bind -> settings (calibrated on real samples) -> compile -> accuracy
 -> SRS -> setup -> verifier
+
+These are the steps for ezkl. Those for Groth16 are in `zk.groth16.build`.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from zk import ezkl
 from zk.binding import Model, bind, read_model
 from zk.circuit import Circuit, Shape
 from zk.files import locked, sha256
-from zk.limits import OVERESTIMATE, Estimate, require_memory, require_rows, require_small_code
-from zk.manifest import Manifest, Record
+from zk.limits import OVERESTIMATE, Estimate, require_memory, require_rows
+from zk.manifest import Manifest
 from zk.samples import Samples, check_samples, digest_of
 from zk.srs import Kind, ensure_srs
+from zk.steps import Steps
 from zk.tuning.defaults import cheapest_knobs
 from zk.verifier import SETTINGS, SOLC, write_verifier
 from zk.witness import accuracy, answers, require_faithful, require_translated
@@ -26,6 +28,14 @@ from zk.witness import accuracy, answers, require_faithful, require_translated
 # The width of a lookup table, relative to the range that the calibration samples need.
 LOOKUP_MARGIN = 2
 LONG = 5  # seconds that are worth a word
+FILES_OF_EZKL = {
+    "model": "model.onnx",
+    "bound": "bound.onnx",
+    "settings": "settings.json",
+    "compiled": "circuit.compiled",
+    "vk": "vk.key",
+    "pk": "pk.key",
+}
 
 
 def build(
@@ -48,36 +58,15 @@ def build(
     folder = artifacts / circuit.name
     busy = f"Another build of {circuit.name} is running: wait for it, then build again."
     with locked(folder, busy):
-        return _Build(circuit, model, samples, folder, verifiers, srs, report).run()
+        if circuit.run_args.prover == "groth16":
+            from zk.groth16.build import FILES, Build
+
+            return Build(circuit, model, samples, folder, verifiers, srs, report, FILES).run()
+        return _Build(circuit, model, samples, folder, verifiers, srs, report, FILES_OF_EZKL).run()
 
 
-class _Build:
+class _Build(Steps):
     """One method for each step, with its inputs, its files and the call that makes them."""
-
-    def __init__(
-        self,
-        circuit: Circuit,
-        model: Model,
-        samples: Samples,
-        folder: Path,
-        verifiers: Path,
-        kind: Kind,
-        report: Callable[[str], None],
-    ) -> None:
-        self.circuit, self.model, self.samples = circuit, model, samples
-        self.layout = circuit.run_args.layout(model.outputs)
-        self.folder, self.kind, self.report = folder, kind, report
-        files = {
-            "model": folder / "model.onnx",
-            "bound": folder / "bound.onnx",
-            "settings": folder / "settings.json",
-            "compiled": folder / "circuit.compiled",
-            "vk": folder / "vk.key",
-            "pk": folder / "pk.key",
-            "verifier": verifiers / f"{circuit.verifier_name}.sol",
-        }
-        self.record = Record(folder, files)
-        self.path, self.sha = self.record.path, self.record.hash
 
     def run(self) -> tuple[Manifest, list[str]]:
         self.knobs()
@@ -94,34 +83,14 @@ class _Build:
         self.setup(srs, srs_facts, estimate)
         code = self.verifier(srs, srs_facts)
         self.require_small_code(code["runtime_bytes"])
-        self.record.finish(
-            {
-                "circuit": self.circuit.name,
-                "application": self.circuit.application,
-                "versions": {"ezkl": ezkl.VERSION, "onnx": version("onnx"), "solc": SOLC},
-                "run_args": asdict(self.circuit.run_args),
-                **sizes,
-                "layout": self.layout.as_json(),
-                "srs": {**srs_facts, "path": os.path.relpath(srs, self.folder)},
-                "verifier": {"contract": self.circuit.verifier_name, **code},
-                "accuracy": measured,
-                "accepts_loss": self.circuit.accept_loss,
-            }
-        )
-        return Manifest(self.folder), self.record.redone
-
-    def require_small_code(self, size: float) -> None:
-        if not self.circuit.any_code:
-            require_small_code(self.circuit.name, size)
-
-    def step(
-        self, name: str, inputs: dict[str, Any], labels: list[str], make: Callable[..., Any]
-    ) -> dict[str, Any]:
-        def announced(**partials: Path) -> Any:
-            self.report(name)
-            return make(**partials)
-
-        return self.record.step(name, inputs, labels, announced)
+        facts = {
+            "run_args": asdict(self.circuit.run_args),
+            **sizes,
+            "srs": {**srs_facts, "path": os.path.relpath(srs, self.folder)},
+            "verifier": {"contract": self.circuit.verifier_name, **code},
+            "accuracy": measured,
+        }
+        return self.finish({"ezkl": ezkl.VERSION}, facts)
 
     def knobs(self) -> None:
         """Choose the knobs with the smallest keys, unless the circuit is tuned or slim."""

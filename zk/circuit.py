@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from zk.errors import CircuitError
 from zk.layout import Layout
@@ -12,6 +12,8 @@ from zk.samples import Samples
 
 NAME = re.compile(r"[a-z][a-z0-9]+([-_][a-z0-9]+)*")
 HASHES = 2  # of an attested circuit
+# ezkl: one ceremony for all models.  groth16: smaller and faster, with a ceremony for each model.
+Prover = Literal["ezkl", "groth16"]
 RESERVED = ("srs", "tune", "search", "bench")  # other folders of artifacts/
 
 
@@ -28,13 +30,15 @@ class RunArgs:
     logrows: int | None = None  # None: the fewest that fit
     matrix_convolutions: bool = False  # see `zk.rewriting`
     summed_averages: bool = False  # see `zk.rewriting`
-    largest_input: int | None = None  # inputs are whole numbers from 0 to this; see `zk.slim`
+    largest_input: int | None = None  # inputs are whole numbers up to this; see `zk.slim`
     batch: int = 1  # inputs of one proof, if slim; see `zk.batches`
     attested: bool = False  # proofs show Poseidon hashes: of the key, and of the input
+    prover: Prover = "ezkl"
+    smallest_input: int = 0  # with a largest one; other than 0 for groth16 only
 
     @property
     def slim(self) -> bool:
-        return self.largest_input is not None
+        return self.largest_input is not None and self.prover == "ezkl"
 
     @property
     def untuned(self) -> bool:
@@ -58,6 +62,8 @@ class RunArgs:
 
     def layout(self, outputs: int) -> Layout:
         """Return the layout of a circuit with this number of outputs."""
+        if self.prover == "groth16":
+            return self._groth16_layout(outputs)
         if self.attested and self.slim:
             raise CircuitError("An attested circuit is not slim: leave out the largest_input.")
         if self.largest_input is not None:
@@ -67,6 +73,19 @@ class RunArgs:
                 f"A circuit for batches of {self.batch} is slim: give it a largest_input, too."
             )
         return Layout.within(self.value_range, outputs, HASHES if self.attested else 0)
+
+    def _groth16_layout(self, outputs: int) -> Layout:
+        for name, given in (("batches", self.batch > 1), ("attested inputs", self.attested)):
+            if given:
+                raise CircuitError(f"A circuit for Groth16 has no {name}: build it with ezkl.")
+        return Layout.groth16(outputs, self.smallest_input, self.largest_input)
+
+    @property
+    def input_range(self) -> tuple[int, int]:
+        """The smallest and the largest whole number that a circuit for Groth16 takes as input."""
+        if self.largest_input is not None:
+            return self.smallest_input, self.largest_input
+        return 1 - self.value_range, self.value_range - 1
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,10 @@ def _ordered(content: dict[str, Any]) -> dict[str, Any]:
 
 def _run_args(run_args: RunArgs, **more: Any) -> Any:
     # Not ezkl's, or perhaps None.
-    ours = ("logrows", "largest_input", "attested", *run_args.rewriting)
+    ours = (
+        *("logrows", "largest_input", "smallest_input", "attested", "prover"),
+        *run_args.rewriting,
+    )
     knobs = {name: value for name, value in asdict(run_args).items() if name not in ours}
     if run_args.slim:  # zk.slim scales the weights, checks the inputs and bounds the outputs
         knobs |= {"input_scale": 0, "param_scale": 0, "scale_rebase_multiplier": 1}

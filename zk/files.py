@@ -33,10 +33,10 @@ def whole(path: Path, mode: int | None = None) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes, mode: int | None = None) -> None:
     """Write a file in one step, so that no reader sees part of it."""
     try:
-        with whole(path) as partial:
+        with whole(path, mode) as partial:
             partial.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error

@@ -17,10 +17,10 @@ LARGEST = 2**127
 DOMAIN_BITS = 92  # of a key, above the 160 bits of an account
 KEY_BITS = DOMAIN_BITS + 160  # every key is below the order of the field
 MAX_LIMB_BITS = 24
-LANES = 8  # outputs in an instance of a slim circuit
-LANE_BITS = 29
-LANE_MIDDLE = 2 ** (LANE_BITS - 1)  # an output in a lane is from -LANE_MIDDLE to LANE_MIDDLE - 1
-ZEROS = sum(LANE_MIDDLE << (LANE_BITS * lane) for lane in range(LANES))
+# The bits of each output, by the number of outputs in an instance. An output in a lane of n bits is
+# from -2**(n-1) to 2**(n-1) - 1.
+LANE_BITS = {8: 29, 10: 25}
+SLIM_LANES, GROTH16_LANES = LANE_BITS
 
 
 Key = int | Sequence[int]  # the key of all inputs, or of each
@@ -30,7 +30,8 @@ Key = int | Sequence[int]  # the key of all inputs, or of each
 class Layout:
     """The layout of a circuit's instances, and the inputs that it takes.
 
-    A slim circuit takes whole numbers from 0 to `largest_input`, and checks each as a sum of bits.
+    A circuit with a `largest_input` takes whole numbers from `smallest_input` to it, and checks each
+    as a sum of bits.
     One for a batch takes several inputs, with a key for each. The keys of all inputs come first,
     then the outputs for each input in turn.
     """
@@ -42,11 +43,18 @@ class Layout:
     largest_input: int | None = None
     batch: int = 1  # inputs
     hashes: int = 0  # instances before the keys: of the key, and of the input
+    smallest_input: int = 0
 
     @classmethod
     def slim(cls, outputs: int, largest_input: int, batch: int = 1) -> "Layout":
         """Return a layout with one limb, and with lanes if there are several outputs."""
-        return cls(1, KEY_BITS, outputs, LANES if outputs > 1 else 1, largest_input, batch)
+        return cls(1, KEY_BITS, outputs, SLIM_LANES if outputs > 1 else 1, largest_input, batch)
+
+    @classmethod
+    def groth16(cls, outputs: int, smallest: int, largest: int | None) -> "Layout":
+        """Return the layout of a circuit for Groth16, which pays for each instance."""
+        lanes = GROTH16_LANES if outputs > 1 else 1
+        return cls(1, KEY_BITS, outputs, lanes, largest, smallest_input=smallest)
 
     @classmethod
     def within(cls, value_range: int, outputs: int, hashes: int = 0) -> "Layout":
@@ -66,7 +74,12 @@ class Layout:
     @property
     def bits(self) -> list[int]:
         """The values of the bits whose sums are the inputs of a slim circuit."""
-        return [] if self.largest_input is None else _bit_values(self.largest_input)
+        return [] if self.largest_input is None else bit_values(self.largest_input)
+
+    @property
+    def lane_bits(self) -> int:
+        """The bits of an output that shares its instance with others."""
+        return LANE_BITS[self.lanes]
 
     @property
     def widest(self) -> int:
@@ -124,7 +137,7 @@ class Layout:
         """
         if self.lanes == 1:
             return [signed(instance) for instance in instances]
-        outputs = [output for instance in instances for output in unpacked(instance)]
+        outputs = [output for one in instances for output in unpacked(one, self.lanes)]
         return outputs[: self.batch * self.outputs]
 
 
@@ -137,16 +150,17 @@ def signed(instance: int) -> int:
     raise ValueError(f"The instance {instance} is not an output: its absolute value is too large.")
 
 
-def unpacked(instance: int) -> list[int]:
+def unpacked(instance: int, lanes: int = SLIM_LANES) -> list[int]:
     """Return the outputs in the lanes of an instance, the lowest first."""
-    lifted = (instance + ZEROS) % FIELD
-    if not 0 <= instance < FIELD or lifted >> (LANES * LANE_BITS):
-        raise ValueError(f"The instance {instance} does not hold {LANES} outputs.")
-    mask = 2**LANE_BITS - 1
-    return [(lifted >> (LANE_BITS * lane) & mask) - LANE_MIDDLE for lane in range(LANES)]
+    bits = LANE_BITS[lanes]
+    middle, places = 2 ** (bits - 1), range(0, bits * lanes, bits)
+    lifted = (instance + sum(middle << place for place in places)) % FIELD
+    if not 0 <= instance < FIELD or lifted >> (lanes * bits):
+        raise ValueError(f"The instance {instance} does not hold {lanes} outputs.")
+    return [(lifted >> place & (2**bits - 1)) - middle for place in places]
 
 
-def _bit_values(largest: int) -> list[int]:
+def bit_values(largest: int) -> list[int]:
     """Return values of bits whose sums are the whole numbers from 0 to `largest`."""
     powers = [2**bit for bit in range((largest + 1).bit_length() - 1)]
     rest = largest - sum(powers)
@@ -154,7 +168,7 @@ def _bit_values(largest: int) -> list[int]:
 
 
 def _bits(values: Array, largest: int) -> Array:
-    """Return the bits of each number, in the order of `_bit_values`."""
+    """Return the bits of each number, in the order of `bit_values`."""
     if not ((values >= 0) & (values <= largest) & (values == np.rint(values))).all():
         # The numbers may be private.
         raise RangeError(
@@ -162,7 +176,7 @@ def _bits(values: Array, largest: int) -> Array:
             "it the model's inputs themselves."
         )
     bits, rest = [], values
-    for value in reversed(_bit_values(largest)):
+    for value in reversed(bit_values(largest)):
         bits.append(rest >= value)
         rest = rest - value * bits[-1]
     return np.stack(bits[::-1], axis=1)

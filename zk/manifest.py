@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from zk.circuit import Prover
 from zk.errors import CircuitError
 from zk.ezkl import VERSION
 from zk.files import digest, read_json, sha256, whole, write_json, write_whole
@@ -18,6 +19,11 @@ from zk.layout import Layout
 # after these seconds at the least: it may have fewer cores, on a slower or busier machine.
 LIMIT_FACTOR, LIMIT_SECONDS = 50, 120
 FORMAT = 2  # of the steps in a manifest; steps of another format are repeated
+
+PROVING_FILES: dict[Prover, tuple[str, ...]] = {
+    "ezkl": ("compiled", "pk", "vk", "settings", "srs"),
+    "groth16": ("constraints", "pk", "vk"),
+}
 
 Facts = dict[str, Any]
 
@@ -147,8 +153,8 @@ class Manifest:
         self.content = read_json(path)
         if self.content.get("circuit") != folder.name or "versions" not in self.content:
             raise CircuitError(f"{path} is damaged or of another circuit: {self._again}.")
-        built = self.content["versions"]["ezkl"]
-        if built != VERSION:
+        built = self.content["versions"].get("ezkl")
+        if self.prover == "ezkl" and built != VERSION:
             raise CircuitError(
                 f"The circuit {folder.name} was built with ezkl {built}, but {VERSION} is "
                 f"installed: {self._again}."
@@ -161,6 +167,16 @@ class Manifest:
                 "`ape run build` again with the same options."
             )
         return self.content[name]
+
+    @property
+    def prover(self) -> Prover:
+        found: Prover = self.content.get("run_args", {}).get("prover", "ezkl")
+        return found
+
+    @property
+    def proving_files(self) -> tuple[str, ...]:
+        """The labels of the files that proving and verifying need."""
+        return PROVING_FILES[self.prover]
 
     @property
     def layout(self) -> Layout:

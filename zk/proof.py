@@ -94,10 +94,13 @@ class Proof:
 
 def answer(manifest: Manifest, x: Array) -> Array:
     """Return the quantised model's outputs for `x` as whole numbers, without a proof."""
-    name = manifest["circuit"]
+    name, layout = manifest["circuit"], manifest.layout
     _check(name, x)
+    if manifest.prover == "groth16":
+        from zk.groth16 import claims
+
+        return np.array(claims.outputs_of(manifest.file("constraints"), layout, x))
     with ezkl.sentences(f"run the input through {name}"):
-        layout = manifest.layout
         outputs, lookups = witness(manifest.file("compiled"), layout, layout.widest, x)
     if manifest["shape"]["tables"] and not _in_table(manifest, lookups):
         raise RangeError(
@@ -144,11 +147,14 @@ def prove_all(
     A proof that hangs is stopped with a `TimeLimitError`.
     The private witnesses are removed, or kept at one path for each claim in `witnesses`.
     """
-    name, files = manifest["circuit"], _files(manifest, "compiled", "pk", "vk", "settings", "srs")
+    name, files = manifest["circuit"], _files(manifest, *manifest.proving_files)
     for _, x in claims:
         _check(name, x)
-    small = manifest["files"]["pk"]["bytes"] < LARGE_KEY
     kept: Sequence[Path | None] = witnesses or [None] * len(claims)
+    if manifest.prover == "groth16":
+        pairs = zip(claims, kept, strict=True)
+        return [_prove_groth16(name, files, key, x, path) for (key, x), path in pairs]
+    small = manifest["files"]["pk"]["bytes"] < LARGE_KEY
     layout = manifest.layout
     inputs = [(layout.numbers(key, x), path) for (key, x), path in zip(claims, kept, strict=True)]
     processes = len(claims) // FEW if small else 1
@@ -169,8 +175,28 @@ def _prove(name: str, files: dict[str, Path], claim: tuple[Numbers, Path | None]
         return Proof(name, *ezkl.read_proof(out))
 
 
+def _prove_groth16(
+    name: str, files: dict[str, Path], key: Key, x: Array, kept: Path | None = None
+) -> Proof:
+    """Prove in this process: Groth16 takes little time and memory, and cannot hang."""
+    from zk.groth16 import claims
+
+    (single,) = [key] if isinstance(key, int) else key
+    return Proof(name, *claims.prove(files, single, x, kept))
+
+
+def prove_claim(
+    name: str, files: dict[str, str], layout: Layout, key: Key, x: Array, limit: float
+) -> Proof:
+    """Prove with the files at these paths, whose hashes the caller has checked."""
+    if "constraints" in files:
+        paths = {label: Path(file) for label, file in files.items()}
+        return _prove_groth16(name, paths, key, x)
+    return prove_with(name, files, layout.numbers(key, x), limit)
+
+
 def prove_with(name: str, files: dict[str, str], numbers: Numbers, limit: float) -> Proof:
-    """Prove with the files at these paths, whose hashes the caller has checked.
+    """Prove by ezkl with the files at these paths, whose hashes the caller has checked.
 
     `numbers` are those of `Layout.numbers`.
     """
@@ -187,7 +213,7 @@ def _check(name: str, x: Array) -> None:
 
 def verify(manifest: Manifest, proof: Proof) -> None:
     """Raise a `CircuitError` unless the proof is valid under the circuit's verification key."""
-    name, files = manifest["circuit"], _files(manifest, "vk", "settings", "srs")
+    name = manifest["circuit"]
     expected = manifest.layout.instances
     if len(proof.instances) != expected:
         raise CircuitError(
@@ -199,6 +225,12 @@ def verify(manifest: Manifest, proof: Proof) -> None:
             raise CircuitError(
                 f"Instance {index} is {instance}, but a field element is below {FIELD}."
             )
+    if manifest.prover == "groth16":
+        from zk.groth16 import claims
+
+        claims.verify(manifest.file("vk"), proof.proof, proof.instances)
+        return
+    files = _files(manifest, "vk", "settings", "srs")
     with private_folder() as folder:
         path = folder / "proof.json"
         ezkl.write_proof(path, proof.proof, proof.instances)

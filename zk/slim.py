@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zk.errors import CircuitError, RangeError
-from zk.layout import LANE_BITS, LANE_MIDDLE, LARGEST, Layout
+from zk.layout import LARGEST, Layout
 from zk.rewriting import attributes_of, known, remove_unused_weights
 from zk.samples import Array
 
@@ -51,7 +51,7 @@ def make_slim(model: "ModelProto", layout: Layout, scale: int) -> dict[str, Any]
         _pack(model.graph, layout)
     remove_unused_weights(model.graph)
     lowest, highest = found[y].span
-    room = LANE_MIDDLE if layout.lanes > 1 else LARGEST
+    room = 2 ** (layout.lane_bits - 1) if layout.lanes > 1 else LARGEST
     if not -room <= lowest <= highest < room:
         raise RangeError(
             f"The outputs of a slim circuit with weights at scale {scale} are from {lowest} to "
@@ -213,8 +213,8 @@ def _pack(graph: "GraphProto", layout: Layout) -> None:
     rows = instances if total == instances * layout.lanes else 1
     halves = np.zeros((total // rows, 2 * instances // rows))
     for output in range(len(halves)):
-        halves[output, output // half] = 2.0 ** (LANE_BITS * (output % half))
-    both = np.kron(np.eye(instances // rows), [[1], [2.0 ** (LANE_BITS * half)]])
+        halves[output, output // half] = 2.0 ** (layout.lane_bits * (output % half))
+    both = np.kron(np.eye(instances // rows), [[1], [2.0 ** (layout.lane_bits * half)]])
     size = np.array([rows, len(halves)])
     for name, value in (("halves", halves.astype("f")), ("both", both.astype("f")), ("size", size)):
         graph.initializer.append(numpy_helper.from_array(value, f"{y}.{name}"))

@@ -36,7 +36,9 @@ abstract contract BoundApplication is IBoundApplication {
             revert BoundApplication__BadKeyLayout(layout.limbs, layout.limbBits);
         }
         if (layout.outputScale > 127) revert BoundApplication__BadOutputScale(layout.outputScale);
-        if (layout.lanes != 1 && layout.lanes != Outputs.LANES) revert BoundApplication__BadLanes(layout.lanes);
+        if (layout.lanes != 1 && layout.lanes != Outputs.WIDE_LANES && layout.lanes != Outputs.NARROW_LANES) {
+            revert BoundApplication__BadLanes(layout.lanes);
+        }
 
         verifier = verifier_;
         limbs = layout.limbs;

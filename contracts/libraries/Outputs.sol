@@ -11,20 +11,22 @@ library Outputs {
     /// The absolute value of an output is less than this.
     uint256 internal constant LARGEST = 2 ** 127;
 
-    /// The number of outputs in an instance that holds several, the first in the lowest 29 bits.
-    uint256 internal constant LANES = 8;
-    /// Adds 2**28 to each lane. An output in a lane is at least `-2**28`, and less than `2**28`.
-    uint256 internal constant LIFT =
-        2 ** 28 * (1 + 2 ** 29 + 2 ** 58 + 2 ** 87 + 2 ** 116 + 2 ** 145 + 2 ** 174 + 2 ** 203);
+    /// The number of outputs in an instance that holds several: 8 with 29 bits each, or 10 with 25 bits.
+    /// The first has the lowest bits. An output of `n` bits is at least `-2**(n-1)`, and less than `2**(n-1)`.
+    uint256 internal constant WIDE_LANES = 8;
+    uint256 internal constant NARROW_LANES = 10;
+    /// Adds `2**(n-1)` to each lane.
+    uint256 private constant WIDE_LIFT = 2 ** 28 * ((2 ** 232 - 1) / (2 ** 29 - 1));
+    uint256 private constant NARROW_LIFT = 2 ** 24 * ((2 ** 250 - 1) / (2 ** 25 - 1));
 
     /// @dev Returns which of `count` outputs is the largest; of equal ones, the first. They follow the
-    /// first `skipped` ones. The instances hold one output each, or `LANES`.
+    /// first `skipped` ones. The instances hold `lanes` outputs each.
     function largest(uint256 skipped, uint256 count, uint256 lanes, uint256[] calldata instances)
         internal
         pure
         returns (uint256 found)
     {
-        if (lanes == LANES) return _largestInLanes(skipped, count, instances);
+        if (lanes > 1) return _largestInLanes(skipped, count, lanes, instances);
 
         int256 most = type(int256).min;
         for (uint256 i = 0; i < count; i++) {
@@ -34,28 +36,30 @@ library Outputs {
     }
 
     /// @dev As `largest`, for outputs in lanes.
-    function _largestInLanes(uint256 skipped, uint256 count, uint256[] calldata instances)
+    function _largestInLanes(uint256 skipped, uint256 count, uint256 lanes, uint256[] calldata instances)
         private
         pure
         returns (uint256 found)
     {
-        // Nothing overflows: counts are small, and lanes have 29 bits.
+        uint256 bits = laneBits(lanes);
+        // Nothing overflows: counts are small, and so are the outputs in lanes.
         unchecked {
             uint256 most;
-            uint256 lane = skipped % LANES;
-            uint256 lifted = lift(skipped, instances[skipped / LANES]) >> (29 * lane);
-            for (uint256 i = 0; i < count; i++) {
-                if (lane == LANES) (lane, lifted) = (0, lift(skipped + i, instances[(skipped + i) / LANES]));
+            uint256 lifted;
+            if (skipped % lanes > 0) {
+                lifted = lift(skipped, lanes, instances[skipped / lanes]) >> (bits * (skipped % lanes));
+            }
+            for (uint256 i = skipped; i < skipped + count; i++) {
+                if (i % lanes == 0) lifted = lift(i, lanes, instances[i / lanes]);
                 // All outputs are lifted by the same, which leaves their order.
-                uint256 output = lifted & (2 ** 29 - 1);
-                if (output > most) (found, most) = (i, output);
-                lifted >>= 29;
-                lane++;
+                uint256 output = lifted & ((1 << bits) - 1);
+                if (output > most) (found, most) = (i - skipped, output);
+                lifted >>= bits;
             }
         }
     }
 
-    /// @dev Returns the outputs in these instances, which hold one output each, or `LANES`.
+    /// @dev Returns the outputs in these instances, which hold `lanes` outputs each.
     function all(uint256 count, uint256 lanes, uint256[] calldata instances)
         internal
         pure
@@ -69,10 +73,11 @@ library Outputs {
             return outputs;
         }
 
+        uint256 bits = laneBits(lanes);
         uint256 lifted;
         for (uint256 i = 0; i < count; i++) {
-            lifted = i % LANES == 0 ? lift(i, instances[i / LANES]) : lifted >> 29;
-            outputs[i] = int256(lifted & (2 ** 29 - 1)) - 2 ** 28;
+            lifted = i % lanes == 0 ? lift(i, lanes, instances[i / lanes]) : lifted >> bits;
+            outputs[i] = int256(lifted & ((1 << bits) - 1)) - int256(1 << (bits - 1));
         }
     }
 
@@ -94,12 +99,17 @@ library Outputs {
         revert IBoundApplication.BoundApplication__OutputOutOfRange(output, instance);
     }
 
-    /// @dev Returns an instance `v0 + v1 * 2**29 + v2 * 2**58 + ...` with `2**28` added to each lane.
+    /// @dev Returns an instance `v0 + v1 * 2**n + v2 * 2**(2 * n) + ...` with `2**(n-1)` added to each lane.
     /// Each instance that is accepted holds exactly one list of outputs, the first of them `output`.
-    function lift(uint256 output, uint256 instance) internal pure returns (uint256 lifted) {
-        lifted = addmod(instance, LIFT, FIELD);
-        if (instance >= FIELD || lifted >= 2 ** 232) {
+    function lift(uint256 output, uint256 lanes, uint256 instance) internal pure returns (uint256 lifted) {
+        lifted = addmod(instance, lanes == WIDE_LANES ? WIDE_LIFT : NARROW_LIFT, FIELD);
+        if (instance >= FIELD || lifted >= (lanes == WIDE_LANES ? 2 ** 232 : 2 ** 250)) {
             revert IBoundApplication.BoundApplication__OutputOutOfRange(output, instance);
         }
+    }
+
+    /// @dev Returns the bits of an output that shares its instance with others.
+    function laneBits(uint256 lanes) internal pure returns (uint256) {
+        return lanes == WIDE_LANES ? 29 : 25;
     }
 }

@@ -19,7 +19,7 @@ from zk.audit.build import audit_build
 from zk.binding import bind, read_model
 from zk.circuit import Circuit, RunArgs
 from zk.errors import CircuitError, RangeError
-from zk.layout import FIELD, LANE_BITS, Layout
+from zk.layout import FIELD, Layout
 from zk.manifest import Manifest
 from zk.proof import Proof, prove, verify
 from zk.samples import Samples

@@ -401,7 +401,7 @@ def test_a_job_whose_order_cannot_be_made_fails(jobs, working):
 def test_a_job_that_hangs_is_tried_again_then_fails(jobs, hanging, monkeypatch):
     """ezkl's issue 1029, on a worker."""
     built, beyond = hanging
-    files = {label: built.file(label) for label in proving.LABELS}
+    files = {label: built.file(label) for label in built.proving_files}
     artifacts = {
         label: proving.Artifact(str(path), sha256(path), "") for label, path in files.items()
     }

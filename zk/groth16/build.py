@@ -1,0 +1,156 @@
+"""The steps from an ONNX file to Groth16's keys, a Solidity verifier and a manifest.
+
+constraints -> accuracy -> powers of tau -> setup -> verifier
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from zk.binding import Model
+from zk.circuit import RunArgs
+from zk.files import digest, sha256
+from zk.groth16 import curve
+from zk.groth16.keys import ProvingKey, VerificationKey, first_key, logrows_of
+from zk.groth16.powers import Powers, ensure_powers
+from zk.groth16.verifier import TEMPLATE, write_verifier
+from zk.layout import FIELD, Layout
+from zk.manifest import Manifest
+from zk.r1cs.lowering import lower
+from zk.r1cs.system import System
+from zk.samples import Array, Samples, digest_of
+from zk.steps import Steps
+from zk.verifier import SOLC
+from zk.witness import compare, float_answers, require_faithful
+
+FILES = {
+    "model": "model.onnx",
+    "constraints": "constraints.json.gz",
+    "vk": "vk.json",
+    "pk": "pk.key",
+}
+EXACT = 2**62  # below it, numpy's whole numbers are exact
+
+
+class Build(Steps):
+    """One method for each step, with its inputs, its files and the call that makes them."""
+
+    def run(self) -> tuple[Manifest, list[str]]:
+        sizes = self.constraints()
+        measured = self.accuracy(sizes)  # before the keys, which take longest
+        if not self.circuit.accept_loss:
+            require_faithful(self.circuit.name, measured)
+        powers = ensure_powers(
+            self.folder.parent / "srs", self.kind, sizes["logrows"], self.report
+        )
+        srs = {"kind": self.kind, "sha256": sha256(powers)}
+        self.setup(powers, srs)
+        code = self.verifier()
+        self.require_small_code(code["runtime_bytes"])
+        facts = {
+            "run_args": asdict(self.circuit.run_args),
+            **sizes,
+            "srs": {**srs, "path": os.path.relpath(powers, self.folder)},
+            "verifier": {"contract": self.circuit.verifier_name, **code},
+            "accuracy": measured,
+        }
+        return self.finish({"zksnake": curve.VERSION}, facts)
+
+    def constraints(self) -> dict[str, Any]:
+        args = self.circuit.run_args
+        return self.step(
+            "constraints",
+            {"model": self.model.digest, "run_args": asdict(args)},
+            ["model", "constraints"],
+            lambda model, constraints: write_constraints(
+                self.model, self.layout, args, model, constraints
+            ),
+        )
+
+    def accuracy(self, sizes: dict[str, Any]) -> dict[str, Any]:
+        samples = self.samples
+        return self.step(
+            "accuracy",
+            {
+                "constraints": self.sha("constraints"),
+                "test": [digest_of(samples.test, samples.labels), samples.source],
+            },
+            [],
+            lambda: _accuracy(
+                self.path("model"), System.load(self.path("constraints")), samples, sizes,
+                self.layout,
+            ),
+        )
+
+    def setup(self, powers: Path, srs: dict[str, str]) -> None:
+        def make_keys(vk: Path, pk: Path) -> None:
+            key = dev_key(System.load(self.path("constraints")), Powers(powers))
+            key.verification.save(vk)
+            key.save(pk)
+
+        inputs = {"constraints": self.sha("constraints"), "srs": srs}
+        self.step("setup", inputs, ["vk", "pk"], make_keys)
+
+    def verifier(self) -> dict[str, Any]:
+        name = self.circuit.verifier_name
+        return self.step(
+            "verifier",
+            {"vk": self.sha("vk"), "contract": name, "template": digest(TEMPLATE), "solc": SOLC},
+            ["verifier"],
+            lambda verifier: write_verifier(
+                name, VerificationKey.load(self.path("vk")), verifier
+            ),
+        )
+
+
+def write_constraints(
+    model: Model, layout: Layout, args: RunArgs, model_path: Path, path: Path
+) -> dict[str, Any]:
+    """Write the model and its constraints; return their sizes and the bounds of all tensors."""
+    onnx.save(model.proto, model_path)
+    system, facts = lower(model.proto, layout, args)
+    system.save(path)
+    terms = sum(len(sum_) for constraint in system.constraints for sum_ in constraint)
+    return {
+        "logrows": logrows_of(system),
+        "rows": len(system.constraints),
+        "cells": terms,
+        **facts,
+    }
+
+
+def dev_key(system: System, powers: Powers) -> ProvingKey:
+    """Return a key after one contribution, whose secret only this call knows."""
+    return first_key(system, powers).contributed(1 + secrets.randbelow(FIELD - 1))
+
+
+def answers(
+    system: System, layout: Layout, inputs: Array, bounds: dict[str, Sequence[int]]
+) -> Array:
+    """Return the outputs for each input as whole numbers."""
+    largest = max(abs(end) for span in bounds.values() for end in span)
+    numbers = system.numbers(inputs)
+    if largest >= EXACT:
+        numbers = [one.astype(object) for one in numbers]
+    wires = system.values(0, numbers)
+    instances = np.array(wires[2 : 2 + system.outputs], object) % FIELD
+    return np.array([layout.read(list(one)) for one in instances.T])
+
+
+def _accuracy(
+    model: Path, system: System, samples: Samples, sizes: dict[str, Any], layout: Layout
+) -> dict[str, Any]:
+    """Compare the float model with the constraints on every test sample, for the manifest."""
+    whole = answers(system, layout, samples.test, sizes["bounds"])
+    floats = float_answers(model, samples.test)
+    return {
+        "samples": len(samples.test),
+        "source": samples.source,
+        **compare(floats, whole[:, : floats.shape[1]] / 2.0 ** sizes["output_scale"], samples.labels),
+    }

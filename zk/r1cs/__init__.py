@@ -1,0 +1,1 @@
+"""Models as rank-one constraints: sums times sums equal sums, over BN254's scalar field."""
