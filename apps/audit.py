@@ -33,6 +33,7 @@ from zk.audit.attacks import attacks, genuine
 from zk.audit.batch import audit_batch
 from zk.audit.build import audit_build
 from zk.audit.code import DELEGATION, proxied
+from zk.audit.constraints import key_digest, shape_of
 from zk.audit.curve import negated, written
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.halo2 import find_shape
@@ -283,6 +284,15 @@ def _check_kind_of_srs(report: Report, manifest: Manifest) -> None:
 
 
 def _check_secret(verifier: Report, manifest: Manifest) -> None:
+    if manifest.prover == "groth16":
+        _check(
+            verifier,
+            verifier.facts.get("key_sha256") == key_digest(manifest),
+            "the verifier's key is that of the build",
+            "key-differs",
+            "The verifier has another key than the build.",
+        )
+        return
     secret = Srs.read(manifest.file("srs")).secret
     matches = _check(
         verifier,
@@ -400,7 +410,7 @@ def _forge(
     `usual` and `forged` are the data of calls of the application.
     """
     built = runtime_code(manifest["verifier"]["contract"], manifest.file("verifier").read_text())
-    shape = find_shape(built)
+    shape = shape_of(manifest) or find_shape(built)
     if not shape:
         return  # the verifier's own report says why
     (verifier, contract), given = where, genuine(proof)

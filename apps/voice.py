@@ -30,9 +30,7 @@ class VoiceJudge(Application):
     outputs = 1
     circuits: ClassVar[Mapping[str, Source]] = {
         "voice": Source("voice", "VoiceJudgeVerifier", "clip", sound.VIEWS["voice"]),
-        "voice-groth16": Source(
-            "voice", "VoiceJudgeGroth16Verifier", "clip", sound.VIEWS["voice"]
-        ),
+        "voice-groth16": Source("voice", "VoiceJudgeGroth16Verifier", "clip", sound.VIEWS["voice"]),
     }
     has_rounds = True
     dry_run = "readScore"

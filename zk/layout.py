@@ -30,8 +30,8 @@ Key = int | Sequence[int]  # the key of all inputs, or of each
 class Layout:
     """The layout of a circuit's instances, and the inputs that it takes.
 
-    A circuit with a `largest_input` takes whole numbers from `smallest_input` to it, and checks each
-    as a sum of bits.
+    A circuit with a `largest_input` takes whole numbers from `smallest_input` up to it, and checks
+    each as a sum of bits.
     One for a batch takes several inputs, with a key for each. The keys of all inputs come first,
     then the outputs for each input in turn.
     """

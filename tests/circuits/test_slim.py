@@ -278,7 +278,7 @@ def outputs_of(manifest, bits: list[int]) -> list[int]:
     matrix = np.array(whole(values["3.weight"], scale).astype(int).tolist(), object)
     logits = matrix @ np.array(hidden, object) + np.array([int(b) for b in biases[1]], object)
     return [
-        sum(int(logit) << (LANE_BITS * lane) for lane, logit in enumerate(part)) % FIELD
+        sum(int(logit) << (29 * lane) for lane, logit in enumerate(part)) % FIELD
         for part in (logits[:8], logits[8:])
     ]
 

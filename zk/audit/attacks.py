@@ -45,8 +45,9 @@ def attacks(code: bytes, shape: Shape, call: Call) -> Iterator[tuple[str, bytes]
 def _unusually_laid_out(code: bytes, shape: Shape, call: Call) -> Iterator[tuple[str, bytes]]:
     other = call.with_instance(len(call.instances) - 1, call.instances[-1] + 1)
     blank = Call([0] * shape.words, [0] * shape.instances)
-    yield "the proof behind a blank one", call.behind(blank)
+    if shape.scalars:  # verifiers of Groth16 decode any layout as Solidity does
+        yield "the proof behind a blank one", call.behind(blank)
     yield "a blank proof behind the proof", blank.behind(call)
     yield "other instances behind the proof's instances", other.instances_behind(call)
-    if forged := forge(code, shape):
+    if shape.scalars and (forged := forge(code, shape)):
         yield "a forged proof behind its challenges", forged

@@ -3,29 +3,32 @@
 from pathlib import Path
 
 from zk import ezkl
-from zk.audit.findings import Finding, Report, Severity
+from zk.audit.constraints import check, check_ceremony, check_constraints
+from zk.audit.findings import Report
+from zk.audit.powers import audit_powers
 from zk.audit.srs import audit_srs
 from zk.binding import Model, bind, read_model
 from zk.circuit import RunArgs
 from zk.errors import CircuitError
 from zk.files import sha256
+from zk.groth16.keys import VerificationKey
+from zk.groth16.verifier import source_of
+from zk.layout import Layout
 from zk.manifest import Manifest
 from zk.verifier import LARGEST_CODE, SOLC, runtime_code, without_metadata, write_verifier
-
-AGAIN = "Build the circuit again with `ape run build` and deploy it again."
 
 
 def audit_build(manifest: Manifest, original: Model | None, folder: Path) -> Report:
     """Repeat a build in an empty folder. `original` is the model that it must be a build of."""
     report = Report(f"build of {manifest['circuit']}")
     report.facts |= {
-        "ezkl": manifest["versions"]["ezkl"],
+        "prover": " ".join(_prover(manifest)),
         "solc": f"{manifest['versions']['solc']}, optimizer runs 200, paris",
         "srs": manifest["srs"]["kind"],
         "logrows": manifest["logrows"],
-        "inputs": _inputs(manifest.layout.largest_input),
+        "inputs": _inputs(manifest.layout),
     }
-    _check(
+    check(
         report,
         manifest["versions"]["solc"] == SOLC,
         f"the verifier was compiled with solc {SOLC}",
@@ -35,24 +38,38 @@ def audit_build(manifest: Manifest, original: Model | None, folder: Path) -> Rep
     if _check_files(report, manifest):
         model = read_model(manifest.file("model"))
         if original:
-            _check(
+            check(
                 report,
                 original.digest == model.digest,
                 f"the model is {original.path.name}",
                 "model-differs",
                 f"The model differs from {original.path}.",
             )
-        _check_binding(report, manifest, model, folder)
-        _check_keys(report, manifest, model, folder)
+        if manifest.prover == "groth16":
+            check_constraints(report, manifest, model, folder)
+            check_ceremony(report, manifest)
+        else:
+            _check_binding(report, manifest, model, folder)
+            _check_keys(report, manifest, model, folder)
         _check_verifier(report, manifest, folder)
-        srs = audit_srs(manifest.file("srs"), manifest["srs"]["kind"], manifest["logrows"])
+        kind, logrows = manifest["srs"]["kind"], manifest["logrows"]
+        audit = audit_powers if manifest.prover == "groth16" else audit_srs
+        srs = audit(manifest.file("srs"), kind, logrows)
         report.passed += srs.passed
         report.findings += srs.findings
     return report
 
 
-def _inputs(largest: int | None) -> str:
-    return f"whole numbers from 0 to {largest}, each checked" if largest else "any in range"
+def _prover(manifest: Manifest) -> tuple[str, str]:
+    name = "zksnake" if manifest.prover == "groth16" else "ezkl"
+    return manifest.prover, f"({name} {manifest['versions'][name]})" if name == "zksnake" else ""
+
+
+def _inputs(layout: Layout) -> str:
+    smallest, largest = layout.smallest_input, layout.largest_input
+    if largest is None:
+        return "any in range"
+    return f"whole numbers from {smallest} to {largest}, each checked"
 
 
 def _check_files(report: Report, manifest: Manifest) -> bool:
@@ -62,7 +79,7 @@ def _check_files(report: Report, manifest: Manifest) -> bool:
             manifest.file(label)
         except CircuitError as error:
             changed.append(str(error))
-    return _check(
+    return check(
         report,
         not changed,
         "every file has the hash that the manifest records",
@@ -78,14 +95,14 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
     again, args = folder / "bound.onnx", RunArgs(**manifest["run_args"])
     layout = args.layout(model.outputs)
     facts = bind(model, layout, folder / "model.onnx", again, **args.rewriting)
-    _check(
+    check(
         report,
         sha256(again) == sha256(manifest.file("bound")),
         "binding the model again makes the same bound model",
         "binding-differs",
         "Binding the model again makes another bound model.",
     )
-    _check(
+    check(
         report,
         manifest.layout == layout,
         "the layout is that of the circuit's knobs",
@@ -94,7 +111,7 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
     )
     if args.slim:
         recorded = {name: manifest[name] for name in facts}
-        _check(
+        check(
             report,
             recorded == facts,
             f"the bounds of all {len(facts['bounds'])} tensors follow from the weights",
@@ -105,7 +122,7 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
     key, passed = graph.input[0], graph.output[0]
     users = [node for node in graph.node if key.name in node.input]
     shape = [dimension.dim_value for dimension in key.type.tensor_type.shape.dim]
-    _check(
+    check(
         report,
         [(node.op_type, list(node.output)) for node in users] == [("Identity", [passed.name])]
         and shape == [layout.batch, layout.limbs],
@@ -128,7 +145,7 @@ def _check_keys(report: Report, manifest: Manifest, model: Model, folder: Path) 
         logrows=manifest["logrows"],
     )
     recorded = ezkl.Settings(manifest.file("settings"))
-    _check(
+    check(
         report,
         found.comparable == recorded.comparable,
         "ezkl makes the same settings for the bound model and its knobs",
@@ -139,7 +156,7 @@ def _check_keys(report: Report, manifest: Manifest, model: Model, folder: Path) 
     compiled, vk = folder / "circuit.compiled", folder / "vk.key"
     ezkl.compile_circuit(bound, manifest.file("settings"), compiled)
     ezkl.make_keys(compiled, manifest.file("srs"), vk, folder / "pk.key")
-    _check(
+    check(
         report,
         sha256(vk) == sha256(manifest.file("vk")),
         "making the keys again makes the same verification key",
@@ -152,10 +169,12 @@ def _check_verifier(report: Report, manifest: Manifest, folder: Path) -> None:
     recorded = manifest["verifier"]
     contract, source = recorded["contract"], manifest.file("verifier")
     again = folder / source.name
-    write_verifier(
-        contract, manifest.file("vk"), manifest.file("settings"), manifest.file("srs"), again
-    )
-    _check(
+    if manifest.prover == "groth16":
+        again.write_text(source_of(contract, VerificationKey.load(manifest.file("vk"))))
+    else:
+        settings, srs = manifest.file("settings"), manifest.file("srs")
+        write_verifier(contract, manifest.file("vk"), settings, srs, again)
+    check(
         report,
         again.read_text() == source.read_text(),
         "generating the verifier again makes the same source",
@@ -164,17 +183,10 @@ def _check_verifier(report: Report, manifest: Manifest, folder: Path) -> None:
     )
     code = without_metadata(runtime_code(contract, again.read_text()))
     report.facts["verifier_bytes"] = len(code)
-    _check(
+    check(
         report,
         len(code) <= LARGEST_CODE,
         f"the verifier's code has at most {LARGEST_CODE:,} bytes",
         "code-size",
         f"The verifier's code has {len(code):,} bytes, more than {LARGEST_CODE:,}.",
     )
-
-
-def _check(
-    report: Report, holds: bool, passed: str, name: str, what: str, evidence: str = ""
-) -> bool:
-    finding = Finding(name, Severity.CRITICAL, what, evidence or report.subject, AGAIN)
-    return report.check(holds, passed, finding)

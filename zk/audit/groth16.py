@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from zk.audit import curve
-from zk.audit.calldata import WORD, Call, FlatCall, random_call
+from zk.audit.calldata import SELECTOR, WORD, Call, FlatCall, random_call
 from zk.audit.checks import Checks, accepts_anything, listed, not_understood
 from zk.audit.curve import BASE_FIELD, Point1, Point2
 from zk.audit.findings import Finding, Report, Severity
@@ -65,7 +65,8 @@ def _calls_of(code: bytes, interface: Interface, seed: int) -> Call:
     instances = random_call(0, interface.instances, seed).instances
     if interface.words > 4:
         proof = [*a, *b, *c, *(word for point in others for word in point)]
-        return FlatCall(proof, instances, interface.selector)
+        form = Call if interface.selector == SELECTOR else FlatCall
+        return form(proof, instances, interface.selector)
     tried = [
         FlatCall([_short(a), b[0], b[1] << 2 | bits, _short(c)], instances, interface.selector)
         for bits in range(4)

@@ -8,6 +8,7 @@ from zk.audit.code import selectors
 HALO2, GROTH16, PLONK, FFLONK = "halo2", "Groth16", "PLONK", "fflonk"
 NO_EQUATION, KEY_FROM_CALLER = "a known tool", "a key from the caller"
 
+GROTH16_WORDS = 8  # of a proof: two points of G1 and one of G2
 # Each function, with {} for the number of instances: its tools and the words of a proof.
 SNARKJS_GROTH16 = "verifyProof(uint256[2],uint256[2][2],uint256[2],uint256[{}])"
 ZOKRATES = "verifyTx(((uint256,uint256),(uint256[2],uint256[2]),(uint256,uint256)),uint256[{}])"

@@ -11,6 +11,7 @@ from zk.audit.findings import Finding, Report, Severity
 from zk.audit.interfaces import (
     FFLONK,
     GROTH16,
+    GROTH16_WORDS,
     HALO2,
     KEY_FROM_CALLER,
     NO_EQUATION,
@@ -29,7 +30,7 @@ def audit_verifier(code: bytes, subject: str, *, live: bool = False) -> Report:
     """Audit the runtime code of a verifier. `live` means that the network carries value."""
     report = Report(subject, {"bytes": len(code)})
     _check_instructions(report, code)
-    found = interfaces_of(code)
+    found = [_with_family(code, interface) for interface in interfaces_of(code)]
     report.facts["interface"] = [interface.signature for interface in found]
     for interface in found:
         part = Report(interface.signature)
@@ -56,6 +57,16 @@ def audit_verifier(code: bytes, subject: str, *, live: bool = False) -> Report:
             )
         )
     return report
+
+
+def _with_family(code: bytes, interface: Interface) -> Interface:
+    """Tell Groth16 from halo2, which share a function: a proof of the former has three points."""
+    if interface.family != HALO2:
+        return interface
+    words, instances = halo2.lengths(code, interface.selector)
+    if words != GROTH16_WORDS:
+        return interface
+    return replace(interface, family=GROTH16, words=words, instances=instances)
 
 
 def _add(report: Report, part: Report, several: bool) -> None:

@@ -4,7 +4,6 @@ constraints -> accuracy -> powers of tau -> setup -> verifier
 """
 
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,8 +16,9 @@ from zk.binding import Model
 from zk.circuit import RunArgs
 from zk.files import digest, sha256
 from zk.groth16 import curve
-from zk.groth16.keys import ProvingKey, VerificationKey, first_key, logrows_of
-from zk.groth16.powers import Powers, ensure_powers
+from zk.groth16.ceremony import Ceremony, begun, require_sound
+from zk.groth16.keys import VerificationKey, logrows_of
+from zk.groth16.powers import ensure_powers
 from zk.groth16.verifier import TEMPLATE, write_verifier
 from zk.layout import FIELD, Layout
 from zk.manifest import Manifest
@@ -34,7 +34,9 @@ FILES = {
     "constraints": "constraints.json.gz",
     "vk": "vk.json",
     "pk": "pk.key",
+    "transcript": "transcript.json",
 }
+CEREMONY = "ceremony.json"  # in the folder of a circuit: a finished one
 EXACT = 2**62  # below it, numpy's whole numbers are exact
 
 
@@ -46,17 +48,16 @@ class Build(Steps):
         measured = self.accuracy(sizes)  # before the keys, which take longest
         if not self.circuit.accept_loss:
             require_faithful(self.circuit.name, measured)
-        powers = ensure_powers(
-            self.folder.parent / "srs", self.kind, sizes["logrows"], self.report
-        )
+        powers = ensure_powers(self.folder.parent / "srs", self.kind, sizes["logrows"], self.report)
         srs = {"kind": self.kind, "sha256": sha256(powers)}
-        self.setup(powers, srs)
+        held = self.setup(powers, srs)
         code = self.verifier()
         self.require_small_code(code["runtime_bytes"])
         facts = {
             "run_args": asdict(self.circuit.run_args),
             **sizes,
             "srs": {**srs, "path": os.path.relpath(powers, self.folder)},
+            "ceremony": held,
             "verifier": {"contract": self.circuit.verifier_name, **code},
             "accuracy": measured,
         }
@@ -83,19 +84,36 @@ class Build(Steps):
             },
             [],
             lambda: _accuracy(
-                self.path("model"), System.load(self.path("constraints")), samples, sizes,
+                self.path("model"),
+                System.load(self.path("constraints")),
+                samples,
+                sizes,
                 self.layout,
             ),
         )
 
-    def setup(self, powers: Path, srs: dict[str, str]) -> None:
-        def make_keys(vk: Path, pk: Path) -> None:
-            key = dev_key(System.load(self.path("constraints")), Powers(powers))
-            key.verification.save(vk)
-            key.save(pk)
+    def setup(self, powers: Path, srs: dict[str, str]) -> dict[str, Any]:
+        """Take the key of a finished ceremony, or make one for local chains."""
+        finished = self.folder / CEREMONY
+        inputs = {
+            "constraints": self.sha("constraints"),
+            "srs": srs,
+            "ceremony": sha256(finished) if finished.is_file() else None,
+        }
 
-        inputs = {"constraints": self.sha("constraints"), "srs": srs}
-        self.step("setup", inputs, ["vk", "pk"], make_keys)
+        def make_keys(vk: Path, pk: Path, transcript: Path) -> dict[str, Any]:
+            constraints = self.path("constraints")
+            if finished.is_file():
+                held = Ceremony.load(finished)
+                require_sound(held, constraints, powers, finished)
+            else:
+                held = begun(self.circuit.name, constraints, powers).contributed("dev")
+            held.key.verification.save(vk)
+            pk.write_bytes(held.key.content)
+            held.save_transcript(transcript)
+            return held.facts
+
+        return self.step("setup", inputs, ["vk", "pk", "transcript"], make_keys)
 
     def verifier(self) -> dict[str, Any]:
         name = self.circuit.verifier_name
@@ -103,9 +121,7 @@ class Build(Steps):
             "verifier",
             {"vk": self.sha("vk"), "contract": name, "template": digest(TEMPLATE), "solc": SOLC},
             ["verifier"],
-            lambda verifier: write_verifier(
-                name, VerificationKey.load(self.path("vk")), verifier
-            ),
+            lambda verifier: write_verifier(name, VerificationKey.load(self.path("vk")), verifier),
         )
 
 
@@ -125,11 +141,6 @@ def write_constraints(
     }
 
 
-def dev_key(system: System, powers: Powers) -> ProvingKey:
-    """Return a key after one contribution, whose secret only this call knows."""
-    return first_key(system, powers).contributed(1 + secrets.randbelow(FIELD - 1))
-
-
 def answers(
     system: System, layout: Layout, inputs: Array, bounds: dict[str, Sequence[int]]
 ) -> Array:
@@ -139,18 +150,20 @@ def answers(
     if largest >= EXACT:
         numbers = [one.astype(object) for one in numbers]
     wires = system.values(0, numbers)
-    instances = np.array(wires[2 : 2 + system.outputs], object) % FIELD
-    return np.array([layout.read(list(one)) for one in instances.T])
+    instances = np.empty((len(inputs), system.outputs), object)
+    for place in range(system.outputs):
+        instances[:, place] = wires[2 + place] % FIELD
+    return np.array([layout.read(list(one)) for one in instances])
 
 
 def _accuracy(
     model: Path, system: System, samples: Samples, sizes: dict[str, Any], layout: Layout
 ) -> dict[str, Any]:
     """Compare the float model with the constraints on every test sample, for the manifest."""
-    whole = answers(system, layout, samples.test, sizes["bounds"])
     floats = float_answers(model, samples.test)
+    whole = answers(system, layout, samples.test, sizes["bounds"])[:, : layout.outputs]
     return {
         "samples": len(samples.test),
         "source": samples.source,
-        **compare(floats, whole[:, : floats.shape[1]] / 2.0 ** sizes["output_scale"], samples.labels),
+        **compare(floats, whole / 2.0 ** sizes["output_scale"], samples.labels),
     }

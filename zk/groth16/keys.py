@@ -75,8 +75,9 @@ class ProvingKey:
     private: list[Point]  # of each wire that is not public
     quotient: list[Point]
 
-    def save(self, path: Path) -> None:
-        """Write the wires as JSON, and then the coordinates of all points."""
+    @property
+    def content(self) -> bytes:
+        """The wires as JSON, and then the coordinates of all points."""
         key = self.verification
         header = {
             "logrows": self.logrows,
@@ -90,18 +91,39 @@ class ProvingKey:
         second = [key.beta, key.delta, *self.b2.values()]
         text = json.dumps(header, separators=(",", ":")).encode()
         content = struct.pack(">I", len(text)) + text
-        path.write_bytes(content + curve.to_bytes(first) + curve.to_bytes(second))
+        return content + curve.to_bytes(first) + curve.to_bytes(second)
 
     @classmethod
     def load(cls, path: Path) -> "ProvingKey":
+        """Read a key, which stays in memory: reading takes ten times as long as proving."""
         return _loaded(path, path.stat().st_mtime_ns)
+
+    @classmethod
+    def of(cls, content: bytes) -> "ProvingKey":
+        """Read the `content` of a key."""
+        (length,) = struct.unpack(">I", content[:4])
+        header: dict[str, Any] = json.loads(content[4 : 4 + length])
+        place = 4 + length
+
+        def read(count: int, size: int) -> list[Point]:
+            nonlocal place
+            place += count * size
+            return curve.from_bytes(content[place - count * size : place], size)
+
+        alpha, beta1, delta1 = read(3, SIZE1)
+        instances = read(header["instances"], SIZE1)
+        a, b1 = (dict(zip(header[n], read(len(header[n]), SIZE1), strict=True)) for n in ("a", "b"))
+        private = read(header["private"], SIZE1)
+        quotient = read(2 ** header["logrows"] - 1, SIZE1)
+        beta, delta = read(2, SIZE2)
+        b2 = dict(zip(header["b"], read(len(header["b"]), SIZE2), strict=True))
+        key = VerificationKey(alpha, beta, delta, instances)
+        return cls(header["logrows"], key, beta1, delta1, a, b1, b2, private, quotient)
 
     def contributed(self, secret: int) -> "ProvingKey":
         """Return the key with delta times a secret."""
         key, inverse = self.verification, pow(secret, -1, FIELD)
-        (delta1,), (delta2,) = (
-            curve.times([one], [secret]) for one in (self.delta1, key.delta)
-        )
+        (delta1,), (delta2,) = (curve.times([one], [secret]) for one in (self.delta1, key.delta))
         new = VerificationKey(key.alpha, key.beta, delta2, key.instances)
         points = [*self.private, *self.quotient]
         points = curve.times(points, [inverse] * len(points))
@@ -167,25 +189,7 @@ def _sum(parts: list[tuple[list[Point], Column]]) -> Point:
 
 @lru_cache(maxsize=2)
 def _loaded(path: Path, changed: int) -> ProvingKey:
-    data = path.read_bytes()
-    (length,) = struct.unpack(">I", data[:4])
-    header: dict[str, Any] = json.loads(data[4 : 4 + length])
-    place = 4 + length
-
-    def read(count: int, size: int) -> list[Point]:
-        nonlocal place
-        place += count * size
-        return curve.from_bytes(data[place - count * size : place], size)
-
-    alpha, beta1, delta1 = read(3, SIZE1)
-    instances = read(header["instances"], SIZE1)
-    a, b1 = (dict(zip(header[n], read(len(header[n]), SIZE1), strict=True)) for n in ("a", "b"))
-    private = read(header["private"], SIZE1)
-    quotient = read(2 ** header["logrows"] - 1, SIZE1)
-    beta, delta = read(2, SIZE2)
-    b2 = dict(zip(header["b"], read(len(header["b"]), SIZE2), strict=True))
-    key = VerificationKey(alpha, beta, delta, instances)
-    return ProvingKey(header["logrows"], key, beta1, delta1, a, b1, b2, private, quotient)
+    return ProvingKey.of(path.read_bytes())
 
 
 def _written(point: Point) -> list[Any]:

@@ -24,7 +24,7 @@ def prove(key: ProvingKey, system: System, witness: Sequence[int]) -> bytes:
     points = [*key.private, *key.quotient, a, b1, key.delta1]
     factors = [*witness[system.public + 1 :], *_quotient(key.logrows, system, witness)]
     c = curve.weighted(points, [*factors, s, r, -r * s], G1)
-    words = (*curve.coordinates(a), *_evm(b2), *curve.coordinates(c))
+    words = (*curve.coordinates(a), *evm_words(b2), *curve.coordinates(c))
     return b"".join(word.to_bytes(WORD) for word in words)
 
 
@@ -44,7 +44,9 @@ def verify(key: VerificationKey, proof: bytes, instances: Sequence[int]) -> None
             raise CircuitError("Its second point is outside the group.")
         points = [curve.point_of(one) for one in (a, b, c)]
     except CircuitError as error:
-        raise InvalidProofError(f"The proof has other points than those of BN254: {error}") from None
+        raise InvalidProofError(
+            f"The proof has other points than those of BN254: {error}"
+        ) from None
     shown = curve.weighted(key.instances, [1, *instances], G1)
     first, second, third = points
     pairs = [(-first, second), (key.alpha, key.beta), (shown, G2), (third, key.delta)]
@@ -80,7 +82,7 @@ def _times(point: Point, factor: int) -> Point:
     return curve.times([point], [factor])[0]
 
 
-def _evm(point: Point) -> tuple[int, ...]:
+def evm_words(point: Point) -> tuple[int, int, int, int]:
     """The coordinates of a point of G2 as the EVM takes them: the part of u before that of 1."""
     x0, x1, y0, y1 = curve.coordinates(point)
     return x1, x0, y1, y0

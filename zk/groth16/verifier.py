@@ -7,6 +7,7 @@ from typing import Any
 from zk.groth16 import curve
 from zk.groth16.curve import BASE, G2, Point
 from zk.groth16.keys import VerificationKey
+from zk.groth16.prover import evm_words
 from zk.layout import FIELD
 from zk.verifier import runtime_code, without_metadata
 
@@ -15,7 +16,7 @@ TEMPLATE = """\
 pragma solidity ^0.8.20;
 
 /// @title {name}
-/// @notice Verifies Groth16 proofs of one circuit. Generated: do not edit it, build the circuit again.
+/// @notice Verifies Groth16 proofs of one circuit. Generated: build the circuit again to change it.
 /// A proof is three points of BN254: A, B and C. It is valid if
 ///
 ///     e(A, B) = e(alpha, beta) e(shown, gamma) e(C, delta)
@@ -26,7 +27,11 @@ contract {name} {{
     uint256 private constant FIELD = {field};
 
     /// @notice Returns true if the proof is valid for the instances, and else reverts without data.
-    function verifyProof(bytes calldata proof, uint256[] calldata instances) external view returns (bool) {{
+    function verifyProof(bytes calldata proof, uint256[] calldata instances)
+        external
+        view
+        returns (bool)
+    {{
         if (proof.length != 256 || instances.length != {count}) revert();
 
         // The sum in the first two words, then a point and its factor.
@@ -97,9 +102,8 @@ def source_of(name: str, key: VerificationKey) -> str:
 
 def _words(place: int, *points: Point) -> dict[int, str]:
     """The words of points as the EVM takes them, from a place on."""
-    words = []
+    words: list[int] = []
     for point in points:
-        found = curve.coordinates(point)
-        words += found if len(found) == 2 else [found[1], found[0], found[3], found[2]]
+        words += curve.coordinates(point) if curve.is_g1(point) else evm_words(point)
     assert max(words) < BASE
     return {place + offset: str(word) for offset, word in enumerate(words)}

@@ -145,12 +145,12 @@ class _Network:
 
     def _moved(self, node: "NodeProto") -> Tensor | None:
         """Move numbers as onnx moves their places. The place 0 is that of a zero, for padding."""
-        if node.op_type == "Pad" and len(node.input) > 2 and node.input[2]:
-            if np.any(self.weights.get(node.input[2], np.zeros(1))):
-                return None
+        filler = node.input[2] if node.op_type == "Pad" and len(node.input) > 2 else ""
+        if filler and np.any(self.weights.get(filler, np.zeros(1))):
+            return None
         data = [n for n in node.input if n in self.found]
         concat = node.op_type == "Concat"
-        if len(data) > 1 and not concat or data[0] != node.input[0] and not concat:
+        if not concat and data != [node.input[0]]:
             return None
         tensors = [self._aligned(name) for name in (node.input if concat else data)]
         finest = max(tensor.scale for tensor in tensors)
@@ -174,7 +174,8 @@ class _Network:
         return Tensor(collected(map(Number.constant, values.reshape(-1)), values), scale)
 
     def _sum(self, node: "NodeProto") -> Tensor:
-        scale = max(self.found[name].scale for name in node.input if name in self.found)
+        scales = [self.found[n].scale if n in self.found else self.scale for n in node.input]
+        scale = max(scales)
         one, other = (
             self.found[name].shifted(scale - self.found[name].scale)
             if name in self.found
@@ -277,7 +278,8 @@ class _Network:
         found = self._windows(node, list(given["kernel_shape"]))
         padded = any(given.get("pads", []))
         average = node.op_type == "AveragePool"
-        if found is None or padded and not (average and given.get("count_include_pad", 0)):
+        counted = average and given.get("count_include_pad", 0)
+        if found is None or (padded and not counted):
             return None
         numbers, places = found
         if average:

@@ -62,7 +62,7 @@ class System:
     def load(cls, path: Path) -> "System":
         content = json.loads(gzip.decompress(path.read_bytes()))
         system = cls(**content)
-        system.constraints = [tuple(map(_sum, one)) for one in content["constraints"]]
+        system.constraints = [(_sum(a), _sum(b), _sum(c)) for a, b, c in content["constraints"]]
         system.rules = [_rule(rule) for rule in content["rules"]]
         system.results = [_sum(one) for one in content["results"]]
         system.layers = [tuple(layer) for layer in content["layers"]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,9 @@ def multiplied(system: System, one: Number, other: Number) -> Number:
     if one.sum == other.sum and one.low < 0 < one.high:  # a square
         low = 0
     if max(-low, high) >= LARGEST:
-        raise RangeError(f"A product can exceed {LARGEST.bit_length()} bits: lower param_scale.")
+        raise RangeError(
+            f"A product can exceed {LARGEST.bit_length() - 1} bits: lower param_scale."
+        )
     return Number(system.product(one.sum, other.sum), low, high)
 
 
@@ -163,7 +166,8 @@ def windows(
     grid = np.arange(int(np.prod(shape))).reshape(shape)
     grid = np.pad(grid, [(0, 0), *zip(before, after, strict=True)], constant_values=-1)
     reach = [(size - 1) * gap + 1 for size, gap in zip(window, dilations, strict=True)]
-    view = np.lib.stride_tricks.sliding_window_view(grid, reach, axis=tuple(range(1, sides + 1)))
+    slide: Any = np.lib.stride_tricks.sliding_window_view
+    view = slide(grid, tuple(reach), axis=tuple(range(1, sides + 1)))
     step = (slice(None), *(slice(None, None, stride) for stride in strides))
     gaps = tuple(slice(None, None, gap) for gap in dilations)
     view = view[(*step, *gaps)]
