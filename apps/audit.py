@@ -42,7 +42,7 @@ from zk.audit.syntax import Compiled, compiled_contract
 from zk.audit.verifier import audit_verifier
 from zk.binding import read_model
 from zk.files import ROOT
-from zk.manifest import Manifest
+from zk.manifest import FEWEST_CONTRIBUTIONS, Manifest
 from zk.proof import Proof, prove_all
 from zk.verifier import runtime_code, without_metadata
 
@@ -150,6 +150,7 @@ def audit_contracts(manifest: Manifest, entry: Entry) -> Report:
             f"It was deployed from another build of {build['circuit']} than that in artifacts/.",
         )
         _check_kind_of_srs(report, build)
+        _check_contributions(report, build)
     with _answers(report):
         for build, deployed in builds:
             _check(
@@ -279,6 +280,21 @@ def _check_kind_of_srs(report: Report, manifest: Manifest) -> None:
                 "Its verifier uses a dev SRS, whose maker can forge any proof.",
                 f"{manifest['srs']['path']} on {network}",
                 "Keep it to local chains; elsewhere, build with `--srs ceremony` and deploy again.",
+            )
+        )
+
+
+def _check_contributions(report: Report, manifest: Manifest) -> None:
+    if manifest.prover == "groth16" and not manifest.enough_contributions:
+        held = manifest["ceremony"]
+        report.findings.append(
+            Finding(
+                "few-contributions",
+                Severity.NOTE if is_dev() else Severity.CRITICAL,
+                "Few people made its key, and together they can forge any proof.",
+                f"{held['contributions']} contributions, beacon: {held['beacon']}; a live network "
+                f"needs {FEWEST_CONTRIBUTIONS} and a beacon",
+                "Hold a ceremony with `ape run ceremony`, and deploy again.",
             )
         )
 

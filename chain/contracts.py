@@ -15,9 +15,9 @@ from chain.sending import Report, Sending, require_funds
 from zk.circuit import HASHES
 from zk.errors import CircuitError
 from zk.layout import DOMAIN_BITS, Layout
-from zk.manifest import Manifest
+from zk.manifest import FEWEST_CONTRIBUTIONS, Manifest
 from zk.proof import Proof
-from zk.srs import CEREMONY_SHA256
+from zk.srs import CEREMONY_SHA256, powers_hash
 from zk.verifier import require_solc, runtime_code, without_metadata
 
 if TYPE_CHECKING:
@@ -93,11 +93,19 @@ def deploy_verifier(manifest: Manifest, sender: AccountAPI) -> ContractInstance:
 def _require_ceremony(manifest: Manifest) -> None:
     """Refuse a dev SRS on a live network, even one that the manifest calls the ceremony's."""
     network, srs = ape.networks.provider.network, manifest["srs"]
-    public = CEREMONY_SHA256.get(manifest["logrows"])
+    groth16 = manifest.prover == "groth16"
+    public = (powers_hash if groth16 else CEREMONY_SHA256.get)(manifest["logrows"])
     if not is_dev() and (srs["kind"] != "ceremony" or srs["sha256"] != public):
         raise CircuitError(
             f"{manifest['circuit']} uses a dev SRS, whose maker can forge any proof, and cannot be "
             f"deployed to {network.choice}: run `ape run build --srs ceremony` first."
+        )
+    if not is_dev() and groth16 and not manifest.enough_contributions:
+        held = manifest["ceremony"]
+        raise CircuitError(
+            f"The key of {manifest['circuit']} has {held['contributions']} contributions and "
+            f"{'a' if held['beacon'] else 'no'} beacon, and {network.choice} needs {FEWEST_CONTRIBUTIONS} or "
+            "more and a beacon: hold a ceremony with `ape run ceremony`."
         )
 
 

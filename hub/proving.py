@@ -59,9 +59,7 @@ def prove(order: Order) -> dict[str, Any]:
     files = {label: _local(artifact) for label, artifact in order.artifacts.items()}
     say("proving")
     try:
-        proof = prove_claim(
-            order.circuit, files, order.layout, order.key, order.x, order.limit
-        )
+        proof = prove_claim(order.circuit, files, order.layout, order.key, order.x, order.limit)
     except (KilledError, TimeLimitError):
         raise  # Dask tries the order again
     except CircuitError as error:

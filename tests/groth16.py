@@ -12,6 +12,13 @@ from zk.audit.curve import GENERATOR, Point1, Point2, scaled, scaled_second
 from zk.layout import FIELD
 
 BASE = (1, 2)
+# A point on the curve of G2 that is not in the subgroup.
+OUTSIDE: Point2 = (
+    0,
+    1,
+    0x0D1271953ED9EA0836846E70A1934187998C7F790CB4D7511B7F8DA82DE048A4,
+    0x2869111D5381F072F8E2728FDB825A51AADD70E52C9830E9AB4B871C0531F1BB,
+)
 # The variables are 1, x, y, w. In each row, left times right is out: w * w = x and x * w = y.
 LEFT = ({3: 1}, {1: 1})
 RIGHT = ({3: 1}, {3: 1})

@@ -13,6 +13,9 @@ from zk.samples import Samples
 
 # A table of 1,024 rows keeps the circuits and their SRS small.
 TINY_ARGS = RunArgs(decomp_base=1024, decomp_legs=3)
+TINY_GROTH16 = RunArgs(
+    prover="groth16", input_scale=6, param_scale=6, decomp_base=1024, decomp_legs=1
+)
 
 
 def write_model(
@@ -44,8 +47,8 @@ def write_model(
     return path
 
 
-def tiny_in(folder: Path, samples: Samples) -> Circuit:
-    return Circuit("tiny", folder / "tiny.onnx", "TinyVerifier", lambda: samples, TINY_ARGS)
+def tiny_in(folder: Path, samples: Samples, args: RunArgs = TINY_ARGS) -> Circuit:
+    return Circuit("tiny", folder / "tiny.onnx", "TinyVerifier", lambda: samples, args)
 
 
 def run_in(folder: Path, circuit: Circuit) -> tuple[Manifest, list[str]]:

@@ -25,6 +25,8 @@ PROVING_FILES: dict[Prover, tuple[str, ...]] = {
     "groth16": ("constraints", "pk", "vk"),
 }
 
+FEWEST_CONTRIBUTIONS = 3  # to a key of Groth16 for a live network, and a beacon
+
 Facts = dict[str, Any]
 
 
@@ -172,6 +174,12 @@ class Manifest:
     def prover(self) -> Prover:
         found: Prover = self.content.get("run_args", {}).get("prover", "ezkl")
         return found
+
+    @property
+    def enough_contributions(self) -> bool:
+        """Whether a live network can have the key of Groth16."""
+        held = self["ceremony"]
+        return bool(held["beacon"] and held["contributions"] >= FEWEST_CONTRIBUTIONS)
 
     @property
     def proving_files(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The structured reference string (SRS) from which a circuit's keys are made."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
@@ -49,6 +50,29 @@ CEREMONY_SHA256 = dict(
         start=1,
     )
 )
+
+# Of the powers of tau for Groth16, by logrows, in base64.
+POWERS_SHA256 = {
+    8: "90Hy3e4odZFcJNuKrpDQIfURgVM/HuO1i69ksELpFlQ=",
+    9: "g21GmIXnfzYveMaiKF1Gg0prGoiY8OT+RWw6w2GYjFo=",
+    10: "U9Dp0aNXZBKto5qCyP+t1/EQwbE95W2JtSpHLOXl7fQ=",
+    11: "aIm5ZsnkckjjfHNG9taq2BmAvH7WmqnVXOnjrFrTf5Y=",
+    12: "3PTqRzvxS5cc5fe3wdbOHEGo7QQs23W2XKkXjjo8fBc=",
+    13: "lXUbUgfyCqgi8BEJkCMVwBwVJQMD/qzqK4qn3J/f7v0=",
+    14: "SJvp5axl1ST3sWhbqsihg8bneST9tz0rgQXjNfJ3iV0=",
+    15: "PvLsxbddaHBIzy1ZGVEZtC+wfFr2OcXyg9hL+mmCnn8=",
+    16: "HEAau1fJzlMTcPMBXD51wIkuDzK4selKzg9mgtlpWSI=",
+    17: "a2YqMkhnE5+xogoyTZC2/2GFbfsj9ZMmkJ8UsOJIOuA=",
+    18: "6XDvp3dNqAEB4KwzbQg+8zOYVcmBElOTONcGsriaxpQ=",
+    19: "P0KNGkB+RwTvkGlg4ACwMInl5uwpv2Wwe7Xj3gBfRwA=",
+    20: "FZ0/k42UHgZ2fZnzC5/lmiRUAKSq4TjPjkEXMtei9s0=",
+}
+
+
+def powers_hash(logrows: int) -> str | None:
+    """Return the SHA-256 of the ceremony's powers of tau, in hexadecimal."""
+    found = POWERS_SHA256.get(logrows)
+    return base64.b64decode(found).hex() if found else None
 
 
 def srs_path(folder: Path, kind: Kind, logrows: int) -> Path:

@@ -16,7 +16,7 @@ from apps.batches import REASONS, Short, short
 from apps.consents import NO_CONSENT, typed
 from chain.contracts import deploy
 from tests.inputs import DRAWINGS, NO_BATCH
-from zk.layout import FIELD, LANE_BITS, SLIM_LANES
+from zk.layout import FIELD, LANE_BITS
 from zk.proof import Proof, prove, prove_all
 
 pytestmark = [pytest.mark.plain, pytest.mark.slow]
@@ -345,9 +345,10 @@ LOGIT = st.integers(-(2**28), 2**28 - 1) | st.sampled_from([0, -1, 1, 2**28 - 1,
 @settings(max_examples=25, deadline=None)
 def test_contract_chooses_what_python_chooses(credulous, deployer, chain, logits):
     flat = [logit for one in logits for logit in one]
+    bits = LANE_BITS[SLIM_LANES]
     words = [
-        sum(logit << LANE_BITS * lane for lane, logit in enumerate(flat[at : at + LANES])) % FIELD
-        for at in range(0, len(flat), LANES)
+        sum(logit << bits * lane for lane, logit in enumerate(flat[at : at + SLIM_LANES])) % FIELD
+        for at in range(0, len(flat), SLIM_LANES)
     ]
     digits = [one.index(max(one)) for one in logits]
     keys = [credulous.keyOf(key.address) for key in KEYS]

@@ -8,10 +8,10 @@ import pytest
 from apps.audit import audit_address
 from chain.contracts import answer_of
 from tests.audits import compiled_together, named, planted
-from tests.groth16 import BASE, Secrets, key_of, source_for_keys, with_key
+from tests.groth16 import BASE, OUTSIDE, Secrets, key_of, source_for_keys, with_key
 from zk.audit import curve
 from zk.audit.calldata import FlatCall
-from zk.audit.curve import GENERATOR, Point2
+from zk.audit.curve import GENERATOR
 from zk.audit.findings import Report
 from zk.audit.interfaces import interfaces_of
 from zk.audit.machine import run
@@ -28,15 +28,6 @@ SECRETS, OTHER_GAMMA = Secrets(), Secrets(gamma=0xC3C3)
 KEY, OTHER = key_of(SECRETS), key_of(OTHER_GAMMA)
 DOUBLE_DELTA = curve.scaled_second(OTHER.gamma, 2)
 WITHOUT_CONTRIBUTION = key_of(Secrets(delta=1))  # of the ceremony's second phase
-
-
-# A point on the curve of G2 that is not in the subgroup.
-OUTSIDE: Point2 = (
-    0,
-    1,
-    0x0D1271953ED9EA0836846E70A1934187998C7F790CB4D7511B7F8DA82DE048A4,
-    0x2869111D5381F072F8E2728FDB825A51AADD70E52C9830E9AB4B871C0531F1BB,
-)
 
 # For each finding, a key or the text of a sound verifier that is replaced, and its replacement.
 FAULTY_GROTH16: dict[str, list[int] | tuple[str, str]] = {

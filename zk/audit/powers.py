@@ -18,8 +18,8 @@ from zk.groth16.powers import (
     TAU1,
     TAU2,
     Powers,
-    ceremony_hash,
 )
+from zk.srs import powers_hash
 
 AGAIN = "Remove the file and build the circuit again with `ape run build`."
 WEIGHT_BITS = 128  # of random weights: a wrong power passes with probability 2**-128
@@ -31,7 +31,7 @@ def audit_powers(path: Path, kind: str, logrows: int) -> Report:
     if kind == "ceremony":
         _check(
             report,
-            sha256(path) == ceremony_hash(logrows),
+            sha256(path) == powers_hash(logrows),
             "the powers of tau have the hash of the public ceremony's",
             "powers-hash",
             f"The hash is not that of the ceremony's powers for 2**{logrows} rows.",

@@ -21,7 +21,6 @@ from zk.groth16.powers import Powers
 from zk.layout import FIELD
 from zk.r1cs.system import System
 
-FEWEST = 3  # contributions, without the beacon, for a live network
 BEACON_ROUNDS = 2**20  # of SHA-256, which keep anyone from trying many beacons in time
 
 

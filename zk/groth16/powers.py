@@ -5,7 +5,6 @@ Montgomery form, the lowest byte first. Beside the powers they hold Lagrange pol
 each number of rows up to their own. A dev file holds those for its own number of rows only.
 """
 
-import base64
 import secrets
 import struct
 from collections.abc import Callable
@@ -18,25 +17,9 @@ from zk.files import locked, sha256, whole
 from zk.groth16 import curve
 from zk.groth16.curve import BASE, G1, G2, SIZE1, SIZE2, WORD, Point
 from zk.layout import FIELD
-from zk.srs import Kind
+from zk.srs import POWERS_SHA256, Kind, powers_hash
 
 URL = "https://storage.googleapis.com/zkevm/ptau"
-# SHA-256 of the ceremony's files, by the logarithm of their number of rows.
-HASHES = {
-    8: "90Hy3e4odZFcJNuKrpDQIfURgVM/HuO1i69ksELpFlQ=",
-    9: "g21GmIXnfzYveMaiKF1Gg0prGoiY8OT+RWw6w2GYjFo=",
-    10: "U9Dp0aNXZBKto5qCyP+t1/EQwbE95W2JtSpHLOXl7fQ=",
-    11: "aIm5ZsnkckjjfHNG9taq2BmAvH7WmqnVXOnjrFrTf5Y=",
-    12: "3PTqRzvxS5cc5fe3wdbOHEGo7QQs23W2XKkXjjo8fBc=",
-    13: "lXUbUgfyCqgi8BEJkCMVwBwVJQMD/qzqK4qn3J/f7v0=",
-    14: "SJvp5axl1ST3sWhbqsihg8bneST9tz0rgQXjNfJ3iV0=",
-    15: "PvLsxbddaHBIzy1ZGVEZtC+wfFr2OcXyg9hL+mmCnn8=",
-    16: "HEAau1fJzlMTcPMBXD51wIkuDzK4selKzg9mgtlpWSI=",
-    17: "a2YqMkhnE5+xogoyTZC2/2GFbfsj9ZMmkJ8UsOJIOuA=",
-    18: "6XDvp3dNqAEB4KwzbQg+8zOYVcmBElOTONcGsriaxpQ=",
-    19: "P0KNGkB+RwTvkGlg4ACwMInl5uwpv2Wwe7Xj3gBfRwA=",
-    20: "FZ0/k42UHgZ2fZnzC5/lmiRUAKSq4TjPjkEXMtei9s0=",
-}
 MONTGOMERY = 2**256
 TAU1, TAU2, ALPHA1, BETA1, BETA2 = range(2, 7)  # sections of powers: of tau, and times a secret
 LAGRANGE1, LAGRANGE2, ALPHA_LAGRANGE, BETA_LAGRANGE = range(12, 16)
@@ -92,24 +75,18 @@ def ensure_powers(
             else:
                 with whole(path) as partial:
                     write_dev_powers(partial, logrows)
-    if present and kind == "ceremony" and sha256(path) != ceremony_hash(logrows):
+    if present and kind == "ceremony" and sha256(path) != powers_hash(logrows):
         path.unlink()
         raise CircuitError(f"{path} was not the ceremony's and was removed: build again.")
     return path
 
 
-def ceremony_hash(logrows: int) -> str | None:
-    """Return the SHA-256 of the ceremony's file, in hexadecimal."""
-    found = HASHES.get(logrows)
-    return base64.b64decode(found).hex() if found else None
-
-
 def _fetch(path: Path, logrows: int, mirror: str) -> None:
-    expected = ceremony_hash(logrows)
+    expected = powers_hash(logrows)
     if expected is None:
         raise CircuitError(
             f"The ceremony's powers of tau for 2**{logrows} rows are not known here: choose a "
-            f"model with 2**{min(HASHES)} to 2**{max(HASHES)} rows."
+            f"model with 2**{min(POWERS_SHA256)} to 2**{max(POWERS_SHA256)} rows."
         )
     name = f"powersOfTau28_hez_final_{logrows:02}.ptau"
     fetch(f"{mirror}/{name}", path, expected, "ask a participant of the ceremony for the file")
