@@ -26,7 +26,7 @@ from zk.audit.verifier import audit_verifier
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.manifest import Manifest
-from zk.verifier import SOLC, without_metadata
+from zk.verifier import SOLC
 
 pytestmark = pytest.mark.slow
 
@@ -375,19 +375,13 @@ def test_planted_fault_of_a_verifier(faulty_verifiers, name):
 ALONG = {"answer-ignored": ("verifier-revert",)}
 
 
-@pytest.mark.parametrize("tail", ["5b33ff", "5b33ff0040", "5b33ff00ff"])
-def test_code_behind_the_end_is_no_metadata(good_code, tail):
-    """An instruction behind a JUMPDEST is found, for any length in the last two bytes."""
-    found = named(audit_verifier(without_metadata(good_code) + bytes(33) + bytes.fromhex(tail), ""))
-    assert found == ["strange-instructions"]
-
-
 def test_trap_in_the_metadata(good_code):
-    code = good_code
-    place = code.index(b"ipfs") + 12
-    trap = bytearray(b"\x61" + place.to_bytes(2) + b"\x50" + code[4:])  # names the place first
-    assert not strange(code)
+    """solc's metadata is data, unless a jump leads there."""
+    place = good_code.index(b"ipfs") + 12
+    trap = bytearray(good_code)
     trap[place - 4 : place + 28] = bytes.fromhex("000000005b33ff") + bytes(25)  # all of the hash
+    assert named(audit_verifier(bytes(trap), "")) == []
+    trap[:5] = bytes.fromhex(f"3661{place:04x}57")  # a branch
     assert strange(bytes(trap)) == ["SELFDESTRUCT"]
 
 

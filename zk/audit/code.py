@@ -1,18 +1,17 @@
 """Static analysis of runtime bytecode."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from zk.verifier import METADATA
+from zk.audit.reach import SELF, reached
 
-PUSH0, PUSH32, JUMPDEST = 0x5F, 0x7F, 0x5B
-ENDS = {0x00, 0x56, 0xF3, 0xFD, 0xFE, 0xFF}  # STOP, JUMP, RETURN, REVERT, INVALID, SELFDESTRUCT
+EXTCODESIZE, DELEGATECALL = 0x3B, 0xF4
+LINKING = {EXTCODESIZE, DELEGATECALL}  # harmless where it concerns fixed code
 
 # Instructions that no verifier needs.
 STRANGE = {
     0x31: "BALANCE",
-    0x3B: "EXTCODESIZE",
+    EXTCODESIZE: "EXTCODESIZE",
     0x3C: "EXTCODECOPY",
     0x54: "SLOAD",
     0x55: "SSTORE",
@@ -21,7 +20,7 @@ STRANGE = {
     0xF0: "CREATE",
     0xF1: "CALL",
     0xF2: "CALLCODE",
-    0xF4: "DELEGATECALL",
+    DELEGATECALL: "DELEGATECALL",
     0xF5: "CREATE2",
     0xFF: "SELFDESTRUCT",
 }
@@ -43,52 +42,62 @@ def proxied(code: bytes) -> int | None:
     return None
 
 
-@dataclass(frozen=True)
-class Instruction:
-    """An opcode and its immediate value."""
+class Linked(bytes):
+    """Runtime code, with the code of the libraries that it calls."""
 
-    code: int
-    value: int  # the value that it pushes, or 0
+    libraries: dict[int, bytes]  # by their addresses
 
-    @property
-    def pushed(self) -> int:
-        """The number of bytes that it pushes."""
-        return self.code - PUSH0 if PUSH0 <= self.code <= PUSH32 else 0
+    def __new__(cls, code: bytes, libraries: dict[int, bytes]) -> "Linked":
+        made = super().__new__(cls, code)
+        made.libraries = libraries
+        return made
 
 
-def instructions(code: bytes) -> Iterator[Instruction]:
-    """The reachable instructions: those after an end and before the next JUMPDEST are data.
+def linked(code: bytes, code_at: Callable[[int], bytes], own: int = 0) -> Linked:
+    """Add the libraries that the code at the address `own` calls, and those that they call.
 
-    solc's metadata is data too, unless the code pushes the position of a JUMPDEST in it: the
-    metadata could hide instructions.
+    A library has its address in the code that calls it. An account with the code of a contract is
+    none: its owner can exchange the code.
     """
-    if found := METADATA.search(code):
-        body = list(_reached(code[: found.start()]))
-        targets = {start for start in range(found.start(), len(code)) if code[start] == JUMPDEST}
-        if targets.isdisjoint(instruction.value for instruction in body if instruction.pushed):
-            yield from body
-            return
-    yield from _reached(code)
+    libraries: dict[int, bytes] = {}
+    waiting = [code]
+    while waiting:
+        for address in _delegates(waiting.pop()) - {own, *libraries}:
+            library = code_at(address)
+            if library and not library.startswith(DELEGATION):
+                libraries[address] = library
+                waiting.append(library)
+    return Linked(code, libraries)
 
 
-def _reached(code: bytes) -> Iterator[Instruction]:
-    position, reachable = 0, True
-    while position < len(code):
-        operation = code[position]
-        size = operation - PUSH0 if PUSH0 < operation <= PUSH32 else 0
-        reachable = reachable or operation == JUMPDEST
-        if reachable:
-            value = code[position + 1 : position + 1 + size]
-            yield Instruction(operation, int.from_bytes(value))
-        reachable = reachable and operation not in ENDS
-        position += 1 + size
+def libraries_of(code: bytes) -> dict[int, bytes]:
+    """The libraries that the code was linked with, by their addresses."""
+    return code.libraries if isinstance(code, Linked) else {}
+
+
+def _delegates(code: bytes) -> set[int]:
+    """The addresses in the code to whose code it delegates calls."""
+    found = {address for i in reached(code) if i.code == DELEGATECALL for address in i.addresses}
+    return {address for address in found if address is not None} - {SELF}
 
 
 def selectors(code: bytes) -> set[bytes]:
     """The 4-byte constants of the code, among them the selectors of its functions."""
-    return {i.value.to_bytes(4) for i in instructions(code) if i.pushed in (3, 4)}
+    return {i.value.to_bytes(4) for i in reached(code) if i.pushed in (3, 4)}
 
 
 def strange(code: bytes) -> list[str]:
-    """The names of its instructions that no verifier needs."""
-    return sorted({STRANGE[i.code] for i in instructions(code) if i.code in STRANGE})
+    """The names of the instructions that no verifier needs, in the code and its libraries.
+
+    A contract that calls itself asks for the size of its code, and calls of a library delegate.
+    """
+    libraries = libraries_of(code)
+    known = {SELF, *libraries}
+    return sorted(
+        {
+            STRANGE[i.code]
+            for part in (code, *libraries.values())
+            for i in reached(part)
+            if i.code in STRANGE and not (i.code in LINKING and i.addresses <= known)
+        }
+    )

@@ -11,10 +11,10 @@ from functools import cache
 from zk.audit import curve
 from zk.audit.calldata import FIRST_WORD, SELECTOR, WORD, Accumulator, Call, Shape, random_call
 from zk.audit.checks import AGAIN, Checks, listed, not_understood
-from zk.audit.code import instructions
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.interfaces import Interface
 from zk.audit.machine import MULTIPLY, PAIRING, PERMISSIVE, TRUE, Answers, Run, run
+from zk.audit.reach import reached
 from zk.layout import FIELD
 
 # No proof has these lengths: the code compares them with the expected ones.
@@ -100,7 +100,7 @@ def _compared(seen: Run, length: int) -> int:
 
 
 def _read_facts(report: Report, code: bytes, shape: Shape, baseline: Run) -> None:
-    constants = [i.value for i in instructions(code) if i.pushed > 20]
+    constants = [i.value for i in reached(code) if i.pushed > 20]
     report.facts |= {
         "logrows": curve.logrows_among(constants),
         "instances": shape.instances,
