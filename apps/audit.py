@@ -32,7 +32,7 @@ from zk.audit.application import audit_application
 from zk.audit.attacks import attacks, genuine
 from zk.audit.batch import audit_batch
 from zk.audit.build import audit_build
-from zk.audit.code import DELEGATION, proxied
+from zk.audit.code import DELEGATION, linked, proxied
 from zk.audit.constraints import key_digest, shape_of
 from zk.audit.curve import negated, written
 from zk.audit.findings import Finding, Report, Severity
@@ -112,7 +112,7 @@ def _audit_verifier(manifest: Manifest, address: str) -> tuple[bytes, Report]:
 
 
 def audit_address(address: str) -> Iterator[Report]:
-    """Audit the verifier at an address of the connected chain; follow minimal proxies."""
+    """Audit the verifier at an address of the connected chain; follow proxies and libraries."""
     code, seen = code_at(address), {int(address, 16)}
     while (target := proxied(code)) and target not in seen:
         seen.add(target)
@@ -133,7 +133,11 @@ def audit_address(address: str) -> Iterator[Report]:
         )
         yield report
         return
-    yield audit_verifier(code, f"verifier at {address}", live=not is_dev())
+    whole = linked(code, lambda library: code_at(account_of(library)), int(address, 16))
+    report = audit_verifier(whole, f"verifier at {address}", live=not is_dev())
+    if whole.libraries:
+        report.facts["libraries"] = [account_of(library) for library in whole.libraries]
+    yield report
 
 
 def audit_contracts(manifest: Manifest, entry: Entry) -> Report:

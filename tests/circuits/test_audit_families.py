@@ -1,16 +1,19 @@
 """Audits of Groth16, PLONK, fflonk and Noir verifiers: each planted fault, and sound twins."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
 from apps.audit import audit_address
+from chain.accounts import account_of
 from chain.contracts import answer_of
 from tests.audits import compiled_together, named, planted
 from tests.groth16 import BASE, OUTSIDE, Secrets, key_of, source_for_keys, with_key
 from zk.audit import curve
 from zk.audit.calldata import FlatCall
+from zk.audit.code import Linked, libraries_of
 from zk.audit.curve import GENERATOR
 from zk.audit.findings import Report
 from zk.audit.interfaces import interfaces_of
@@ -124,6 +127,15 @@ contract HonkVerifier is Base {
     function key() internal pure override returns (uint256) { return 5; }
 }
 """
+# Its transcript is in a library that is a contract of its own.
+ASKING = "Transcript.holds(proof, inputs)"
+TRANSCRIPT = """
+library Transcript {
+    function holds(bytes calldata proof, bytes32[] calldata inputs) external pure returns (bool) {
+        return proof.length == 64 && inputs.length == 2;
+    }
+}
+"""
 # As RISC Zero and SP1 wrap a Groth16 verifier: the instances are hashes of the arguments.
 WRAPPED = """
 contract Wrapped is Answering {
@@ -142,6 +154,77 @@ contract Wrapped is Answering {
     }
 }
 """
+# As SP1's: it reverts unless a call of itself returns, which asks for the size of its own code.
+CHOSEN = """
+contract Chosen is Reverting {
+    function verifyProof(bytes32 program, bytes calldata values, bytes calldata seal)
+        external view
+    {
+        require(bytes4(seal[:4]) == 0x12345678);
+        this.verifyProof(
+            abi.decode(seal[4:], (uint256[8])), [uint256(program), uint256(sha256(values)) >> 3]
+        );
+    }
+}
+"""
+FAULTY_CHOSEN = {
+    "of another": ("this.verify", "Reverting(address(uint160(uint256(program)))).verify"),
+    "of its caller": ("this.verify", "Reverting(msg.sender).verify"),
+    "of a part of its address": (
+        "this.verify",
+        "Reverting(address(uint160(address(this)) & uint160(uint256(program)))).verify",
+    ),
+}
+# Data behind the code: 0x5b is a JUMPDEST, 0x33ff a SELFDESTRUCT, 0x631e8e1e13 a selector.
+WITH_DATA = """
+contract WithData is Answering {
+    function table() external pure returns (bytes memory) {
+        return hex"{data}";
+    }
+}
+""".replace("{data}", "5b33ff5b631e8e1e13" * 20)
+# The code of another contract is data, too, but for the instruction that makes it one.
+MAKING = """
+contract Kept { uint256 public kept; function keep(uint256 other) external { kept = other; } }
+contract Making is Answering {
+    function make() external returns (address) { return address(new Kept()); }
+}
+"""
+# The pairing in a library that calls another one.
+LIBRARIES = """
+library Equation {
+    event Kept();
+    function holds(uint256[24] memory pairs) external view returns (bool) {
+        return Pairing.asked(abi.encode(pairs));
+    }
+}
+library Pairing {
+    function asked(bytes memory pairs) external view returns (bool) {
+        (bool ok, bytes memory answer) = address(8).staticcall(pairs);
+        return ok && abi.decode(answer, (bool));
+    }
+}
+"""
+TO_LIBRARY = (
+    "re:\\(bool ok, bytes memory answer\\) = address\\(8\\)(.|\\n)*?return ok.*",
+    "return Equation.holds(pairs);",
+)
+FAULTY_LIBRARIES = {
+    "result-ignored": ("return ok && abi.decode(answer, (bool));", "return ok;"),
+    "result-ignored 2": (
+        "return ok && abi.decode(answer, (bool));",
+        "return abi.decode(ok ? answer : abi.encode(true), (bool));",
+    ),
+    "accepts-anything": (
+        "return Pairing.asked(abi.encode(pairs));",
+        "return Pairing.asked(new bytes(384));",
+    ),
+    "changeable": ("event Kept();", "function own() external { assembly { sstore(0, 1) } }"),
+    "strange-instructions": (
+        "event Kept();",
+        "function end() external { selfdestruct(payable(msg.sender)); }",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +236,22 @@ def verifiers(tmp_path_factory) -> Iterator[Callable[[str], dict[str, bytes]]]:
         "groth16": groth16,
         "groth16 other-key": planted(groth16, OTHER_KEY),
         "groth16 wrapped": groth16 + WRAPPED,
+        "groth16 chosen": groth16 + CHOSEN,
+        "groth16 data": groth16 + WITH_DATA,
+        "groth16 making": groth16 + MAKING,
+        "groth16 library": planted(groth16, TO_LIBRARY) + LIBRARIES,
         "plonk": plonk,
         "noir": NOIR.replace("BODY", "uint256(inputs[0]) == key()"),
         "noir hash": NOIR.replace("BODY", "uint256(keccak256(proof)) == key()"),
+        "noir library": NOIR.replace("BODY", ASKING) + TRANSCRIPT,
+        "noir library hash": NOIR.replace("BODY", ASKING)
+        + planted(TRANSCRIPT, ("proof.length == 64", "uint256(keccak256(proof)) == 5")),
     }
     keys = {"groth16 gamma": OTHER.words}
     for family, source, faults in (
         ("groth16", groth16, FAULTY_GROTH16),
+        ("groth16 chosen", sources["groth16 chosen"], FAULTY_CHOSEN),
+        ("groth16 library", sources["groth16 library"], FAULTY_LIBRARIES),
         ("plonk", plonk, FAULTY_PLONK),
     ):
         for name, fault in faults.items():
@@ -182,7 +274,10 @@ def verifiers(tmp_path_factory) -> Iterator[Callable[[str], dict[str, bytes]]]:
         if family not in sound:
             return found
         key = keys.get(name, sound[family])
-        return {contract: with_key(code, key) for contract, code in found.items()}
+        return {
+            contract: Linked(with_key(code, key), libraries_of(code))
+            for contract, code in found.items()
+        }
 
     with compiled_together(folder, list(files.values())):
         yield codes
@@ -244,6 +339,62 @@ def test_wrapped_verifier(verifiers):
     assert "SP1" in unchecked[1]
 
 
+def test_contract_that_calls_itself(verifiers):
+    report = audit_verifier(verifiers("groth16 chosen")["Chosen"], "")
+    assert not named(report)
+    assert "wrapper-unchecked" in [finding.name for finding in report.findings]
+
+
+@pytest.mark.parametrize("name", FAULTY_CHOSEN)
+def test_contract_that_calls_another(verifiers, name):
+    (finding,) = audit_verifier(verifiers(f"groth16 chosen {name}")["Chosen"], "").wrong
+    assert (finding.name, finding.evidence) == (
+        "strange-instructions",
+        "its code contains EXTCODESIZE",
+    )
+
+
+def test_data_behind_the_code(verifiers):
+    code = verifiers("groth16 data")["WithData"]
+    assert bytes.fromhex("5b33ff5b631e8e1e13") * 20 in code
+    report = audit_verifier(code, "")
+    assert not named(report)
+    assert len(report.facts["interface"]) == 1
+
+
+def test_code_of_another_contract_behind_the_code(verifiers):
+    (finding,) = audit_verifier(verifiers("groth16 making")["Making"], "").wrong
+    assert finding.name == "strange-instructions"
+    assert finding.evidence == "its code contains CREATE"
+
+
+def test_libraries_by_source_and_by_address(verifiers, chain):
+    code = verifiers("groth16 library")["Answering"]
+    report = audit_verifier(code, "")
+    assert not named(report)
+    sound = audit_verifier(verifiers("groth16")["Answering"], "")
+    assert {**report.facts, "bytes": 0} == {**sound.facts, "bytes": 0}
+    libraries = {account_of(address): library for address, library in libraries_of(code).items()}
+    assert len(libraries) == 2
+    for address, content in {ADDRESS: code, **libraries}.items():
+        chain.provider.set_code(address, content)
+    (report,) = audit_address(ADDRESS)
+    assert not named(report)
+    assert report.facts["libraries"] == list(libraries)
+    for content in (b"", bytes.fromhex("ef0100") + bytes(20)):  # no library, and an account
+        chain.provider.set_code(list(libraries)[-1], content)
+        (report,) = audit_address(ADDRESS)
+        assert "strange-instructions" in named(report)
+
+
+@pytest.mark.parametrize("name", FAULTY_LIBRARIES)
+def test_planted_fault_of_a_library(verifiers, name):
+    report = audit_verifier(verifiers(f"groth16 library {name}")["Answering"], "")
+    assert named(report) == [name.split()[0]]
+    if name == "result-ignored 2":
+        assert re.search(r"a failed call at 0x\w+ of library 0x\w{40}$", report.wrong[0].evidence)
+
+
 @pytest.mark.parametrize("family", ["halo2", "noir"])
 @pytest.mark.parametrize("name", PERMISSIVE_VERIFIERS)
 def test_verifier_that_accepts_anything(verifiers, family, name):
@@ -253,7 +404,13 @@ def test_verifier_that_accepts_anything(verifiers, family, name):
 
 
 @pytest.mark.parametrize(
-    "name, found", [("noir", "accepts-anything"), ("noir hash", "not-understood")]
+    "name, found",
+    [
+        ("noir", "accepts-anything"),
+        ("noir hash", "not-understood"),
+        ("noir library", "accepts-anything"),
+        ("noir library hash", "not-understood"),
+    ],
 )
 def test_inherited_verifier(verifiers, name, found):
     """The audit looks at the concrete contract: its base has the function, and no code."""

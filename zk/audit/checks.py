@@ -83,7 +83,8 @@ class Checks:
             if run(self.code, calldata, PERMISSIVE, failing=site).accepted
         ]
         ignored = ["a pairing that does not hold"] * false + [
-            f"a failed call at {site:#x}" for site in failing
+            f"a failed call at {place:#x}" + f" of library {library:#042x}" * bool(library)
+            for library, place in failing
         ]
         self.report.check(
             not ignored,

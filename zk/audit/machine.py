@@ -4,17 +4,19 @@ The precompiled contracts of the curve can give fixed answers. With a pairing th
 verifier accepts every well-formed proof, which shows each of its other checks separately.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from eth_typing import Address, BlockNumber, Hash32
 
+from zk.audit.code import libraries_of
 from zk.audit.curve import Point1, Point2
 
 ADD, MULTIPLY, PAIRING = 6, 7, 8  # the addresses of the curve's precompiled contracts
 TRUE, FALSE, BASE = (1).to_bytes(32), bytes(32), (1).to_bytes(32) + (2).to_bytes(32)
 Answers = dict[int, bytes]  # the fixed answers of precompiled contracts, by address
+Site = tuple[int, int]  # the address of a library, or 0, and a position in its code
 
 # Every sum and product is the base point, for speed, and the pairing always holds.
 PERMISSIVE: Answers = {ADD: BASE, MULTIPLY: BASE, PAIRING: TRUE}
@@ -35,8 +37,7 @@ class Run:
     below: set[tuple[int, int]] = field(default_factory=set)  # pairs compared as first < second
     hashed: list[bytes] = field(default_factory=list)
     calls: list[tuple[int, bytes]] = field(default_factory=list)  # addresses and calldata
-    # Positions in the code at which precompiled contracts are called.
-    sites: set[int] = field(default_factory=set)
+    sites: set[Site] = field(default_factory=set)  # of the calls of precompiled contracts
 
     @property
     def accepted(self) -> bool:
@@ -76,12 +77,12 @@ def run(
     calldata: bytes,
     answers: Answers | None = None,
     *,
-    failing: int | None = None,
+    failing: Site | None = None,
     stored: bool = False,
 ) -> Run:
-    """Call the code on an empty chain.
+    """Call the code on a chain that has nothing else but its libraries.
 
-    Calls from the position `failing` in the code fail. `stored` puts 1 into the whole storage.
+    Calls from the site `failing` fail. `stored` puts 1 into the whole storage.
     """
     from eth.constants import BLANK_ROOT_HASH
     from eth.db.atomic import AtomicDB
@@ -94,9 +95,11 @@ def run(
     block = ExecutionContext(CALLER, 1, BlockNumber(1), 0, Hash32(bytes(32)), GAS, [], 1, 0, 0)
     state = PragueState(AtomicDB(), block, BLANK_ROOT_HASH)
     state.set_code(CONTRACT, code)
+    for address, library in libraries_of(code).items():
+        state.set_code(Address(address.to_bytes(20)), library)
     message = Message(GAS, CONTRACT, CALLER, 0, calldata, code)
     context = BaseTransactionContext(0, CALLER)
-    machine = _machine(_Recorder(seen, answers or {}, failing), stored)
+    machine = _machine(_Recorder(seen, answers or {}, failing, libraries_of(code)), stored)
     ended = machine.apply_message(state, message, context)
     if ended.is_success:
         seen.output = bytes(ended.output)
@@ -109,8 +112,9 @@ class _Recorder:
 
     seen: Run
     answers: Answers
-    failing: int | None
-    site: int = 0  # of the last call
+    failing: Site | None
+    libraries: Collection[int]
+    site: Site = (0, 0)  # of the last call
 
     def instruction(self, original: Code, note: Callable[..., None]) -> Code:
         def recorded(computation: Any) -> None:
@@ -140,9 +144,16 @@ class _Recorder:
         self.seen.hashed.append(bytes(computation.memory_read_bytes(start, size)))
 
     def call(self, computation: Any, _gas: int, address: int, *_: int) -> None:
-        self.site = computation.code.program_counter
-        if (address % 2**160).to_bytes(20) not in computation._precompiles:
+        caller = int.from_bytes(computation.msg.code_address)
+        library = caller if caller in self.libraries else 0
+        self.site = library, computation.code.program_counter
+        called = address % 2**160
+        if called.to_bytes(20) not in computation._precompiles and called not in self.libraries:
             self.seen.calls.append((address, b""))
+
+    def read(self, computation: Any, offset: int, *_: int) -> None:
+        if not computation.msg.depth:  # a library has other calldata
+            self.seen.reads.add(offset)
 
 
 def _machine(recorder: _Recorder, stored: bool) -> Any:
@@ -152,7 +163,7 @@ def _machine(recorder: _Recorder, stored: bool) -> Any:
 
     opcodes, seen = PragueComputation.opcodes, recorder.seen
     notes: dict[int, Callable[..., None]] = {
-        op.CALLDATALOAD: lambda _, offset, *rest: seen.reads.add(offset),
+        op.CALLDATALOAD: recorder.read,
         op.EQ: lambda _, left, right, *rest: seen.equal.add((left, right)),
         op.LT: lambda _, left, right, *rest: seen.below.add((left, right)),
         op.GT: lambda _, left, right, *rest: seen.below.add((right, left)),

@@ -7,12 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from zk.audit.code import Linked, linked
 from zk.audit.sources import sources_of
 from zk.errors import CircuitError
 from zk.verifier import SOLC, require_solc
 
 Node = dict[str, Any]
-LIBRARY = re.compile(r"__\$[0-9a-f]{34}\$__")  # the address of a library that is not linked
+# The address of a library that is not linked: the begin of the hash of its file and name.
+LIBRARY = re.compile(r"__\$([0-9a-f]{34})\$__")
 LOCATION = re.compile(r" (calldata|memory|storage)( ref| pointer| slice)?$")
 CALLABLE = ("FunctionDefinition", "ModifierDefinition")
 VERIFIERS = re.compile(r"verif|pairing|plonk|groth", re.IGNORECASE)
@@ -216,19 +218,45 @@ def compiled_contract(path: Path, name: str) -> Compiled:
 
 
 def verifiers_of(path: Path) -> dict[str, bytes]:
-    """The runtime code of each contract in a file that has a function to verify proofs."""
+    """The runtime code of each contract in a file that has a function to verify proofs.
+
+    It is linked with the libraries of the same compilation.
+    """
     try:
         output = compiled(path)
     except CompilerEndedError:
         output = compiled(path, optimized=False)  # takes less memory
-    program, found = Program(output), {}
+    program, found = Program(output), dict[str, bytes]()
     for contract in program.contracts(path):
-        made = output["contracts"][str(path.resolve())][contract["name"]]
-        code = made["evm"]["deployedBytecode"]["object"]
-        if any(f["name"].startswith("verify") for f in program.functions(contract)):
-            found[contract["name"]] = bytes.fromhex(LIBRARY.sub("00" * 20, code))
+        name = contract["name"]
+        if any(f["name"].lower().startswith("verify") for f in program.functions(contract)):
+            found[name] = _linked(output, str(path.resolve()), name)
     if not found:
         raise CircuitError(
             f"{path} has no contract with a function verifyProof: give the source of a verifier."
         )
     return found
+
+
+def _linked(output: dict[str, Any], file: str, name: str) -> Linked:
+    """The runtime code of a contract, linked with libraries of the same compilation."""
+
+    def code_at(address: int) -> bytes:
+        for source, contracts in output["contracts"].items():
+            for contract, made in contracts.items():
+                if _address(source, contract) == address:
+                    return _code(made)
+        return b""
+
+    return linked(_code(output["contracts"][file][name]), code_at)
+
+
+def _code(made: Node) -> bytes:
+    return bytes.fromhex(LIBRARY.sub(r"\g<1>000000", made["evm"]["deployedBytecode"]["object"]))
+
+
+def _address(file: str, name: str) -> int:
+    """The address that `_code` makes up for a library, from the hash that solc writes."""
+    from eth_utils.crypto import keccak
+
+    return int(keccak(text=f"{file}:{name}").hex()[:34] + "000000", 16)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from zk.audit import groth16, halo2, plonk
 from zk.audit.calldata import random_call
 from zk.audit.checks import not_understood
-from zk.audit.code import selectors, strange
+from zk.audit.code import libraries_of, selectors, strange
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.interfaces import (
     FFLONK,
@@ -23,6 +23,8 @@ from zk.audit.interfaces import (
 
 # Instructions by which other code takes the place of a contract's.
 REPLACING = {"DELEGATECALL", "CALLCODE", "SELFDESTRUCT"}
+NOTHING_STRANGE = "it contains no CALL, DELEGATECALL, CREATE or SELFDESTRUCT"
+BUT_LIBRARIES = ", but for calls of libraries with fixed addresses, which contain none either"
 REPLACED = ": other code can take its place, and applications believe all that it accepts"
 
 
@@ -141,7 +143,7 @@ def _check_instructions(report: Report, code: bytes) -> None:
     )
     report.check(
         not away,
-        "it contains no CALL, DELEGATECALL, CREATE or SELFDESTRUCT",
+        NOTHING_STRANGE + BUT_LIBRARIES * bool(libraries_of(code)),
         Finding(
             "strange-instructions",
             Severity.CRITICAL if {"DELEGATECALL", "CALLCODE"} & set(away) else Severity.HIGH,
