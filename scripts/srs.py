@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import click
@@ -6,14 +7,16 @@ from apps.circuits import ARTIFACTS
 from scripts._cli import Command, suggest
 from verdict.commands import UnsoundError, json_option
 from verdict.reports import show
-from zk.audit.findings import Report
-from zk.files import ROOT
-from zk.srs import CEREMONY_URL, KINDS, ensure_srs, srs_path
+from zk.audit.findings import Finding, Report, Severity
+from zk.errors import CircuitError
+from zk.files import ROOT, sha256
+from zk.srs import CEREMONY_SHA256, CEREMONY_URL, KINDS, ensure_srs, srs_path
 
 FOLDER = ARTIFACTS / "srs"
 
 
 @click.command(cls=Command)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--fetch",
     "wanted",
@@ -28,28 +31,35 @@ FOLDER = ARTIFACTS / "srs"
     help="Make a dev SRS of 2**N rows, for local chains.",
     metavar="N",
 )
-@click.option("--verify", is_flag=True, help="Check that each SRS is the powers of one secret.")
+@click.option(
+    "--verify", is_flag=True, help="Check that FILE, or each SRS, is powers of one secret."
+)
 @json_option
-def cli(wanted: int | None, mirror: str, dev: int | None, verify: bool) -> list[dict]:
+def cli(
+    file: Path | None, wanted: int | None, mirror: str, dev: int | None, verify: bool
+) -> list[dict]:
     """Show the SRS files of circuits, download the public ceremony's, or make one for tests.
 
     \b
     Example:
         ape run srs --fetch 13
         ape run srs --verify
+        ape run srs --verify k13.srs --json
     """
+    if file and (wanted or dev or not verify):
+        raise click.UsageError(f"{file} is given, which only --verify takes: add it alone.")
     if wanted:
         ensure_srs(FOLDER, "ceremony", wanted, mirror=mirror)
     if dev:
         ensure_srs(FOLDER, "insecure-dev", dev)
-    found = [(kind, k, path) for kind in KINDS for k, path in _sizes(kind)]
+    found = [_given(file)] if file else [(kind, *each) for kind in KINDS for each in _sizes(kind)]
     if not found:
         click.echo(
             "No SRS yet: download one with --fetch, or let `ape run build` make one for tests."
         )
     listed: list[dict] = []
     for kind, k, path in found:
-        size, name = path.stat().st_size, str(path.relative_to(ROOT))
+        size, name = path.stat().st_size, str(file or path.relative_to(ROOT))
         click.echo(f"{kind:13}  2**{k:<2} rows  {size / 1e6:8.1f} MB  {name}")
         listed.append({"kind": kind, "logrows": k, "bytes": size, "path": name})
     if verify:
@@ -69,9 +79,28 @@ def _sizes(kind) -> list[tuple[int, Path]]:
     return [(k, srs_path(FOLDER, kind, k)) for k in sorted(sizes)]
 
 
-def _verified(kind: str, k: int, path: Path) -> Report:
-    from zk.audit.srs import audit_srs
+def _given(file: Path) -> tuple[str, int, Path]:
+    """A file with its kind and size, by its folder and name, or else by its content."""
+    if not file.is_file():
+        raise CircuitError(f"{file} is no file: give the path of an SRS, such as k13.srs.")
+    with file.open("rb") as content:
+        rows = int.from_bytes(content.read(4), "little")
+    named = re.fullmatch(r"k(\d+)\.srs", file.name)
+    logrows = int(named[1]) if named else rows
+    public = sha256(file) == CEREMONY_SHA256.get(logrows)
+    folder = file.resolve().parent.name
+    kind = folder if folder in KINDS else "ceremony" if public else "insecure-dev"
+    return kind, logrows, file
 
-    report = audit_srs(path, kind, k)
+
+def _verified(kind: str, k: int, path: Path) -> Report:
+    from zk.audit.srs import AGAIN, audit_srs
+
+    try:
+        report = audit_srs(path, kind, k)
+    except CircuitError as error:
+        report = Report(str(path), {"kind": kind})
+        wrong = "The file is not an SRS."
+        report.findings.append(Finding("srs-size", Severity.CRITICAL, wrong, str(error), AGAIN))
     show(report)
     return report

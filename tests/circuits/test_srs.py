@@ -187,3 +187,67 @@ def test_verified_srs_as_a_document(tmp_path, made, monkeypatch):
         (one,) = json.loads(shown.stdout)
         assert (one["kind"], one["logrows"]) == ("insecure-dev", LOGROWS)
         assert [finding["name"] for finding in one["report"]["findings"]][:1] == findings
+
+
+def verified(*words: str) -> tuple[int, dict | list]:
+    shown = CliRunner(mix_stderr=False).invoke(command.cli, ["--verify", "--json", *words])
+    return shown.exit_code, json.loads(shown.stdout)
+
+
+def test_verified_file(tmp_path, made):
+    path = tmp_path / "handed-out.srs"
+    path.write_bytes(made)
+    code, (one,) = verified(str(path))
+    assert code == 0
+    assert (one["kind"], one["logrows"], one["path"]) == ("insecure-dev", LOGROWS, str(path))
+    assert one["report"]["sound"]
+
+
+@pytest.mark.parametrize("name", [*BROKEN, "srs-size"])
+def test_damaged_file(tmp_path, made, name):
+    path = tmp_path / "k6.srs"
+    path.write_bytes(BROKEN.get(name, lambda whole: whole[:-1])(made))
+    code, (one,) = verified(str(path))
+    assert code == 1
+    assert [finding["name"] for finding in one["report"]["findings"]][:1] == [name]
+
+
+def test_file_of_the_ceremony(tmp_path, ceremony):
+    """A file is the ceremony's by its folder or its hash."""
+    path = tmp_path / "public.srs"
+    path.write_bytes(ceremony)
+    assert verified(str(path))[1][0]["kind"] == "ceremony"
+    path = srs_path(tmp_path, "ceremony", LOGROWS)
+    path.parent.mkdir()
+    path.write_bytes(BROKEN["srs-powers"](ceremony))
+    (one,) = verified(str(path))[1]
+    assert one["report"]["findings"][0]["name"] == "srs-hash"
+
+
+def test_missing_file(tmp_path):
+    path = tmp_path / "k6.srs"
+    code, document = verified(str(path))
+    assert (code, document) == (
+        1,
+        {"error": f"{path} is no file: give the path of an SRS, such as k13.srs."},
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["--dev", "6"], ["--verify", "--fetch", "6"]])
+def test_file_with_other_options(tmp_path, words):
+    shown = CliRunner().invoke(command.cli, [*words, str(tmp_path / "k6.srs")])
+    assert shown.exit_code == 2
+    assert "only --verify takes" in shown.output
+
+
+def test_damaged_file_among_others(tmp_path, made, monkeypatch):
+    """Each SRS has a report, also after one that is cut off."""
+    monkeypatch.setattr(command, "FOLDER", tmp_path)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    for logrows in (5, LOGROWS):
+        path = srs_path(tmp_path, "insecure-dev", logrows)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(made if logrows == LOGROWS else made[:1000])
+    code, documents = verified()
+    assert code == 1
+    assert [one["report"]["sound"] for one in documents] == [False, True]
