@@ -445,3 +445,15 @@ def test_groth16_by_address(verifiers, chain):
         "verifyProof",
         "verifyCompressedProof",
     ]
+
+
+def test_source_of_gnark(tmp_path):
+    """gnark's PLONK verifiers begin the name of their function with a capital."""
+    path = tmp_path / "Plonk.sol"
+    function = (
+        "function Verify(bytes calldata proof, uint256[] calldata) external pure returns (bool)"
+    )
+    path.write_text(f"contract PlonkVerifier {{ {function} {{ return proof.length > 0; }} }}")
+    (report,) = audits(verifiers_of(path))
+    assert report.facts["interface"] == ["Verify(bytes,uint256[])"]
+    assert named(report) == ["accepts-anything"]
