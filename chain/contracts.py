@@ -104,8 +104,8 @@ def _require_ceremony(manifest: Manifest) -> None:
         held = manifest["ceremony"]
         raise CircuitError(
             f"The key of {manifest['circuit']} has {held['contributions']} contributions and "
-            f"{'a' if held['beacon'] else 'no'} beacon, and {network.choice} needs {FEWEST_CONTRIBUTIONS} or "
-            "more and a beacon: hold a ceremony with `ape run ceremony`."
+            f"{'a' if held['beacon'] else 'no'} beacon, and {network.choice} needs "
+            f"{FEWEST_CONTRIBUTIONS} or more and a beacon: hold a ceremony with `ape run ceremony`."
         )
 
 

@@ -16,7 +16,7 @@ from apps.batches import REASONS, Short, short
 from apps.consents import NO_CONSENT, typed
 from chain.contracts import deploy
 from tests.inputs import DRAWINGS, NO_BATCH
-from zk.layout import FIELD, LANE_BITS
+from zk.layout import FIELD, LANE_BITS, SLIM_LANES
 from zk.proof import Proof, prove, prove_all
 
 pytestmark = [pytest.mark.plain, pytest.mark.slow]

@@ -204,14 +204,14 @@ def test_verifier_whose_code_is_gone(verifier, clan, accounts, proof, chain):
     ("limbs", "bits", "scale"), [(1, 253, 12), (1, 252, 0), (252, 1, 127), (11, 24, 127)]
 )
 def test_deployment_accepts_the_ends_of_layouts(project, verifier, deployer, limbs, bits, scale):
-    for lanes in (1, 8):
+    for lanes in (1, 8, 10):
         layout = (limbs, bits, scale, lanes)
         made = deployer.deploy(project.Clan, verifier, layout, *NO_BATCH)
         assert (made.limbs(), made.limbBits(), made.outputScale(), made.lanes()) == layout
         assert made.verifier() == verifier.address
 
 
-@pytest.mark.parametrize("lanes", [0, 2, 5, 7, 9, 2**256 - 1])
+@pytest.mark.parametrize("lanes", [0, 2, 5, 7, 9, 11, 2**256 - 1])
 def test_deployment_refuses_other_lanes(project, verifier, deployer, lanes):
     with ape.reverts(project.Clan.BoundApplication__BadLanes, lanes=lanes):
         deployer.deploy(project.Clan, verifier, (11, 24, 12, lanes), *NO_BATCH)

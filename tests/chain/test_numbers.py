@@ -191,11 +191,25 @@ def test_all_packed_outputs(reading, logits):
     assert reading.all(10, 8, packed(logits)) == logits
 
 
+@given(logits=st.lists(st.integers(-(2**24), 2**24 - 1), min_size=11, max_size=11))
+@settings(max_examples=50, deadline=None)
+def test_all_outputs_in_narrow_lanes(reading, logits):
+    words = [
+        sum(logit << 25 * lane for lane, logit in enumerate(part)) % FIELD
+        for part in (logits[:10], logits[10:])
+    ]
+    assert [one for word in words for one in unpacked(word, 10)][:11] == logits
+    assert reading.all(11, 10, words) == logits
+    assert reading.largest(0, 11, 10, words) == logits.index(max(logits))
+    assert reading.largest(3, 8, 10, words) == logits[3:].index(max(logits[3:]))
+
+
 @pytest.mark.parametrize(
     ("lanes", "beyond"),
     [
         *((1, beyond) for beyond in (2**127, FIELD - 2**127, FIELD, 2**256 - 1)),
         *((8, beyond) for beyond in (2**231, FIELD - 2**232, FIELD, 2**256 - 1)),
+        *((10, beyond) for beyond in (2**249, FIELD - 2**250, FIELD, 2**256 - 1)),
     ],
 )
 def test_all_outputs_are_in_range(reading, lanes, beyond):

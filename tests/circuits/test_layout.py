@@ -82,7 +82,7 @@ def test_hashes_come_before_the_keys():
 
 def test_layout_in_a_manifest():
     kept = {"limbs": 1, "limb_bits": 252, "outputs": 10, "lanes": 8, "largest_input": 4}
-    assert SLIM.as_json() == {**kept, "batch": 1, "hashes": 0}
+    assert SLIM.as_json() == {**kept, "batch": 1, "hashes": 0, "smallest_input": 0}
     assert Layout(**kept) == SLIM
     assert (SLIM.instances, Layout.slim(17, 4).instances, Layout.slim(1, 4).instances) == (3, 4, 2)
 
@@ -137,6 +137,19 @@ def test_lanes_hold_eight_outputs(outputs):
 @given(outputs=st.lists(LANE, min_size=10, max_size=10))
 def test_two_instances_hold_ten_outputs(outputs):
     assert SLIM.read([packed(outputs[:8]), packed(outputs[8:])]) == outputs
+
+
+@given(outputs=st.lists(st.integers(-(2**24), 2**24 - 1), min_size=10, max_size=10))
+def test_narrow_lanes_hold_ten_outputs(outputs):
+    instance = sum(output << (25 * lane) for lane, output in enumerate(outputs)) % FIELD
+    assert unpacked(instance, 10) == outputs
+    assert Layout.groth16(10, 0, 4).read([instance]) == outputs
+
+
+@pytest.mark.parametrize("instance", [2**250, FIELD - 2**250, FIELD // 2, FIELD, -1])
+def test_instance_that_holds_no_ten_outputs(instance):
+    with pytest.raises(ValueError, match="does not hold 10 outputs"):
+        unpacked(instance, 10)
 
 
 @given(instance=st.integers(0, FIELD - 1) | st.integers(-(2**234), 2**234).map(lambda n: n % FIELD))

@@ -9,6 +9,14 @@ contract Reading {
         return Outputs.all(count, lanes, instances);
     }
 
+    function largest(uint256 skipped, uint256 count, uint256 lanes, uint256[] calldata instances)
+        external
+        pure
+        returns (uint256)
+    {
+        return Outputs.largest(skipped, count, lanes, instances);
+    }
+
     function leading(int256[] calldata outputs) external pure returns (uint256 first, uint256 lead) {
         return Outputs.leading(outputs);
     }
