@@ -47,10 +47,25 @@ def defaults() -> list[str]:
     return [next(iter(one.circuits)) for one in applications().values() if one.circuits]
 
 
+def for_page() -> list[str]:
+    """The circuits of the page: of each application, one that browsers prove, or the default."""
+    private = {
+        owner_of(name): name
+        for name, source in sources().items()
+        if source.medium == "drawing" and tuned(name).prover == "groth16"
+    }
+    return [private.get(owner_of(name), name) for name in defaults()]
+
+
+def owner_of(name: str) -> str:
+    """The application of one of the project's circuits."""
+    return next(one.name for one in applications().values() if name in one.circuits)
+
+
 def circuit(name: str) -> Circuit:
     """One of the project's circuits."""
     source = sources()[name]
-    owner = next(one for one in applications().values() if name in one.circuits)
+    owner = applications()[owner_of(name)]
     knobs = tuned(source.tuned_as or name)
     return Circuit(
         name=name,

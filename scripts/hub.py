@@ -3,7 +3,7 @@ import secrets
 import ape
 import click
 
-from apps.circuits import circuit, defaults
+from apps.circuits import circuit, for_page
 from apps.registry import application_of
 from chain.accounts import signer
 from chain.deployments import deploy_once
@@ -117,7 +117,7 @@ def _prepare() -> None:
             f"--play needs a dev chain, and {network} is live: run `ape run deploy` instead."
         )
     sender = signer(None)
-    for name in defaults():
+    for name in for_page():
         manifest = run_build(circuit(name))
         contract = deploy_once(manifest, sender, click.echo)
         application_of(manifest).prepare(contract, sender)

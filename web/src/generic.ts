@@ -1,11 +1,12 @@
 // The view of an application that has no file in apps/: its input, the answer, the proof and the events.
 import { type Abi, type AbiEvent, type Address, parseEventLogs } from "viem";
 import type { App } from "./apps/registry";
-import { keepFresh, submitInto } from "./contract";
+import { keepFresh, readerOf, submitInto } from "./contract";
 import * as hub from "./hub";
+import { localOf } from "./local";
 import { numbersField } from "./numbers";
 import { button, make, short } from "./page";
-import { proveInto, resultOf, showProved } from "./proof";
+import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "./proof";
 import { reader, requireAccount } from "./wallet";
 
 const SHOWN = 10; // events, the newest first
@@ -27,6 +28,7 @@ export function generic(circuit: string, { application, action }: hub.Deployment
 async function view(app: App, place: HTMLElement, state: hub.ChainState, ended: AbortSignal): Promise<void> {
   const deployment = state.applications[app.circuit]!;
   const circuit = await hub.circuit(app.circuit);
+  const local = localOf(circuit);
   const reading = make("div", { "aria-live": "polite" });
   const outcome = make("div", { "aria-live": "polite" });
   const table = make("div", {});
@@ -35,12 +37,31 @@ async function view(app: App, place: HTMLElement, state: hub.ChainState, ended: 
   async function read(input: number[]): Promise<void> {
     const number = ++newest;
     outcome.replaceChildren();
-    const { result } = await hub.predict(app.circuit, { input });
+    const result = await answered(input);
     if (number === newest) reading.replaceChildren(resultOf(result), button("Prove this answer", () => prove(input)));
   }
 
+  async function answered(input: number[]): Promise<hub.Result> {
+    if (!local) return (await hub.predict(app.circuit, { input })).result;
+    return outputsIn(await local.answer(input));
+  }
+
+  /** The result of a proof, without the names that the hub knows. */
+  function outputsIn(proof: hub.ProofFile): hub.Result {
+    const outputs = outputsOf(proof, circuit).map((output) => Number(output) / 2 ** circuit.manifest.output_scale);
+    return { kind: "outputs", outputs, names: [] };
+  }
+
+  /** Proves for the connected account, on this device if the circuit allows that. */
+  async function proved(input: number[]): Promise<Proved> {
+    const account = requireAccount();
+    if (!local) return proveInto(outcome, app.circuit, { input }, account, null);
+    const proof = await proveHere(outcome, local, await readerOf(deployment)("keyOf", [account]), input);
+    return { proof, result: outputsIn(proof), account, round: null };
+  }
+
   async function prove(input: number[]): Promise<void> {
-    const job = await proveInto(outcome, app.circuit, { input }, requireAccount(), null);
+    const job = await proved(input);
     const send = button(app.submitLabel(null), () => app.submit(state, job.proof!, job.account, job.round, outcome, null));
     reading.replaceChildren();
     showProved(outcome, job, circuit, send);

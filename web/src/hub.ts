@@ -1,6 +1,6 @@
 // The hub that serves this page: predictions, proofs, verifications.
 import type { Abi, Address, Hex } from "viem";
-import { Refusal } from "./page";
+import { Refusal } from "./refusal";
 
 export type Input = { drawing: string } | { clip: string } | { input: number[] };
 export type Result =
@@ -48,7 +48,9 @@ export type Circuit = {
   name: string;
   shape: number[]; // of the model's input
   features: string[]; // the names of the input's numbers, if it has any
+  files: Record<string, string>; // the SHA-256 of each file of the build
   manifest: {
+    run_args: { prover: "ezkl" | "groth16" };
     layout: { hashes: number; limbs: number; limb_bits: number; outputs: number; lanes: number };
     output_scale: number;
   };

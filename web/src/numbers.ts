@@ -1,5 +1,6 @@
 // The input of a model, from a file or a form.
-import { Refusal, fileField, make } from "./page";
+import { fileField, make } from "./page";
+import { Refusal } from "./refusal";
 
 const MOST_FIELDS = 24; // of a form
 

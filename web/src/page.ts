@@ -1,4 +1,5 @@
 // Elements of the page, shared by all views, and one sentence for each error.
+import { Refusal } from "./refusal";
 
 type Child = Node | string;
 type Attributes = Record<string, string | boolean | EventListener>;
@@ -21,9 +22,6 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 
 /** The sentence for a contract whose address has no code. */
 export const GONE = "The contract is not on this chain, which was perhaps reset: run `ape run deploy` again.";
-
-/** An error whose message is a whole sentence for the user. */
-export class Refusal extends Error {}
 
 const notice = document.querySelector<HTMLParagraphElement>("#notice")!;
 

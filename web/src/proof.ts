@@ -2,12 +2,13 @@
 import { type Address, type Hex, getAddress, toHex } from "viem";
 import * as hub from "./hub";
 import type { Circuit, Consent, Input, Job, ProofFile, Result } from "./hub";
-import { Refusal, bars, button, make } from "./page";
+import type { Local } from "./local";
+import { bars, button, make } from "./page";
+import { FIELD } from "./r1cs";
+import { Refusal } from "./refusal";
 
-/** An account's signature, which lets anyone submit its proof. The deadline is in Unix time. */
-
-const FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617n;
-const LANE_MIDDLE = 1n << 28n; // an output in a lane is at least -LANE_MIDDLE, and less than LANE_MIDDLE
+// The bits of an output, by the number of outputs in an instance: one of n bits is at least -2**(n-1).
+const LANE_BITS: Record<number, number> = { 8: 29, 10: 25 };
 
 /** The instances of the key: those after the hashes of an attested circuit. */
 function keyInstances(proof: ProofFile, circuit: Circuit): string[] {
@@ -22,15 +23,17 @@ function keyOf(proof: ProofFile, circuit: Circuit): bigint {
     .reduce((key, limb, place) => key | (BigInt(limb) << BigInt(place * bits)), 0n);
 }
 
-/** The outputs of a proof, as whole numbers. An instance holds one, or several of 29 bits each. */
-function outputsOf(proof: ProofFile, circuit: Circuit): bigint[] {
+/** The outputs of a proof, as whole numbers. An instance holds one, or several. */
+export function outputsOf(proof: ProofFile, circuit: Circuit): bigint[] {
   const { hashes, limbs, lanes, outputs } = circuit.manifest.layout;
   const instances = proof.instances.slice(hashes + limbs).map(BigInt);
   if (lanes === 1) return instances.map((value) => (value > FIELD / 2n ? value - FIELD : value));
-  const places = Array.from({ length: lanes }, (_, lane) => BigInt(29 * lane));
-  const lift = places.reduce((sum, place) => sum + (LANE_MIDDLE << place), 0n);
+  const bits = LANE_BITS[lanes]!;
+  const middle = 1n << BigInt(bits - 1);
+  const places = Array.from({ length: lanes }, (_, lane) => BigInt(bits * lane));
+  const lift = places.reduce((sum, place) => sum + (middle << place), 0n);
   return instances
-    .flatMap((value) => places.map((place) => ((((value + lift) % FIELD) >> place) & (2n * LANE_MIDDLE - 1n)) - LANE_MIDDLE))
+    .flatMap((value) => places.map((place) => ((((value + lift) % FIELD) >> place) & (2n * middle - 1n)) - middle))
     .slice(0, outputs);
 }
 
@@ -116,6 +119,17 @@ export async function proveInto(
   }
 }
 
+/** Proves on this device and shows the progress in `place`. */
+export async function proveHere(place: HTMLElement, local: Local, key: bigint, x: number[]): Promise<ProofFile> {
+  const words = make("p", { "aria-live": "polite" }, "Proving on this device…");
+  place.replaceChildren(words, make("progress", { "aria-label": "Proving" }));
+  try {
+    return await local.prove(key, x, (step) => (words.textContent = step));
+  } finally {
+    place.replaceChildren();
+  }
+}
+
 // What the hub does with an order that it relays.
 const STEPS: Record<string, string> = {
   collecting: "Waiting for others who join with you…",
@@ -125,13 +139,16 @@ const STEPS: Record<string, string> = {
 
 const jobs = (count: number): string => (count === 1 ? "1 other job" : `${count} other jobs`);
 
+/** A proof, its result, and what it is for: a finished job, or what was proved on this device. */
+export type Proved = Pick<Job, "proof" | "result" | "account" | "round">;
+
 /**
- * Shows a finished job: its result, its proof, and the buttons that submit the proof or copy a link.
+ * Shows what was proved: its result, its proof, and the buttons that submit the proof or copy a link.
  * If the application asks for the account's consent, `consent` signs it before the link is copied.
  */
 export function showProved(
   place: HTMLElement,
-  job: Job,
+  job: Proved,
   circuit: Circuit,
   submit: HTMLButtonElement,
   consent?: () => Promise<Consent>,

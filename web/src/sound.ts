@@ -1,6 +1,7 @@
 // Recordings: from the microphone, for the hub, and as a spectrogram.
 import type { Picture } from "./hub";
-import { Refusal, make } from "./page";
+import { make } from "./page";
+import { Refusal } from "./refusal";
 
 const LARGEST = 9_000_000; // bytes of a file, which the hub takes in base64
 const RATE = 48_000; // samples per second of what the browser decodes

@@ -4,7 +4,9 @@ import { apps } from "./apps/registry";
 import { missing } from "./contract";
 import { generic } from "./generic";
 import * as hub from "./hub";
-import { GONE, Refusal, button, fileField, make } from "./page";
+import { localOf } from "./local";
+import { GONE, button, fileField, make } from "./page";
+import { Refusal } from "./refusal";
 import { consentFrom, proofFrom, resultOf, shown } from "./proof";
 import { reader } from "./wallet";
 
@@ -42,8 +44,10 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
     if (answer === "missing") return [wrong(`Not checked: ${verifier} is missing. ${GONE}`)];
     if (answer === "refused") return [wrong(`Not valid: ${verifier} rejects it.`)];
     if (!checked.valid) return [wrong(checked.reason!)];
+    const local = localOf(circuit);
+    if (local && !(await local.verify(proof))) return [wrong("Not valid: this page rejects it, by the circuit's verification key.")];
     return [
-      make("p", { class: "result" }, `Valid: ${verifier} accepts it.`),
+      make("p", { class: "result" }, `Valid: ${verifier} accepts it${local ? ", and so does this page" : ""}.`),
       resultOf(checked.result!),
       make("p", {}, MEANING),
       shown(proof, circuit),

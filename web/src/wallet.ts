@@ -1,7 +1,8 @@
 // The connected account: of a wallet in the browser, or of the dev chain.
 import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain, getAddress } from "viem";
 import { type ChainState, rpc } from "./hub";
-import { GONE, Refusal, button, make, say, sentence, short } from "./page";
+import { GONE, button, make, say, sentence, short } from "./page";
+import { Refusal } from "./refusal";
 
 type Provider = {
   request(call: { method: string; params?: unknown }): Promise<unknown>;

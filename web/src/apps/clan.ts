@@ -2,14 +2,19 @@
 import { type Address, isAddressEqual } from "viem";
 import { keepFresh, missing, readerOf, submitInto } from "../contract";
 import * as hub from "../hub";
+import { middleSums, normalised } from "../drawing";
+import { type Local, localOf } from "../local";
 import { pad } from "../pad";
-import { Refusal, bars, button, make, say, sentence } from "../page";
-import { proveInto, resultOf, showProved } from "../proof";
+import { bars, button, make, say, sentence } from "../page";
+import { Refusal } from "../refusal";
+import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "../proof";
 import { connected, reader, requireAccount, signTyped } from "../wallet";
-import type { App } from "./registry";
+import { type App, circuitOf } from "./registry";
 
 const PAUSE = 60; // milliseconds without a stroke before the model reads the drawing
 const WEEK = 7n * 86_400n; // seconds that a consent holds
+const PRIVATE = "Your drawing stays on this device: the model reads and proves it here. Joining is for good.";
+const SENT = "The hub reads and proves your drawing, which is sent to it. Joining is for good.";
 const CONSENT = [
   { name: "account", type: "address" },
   { name: "digit", type: "uint256" },
@@ -20,6 +25,7 @@ const CONSENT = [
 export const app: App = {
   application: "Clan",
   circuit: "clan",
+  others: ["clan-groth16"], // whose proofs are made on this device
   label: "Clan",
   view,
   submitLabel: () => "Join for this account",
@@ -67,8 +73,10 @@ async function sign(
 }
 
 async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSignal): Promise<void> {
-  const deployment = state.applications[app.circuit];
-  const circuit = await hub.circuit(app.circuit);
+  const name = circuitOf(app, state);
+  const deployment = state.applications[name];
+  const circuit = await hub.circuit(name);
+  const local = localOf(circuit);
   const mine = make("p", { class: "mine", "aria-live": "polite" });
   const hint = () => make("p", {}, "Draw a digit.");
   const reading = make("div", { "aria-live": "polite" }, hint());
@@ -85,9 +93,9 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     waiting = window.setTimeout(async () => {
       const number = ++newest;
       try {
-        const { result, drawing: seen } = await hub.predict(app.circuit, { drawing: pixels });
+        const { result, seen } = await (local ? readHere(local, pixels) : readByHub(pixels));
         if (number !== newest) return;
-        drawing.show(seen!);
+        drawing.show(seen);
         reading.replaceChildren(drawing.seen, resultOf(result));
       } catch (error) {
         if (number === newest) say(sentence(error));
@@ -95,20 +103,43 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     }, PAUSE);
   }
 
+  async function readByHub(pixels: string): Promise<{ result: hub.Result; seen: string }> {
+    const { result, drawing: seen } = await hub.predict(name, { drawing: pixels });
+    return { result, seen: seen! };
+  }
+
+  async function readHere(local: Local, pixels: string): Promise<{ result: hub.Result; seen: string }> {
+    const seen = normalised(pixels);
+    return { result: digitOf(await local.answer(middleSums(seen)), circuit), seen: seen.join("") };
+  }
+
+  /** Proves the drawing for the connected account, on this device if the circuit allows that. */
+  async function proved(): Promise<Proved> {
+    const [account, pixels] = [requireAccount(), drawing.pixels()];
+    if (!local) return proveInto(outcome, name, { drawing: pixels }, account, null);
+    const x = middleSums(normalised(pixels));
+    const ask = readerOf(deployment!);
+    if (await ask("isMember", [account]))
+      throw new Refusal(`${account} is already in clan ${await ask("clanOf", [account])} and cannot change clans.`);
+    const proof = await proveHere(outcome, local, await ask("keyOf", [account]), x);
+    return { proof, result: digitOf(proof, circuit), account, round: null };
+  }
+
   const drawing = pad(read);
   const prove = button("Prove this digit", async () => {
-    const job = await proveInto(outcome, app.circuit, { drawing: drawing.pixels() }, requireAccount(), null);
+    const job = await proved();
     const join = button("Join this clan", () => app.submit(state, job.proof!, job.account, job.round, outcome, null));
     reading.replaceChildren();
     showProved(outcome, job, circuit, join, () => consent(state, job.proof!, job.account));
+    if (local) outcome.prepend(make("p", {}, "Your drawing never left this device: the proof was made here."));
   });
   const relayed = button("Let this hub join for you", async () => {
     const account = requireAccount();
     const input = { drawing: drawing.pixels() };
-    const { result } = await hub.predict(app.circuit, input);
+    const { result } = await hub.predict(name, input);
     if (result.kind !== "digit" || !deployment) return;
     const signed = await sign(state, deployment, account, BigInt(result.digit));
-    const job = await proveInto(outcome, app.circuit, input, account, null, signed);
+    const job = await proveInto(outcome, name, input, account, null, signed);
     reading.replaceChildren();
     const { result: clan, hash } = job.transaction!;
     outcome.replaceChildren(make("p", {}, `${account} has joined clan ${clan}. The hub paid, in transaction ${hash}.`));
@@ -116,6 +147,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const actions = [button("Clear", drawing.clear), prove, ...(deployment?.relays ? [relayed] : [])];
   place.replaceChildren(
     make("h2", {}, "Draw a digit, join its clan"),
+    make("p", {}, local ? PRIVATE : SENT),
     mine,
     make(
       "div",
@@ -124,7 +156,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
       make("section", {}, make("h3", {}, "Clans"), table),
     ),
   );
-  if (!deployment) return table.replaceChildren(make("p", {}, missing(state, app.circuit)));
+  if (!deployment) return table.replaceChildren(make("p", {}, missing(state, name)));
   const ask = readerOf(deployment);
 
   async function refresh(): Promise<void> {
@@ -146,6 +178,12 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   }
 
   await keepFresh(deployment, refresh, ended);
+}
+
+/** The digit and the logits of a proof: the lowest digit of equal ones, as in the contract. */
+function digitOf(proof: hub.ProofFile, circuit: hub.Circuit): hub.Result {
+  const logits = outputsOf(proof, circuit).map((output) => Number(output) / 2 ** circuit.manifest.output_scale);
+  return { kind: "digit", digit: logits.indexOf(Math.max(...logits)), logits };
 }
 
 const members = (count: bigint): string => (count === 1n ? "1 member" : `${count} members`);

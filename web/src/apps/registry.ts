@@ -5,7 +5,8 @@ import type { ChainState, Consent, ProofFile } from "../hub";
 /** An application on the page. A file of this folder that exports `app` adds one. */
 export type App = {
   application: string; // the name of its contract
-  circuit: string; // the circuit of its view, and the view's URL hash
+  circuit: string; // the view's URL hash, and the circuit of the view
+  others?: string[]; // circuits that the view takes instead, if they are deployed: the best first
   label: string; // its link in the navigation
   /** Fills `place`. Stops watching the chain when `ended` aborts. */
   view(place: HTMLElement, state: ChainState, ended: AbortSignal): Promise<void>;
@@ -23,6 +24,10 @@ export type App = {
     consent: Consent | null,
   ): Promise<void>;
 };
+
+/** The circuit that an application's view takes on this chain. */
+export const circuitOf = ({ circuit, others = [] }: App, { applications }: ChainState): string =>
+  others.find((name) => name in applications) ?? circuit;
 
 const found = import.meta.glob<App>(["./*.ts", "!./registry.ts"], { eager: true, import: "app" });
 

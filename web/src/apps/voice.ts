@@ -6,7 +6,7 @@ import { button, fileField, make, say, sentence, short } from "../page";
 import { proveInto, resultOf, showProved } from "../proof";
 import { base64, readable, record, spectrogram } from "../sound";
 import { connected, reader, requireAccount, send } from "../wallet";
-import type { App } from "./registry";
+import { type App, circuitOf } from "./registry";
 
 const SCORED = parseAbi([
   "event Rewarded(uint256 indexed round, address indexed account, uint256 score, uint256 reward)",
@@ -27,6 +27,7 @@ type Round = {
 export const app: App = {
   application: "VoiceJudge",
   circuit: "voice",
+  others: ["voice", "voice-groth16"],
   label: "VoiceJudge",
   view,
   submitLabel: (round) => `Submit to round ${round}`,
@@ -38,8 +39,9 @@ export const app: App = {
 };
 
 async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSignal): Promise<void> {
-  const deployment = state.applications[app.circuit];
-  const circuit = await hub.circuit(app.circuit);
+  const name = circuitOf(app, state);
+  const deployment = state.applications[name];
+  const circuit = await hub.circuit(name);
   const heard = make("div", { "aria-live": "polite" });
   const outcome = make("div", { "aria-live": "polite" });
   const choice = make("select", { "aria-label": "Round", hidden: true });
@@ -70,7 +72,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     heard.replaceChildren(make("p", {}, "Rating the recording…"));
     try {
       const clip = await base64(file);
-      const { result, picture } = await hub.predict(app.circuit, { clip });
+      const { result, picture } = await hub.predict(name, { clip });
       const prove = button("Prove this score", () => proveClip(clip));
       weigh = async () => {
         const threshold = await thresholdOf(choice.value);
@@ -94,12 +96,12 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
 
   async function proveClip(clip: string): Promise<void> {
     const round = choice.value ? Number(choice.value) : null;
-    const job = await proveInto(outcome, app.circuit, { clip }, requireAccount(), round);
+    const job = await proveInto(outcome, name, { clip }, requireAccount(), round);
     const submit = button("Submit this score", () => app.submit(state, job.proof!, job.account, job.round, outcome, null));
     showProved(outcome, job, circuit, submit);
   }
 
-  if (!deployment) return table.replaceChildren(make("p", {}, missing(state, app.circuit)));
+  if (!deployment) return table.replaceChildren(make("p", {}, missing(state, name)));
   const { contract: address, abi, block } = deployment;
   const ask = readerOf(deployment);
 

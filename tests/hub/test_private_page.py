@@ -1,0 +1,174 @@
+"""The page proves on this device: draws, proves, joins and verifies, and the drawing stays here.
+
+Leaves screenshots in out/.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from apps.circuits import for_page
+from tests.browsers import draw_seven, use_dev_account
+from tests.builds import built
+from tests.hubs import ADA, Running, running
+from tests.nodes import Node, own_node
+from tests.typed import ape
+from zk.files import ROOT
+from zk.manifest import Manifest
+from zk.proof import Proof, verify
+
+SHOTS = ROOT / "out" / "screenshots"
+LARGEST_DOWNLOAD = 1_500_000  # bytes for proving: the worker, the constraints and the key
+
+
+@pytest.fixture(scope="module")
+def private() -> Manifest:
+    return built("clan-groth16")
+
+
+@pytest.fixture(scope="module")
+def chain16(private) -> Iterator[Node]:
+    with own_node() as started:
+        result = ape(started, "deploy", "--only", "clan-groth16")
+        assert result.returncode == 0, result.stderr
+        yield started
+
+
+@pytest.fixture(scope="module")
+def served(chain16, tmp_path_factory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("hub"), chain16) as hub:
+        yield hub
+
+
+@pytest.fixture
+def visit(browser, served):
+    """Tell a story on a fresh page; fail if the page reports an error. Return the requests."""
+
+    def visit(story, name: str, **options) -> list[tuple[str, str, str]]:
+        asked: list[tuple[str, str, str]] = []
+        complaints: list[str] = []
+
+        def note(request: Request) -> None:
+            asked.append((request.method, request.url, request.post_data or ""))
+
+        def run(launched) -> None:
+            context = launched.new_context(**options)
+            context.grant_permissions(["clipboard-read", "clipboard-write"])
+            page = context.new_page()
+            context.on("request", note)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
+            try:
+                page.goto(served.url)
+                story(page)
+            finally:
+                SHOTS.mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=SHOTS / f"private-{name}.png", full_page=True)
+                context.close()
+
+        browser(run)
+        assert complaints == []
+        return asked
+
+    return visit
+
+
+def draw_and_prove(page: Page, account: int) -> None:
+    use_dev_account(page, account)
+    expect(page.get_by_text("You have not joined a clan yet.")).to_be_visible()
+    expect(page.get_by_text("Your drawing stays on this device")).to_be_visible()
+    draw_seven(page)
+    expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+    page.get_by_role("button", name="Prove this digit").click()
+    expect(page.get_by_text("Your drawing never left this device")).to_be_visible(timeout=60_000)
+
+
+def test_drawing_stays_on_the_device(visit, served, private):
+    """No request carries it: the page only reads files and the chain, and sends the proof."""
+    copied: list[str] = []
+    sizes: dict[str, int] = {}
+
+    def story(page: Page) -> None:
+        page.context.on("response", lambda answer: sizes.update({answer.url: _size(answer)}))
+        draw_and_prove(page, 1)
+        page.get_by_text("Show the proof").click()
+        expect(page.locator("details.proof")).to_contain_text(ADA)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save as file").click()
+        copied.append(saved.value.path().read_text())
+        page.get_by_role("button", name="Join this clan").click()
+        expect(page.get_by_text("has joined clan 7.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("You are in clan 7, number 1 of 10")).to_be_visible()
+
+        # The account is a member now: the page refuses a second proof before it is made.
+        page.get_by_role("button", name="Prove this digit").click()
+        expect(page.get_by_role("alert")).to_contain_text("is already in clan 7")
+
+    asked = visit(story, "draw")
+    posted = {url for method, url, _ in asked if method != "GET"}
+    assert posted == {f"{served.url}/rpc"}
+    assert all(len(body) < 2_000 for _, _, body in asked)  # a drawing has 784 pixels, a proof less
+    assert not any("0" * 28 in body.replace("0x", "") and '"drawing"' in body for *_, body in asked)
+    import json
+
+    proof = Proof.of(json.loads(copied[0]), "the page")
+    verify(private, proof)
+    downloaded = [size for url, size in sizes.items() if "/files/" in url or "prover" in url]
+    assert len(downloaded) == 3
+    assert sum(downloaded) <= LARGEST_DOWNLOAD
+
+
+def _size(answer) -> int:
+    return int(answer.headers.get("content-length", 0))
+
+
+def test_phone_in_the_dark(visit):
+    def story(page: Page) -> None:
+        draw_and_prove(page, 2)
+
+    options = {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"}
+    visit(story, "phone", **options, has_touch=True)
+
+
+def test_link_is_verified_by_the_page_itself(visit, served):
+    """The page checks a proof with the circuit's key, and a changed one is not valid."""
+
+    def story(page: Page) -> None:
+        draw_and_prove(page, 3)
+        page.get_by_role("button", name="Sign a link for a relayer").click()
+        page.get_by_role("button", name="Copy a link for a relayer").click()
+        link = page.evaluate("navigator.clipboard.readText()")
+        page.goto("about:blank")
+        page.goto(link)
+        expect(page.get_by_text("accepts it, and so does this page.")).to_be_visible()
+        expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+
+    visit(story, "verify")
+
+
+def test_changed_file_is_not_used(visit, served):
+    """A proving key with another hash is refused, even if the hub's machine gives it."""
+
+    def story(page: Page) -> None:
+        page.context.route("**/files/pk", lambda route: route.fulfill(body=b"\0" * 1000))
+        use_dev_account(page, 4)
+        draw_seven(page)
+        expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+        page.get_by_role("button", name="Prove this digit").click()
+        expect(page.get_by_role("alert")).to_contain_text("The file pk of this circuit has not")
+
+    visit(story, "changed")
+
+
+def test_empty_drawing_is_refused(visit):
+    def story(page: Page) -> None:
+        use_dev_account(page, 5)
+        page.get_by_role("button", name="Prove this digit").click()
+        expect(page.get_by_role("alert")).to_contain_text("The drawing is empty")
+
+    visit(story, "empty")
+
+
+def test_the_hub_plays_with_it():
+    assert for_page() == ["clan-groth16", "voice"]

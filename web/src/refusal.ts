@@ -1,0 +1,2 @@
+/** An error whose message is a whole sentence for the user. */
+export class Refusal extends Error {}
