@@ -49,12 +49,13 @@ def defaults() -> list[str]:
 
 def for_page() -> list[str]:
     """The circuits of the page: of each application, one that browsers prove, or the default."""
-    private = {
-        owner_of(name): name
-        for name, source in sources().items()
-        if source.medium == "drawing" and tuned(name).prover == "groth16"
-    }
+    private = {owner_of(one): one for one in of_groth16() if sources()[one].medium == "drawing"}
     return [private.get(owner_of(name), name) for name in defaults()]
+
+
+def of_groth16() -> list[str]:
+    """The circuits whose proofs are those of Groth16."""
+    return [name for name in sources() if tuned(name).prover == "groth16"]
 
 
 def owner_of(name: str) -> str:

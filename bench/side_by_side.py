@@ -39,11 +39,15 @@ OURS = {
     "clan-dash": ("8 of 6x6/3 on 12x12, squares, linear", "clan-notebook"),
     "clan-lenet": ("LeNet 784-6-16-120-84-10, tuned", "clan-notebook"),
     "voice": ("7 of 18x8/4 on 18x64, squares, 24 ReLU, linear", "voice-notebook"),
+    "clan-groth16": ("that of `clan`, by Groth16", "clan-notebook"),
+    "voice-groth16": ("that of `voice`, by Groth16", "voice-notebook"),
     "clan-dense-25": ("dense 196-25-10", None),
     "clan-dense-24-14": ("dense 196-24-14-10", None),
     "clan-dense-56": ("dense 784-56-10", None),
     "clan-conv-6-16": ("784-6-16-10, 5x5 kernels", None),
 }
+# The circuits whose application acts on a proof.
+CALLED = ("clan", "clan-dash", "clan-groth16", "voice", "voice-groth16")
 # The circuits that prove several inputs of a single one at once.
 BATCHES = {name: str(one.tuned_as) for name, one in sources().items() if one.batch > 1}
 NOTEBOOKS: dict[str, tuple[Recipe, str]] = {
@@ -125,7 +129,7 @@ def _notebook(journal: Journal, recipe: Recipe, network: str) -> Subject:
 def _ours(journal: Journal, name: str, network: str) -> Subject:
     manifest, _ = build(circuit(name), artifacts=ARTIFACTS, verifiers=VERIFIERS)
     samples = circuit(name).samples()
-    call = _call(manifest, samples) if name in ("clan", "clan-dash", "voice") else None
+    call = _call(manifest, samples) if name in CALLED else None
     return _built(journal, manifest, samples, network, call)
 
 
@@ -141,16 +145,17 @@ def _batch(journal: Journal, name: str, single: str) -> Subject:
 def _built(
     journal: Journal, manifest: Manifest, samples: Samples, network: str, call: int | None
 ) -> Subject:
-    name, labels = manifest["circuit"], ("compiled", "pk", "vk", "settings", "srs", "verifier")
+    name, some = manifest["circuit"], samples.test[: manifest.layout.batch]
+    groth16 = [[manifest.layout.widest], some.reshape(-1).tolist()]
     return Subject(
-        {label: manifest.file(label) for label in labels},
-        inputs(manifest.layout, samples.test[: manifest.layout.batch]),
+        {label: manifest.file(label) for label in (*manifest.proving_files, "verifier")},
+        groth16 if manifest.prover == "groth16" else inputs(manifest.layout, some),
         manifest["verifier"]["contract"],
         {
             "network": network,
             "command": f"ape run build --circuit {name}",
             "accuracy": _all_drawings(journal, manifest)
-            if name == "clan"
+            if name in ("clan", "clan-groth16")
             else manifest["accuracy"],
             "logrows": manifest["logrows"],
             "cells": manifest["cells"],
@@ -165,11 +170,16 @@ def _built(
 
 def _all_drawings(journal: Journal, manifest: Manifest) -> dict[str, Any]:
     """The accuracy on all of MNIST's test images, which a build does not take the time for."""
+    samples = digit_samples(sources()[manifest["circuit"]].view, tests=10_000)
+    if manifest.prover == "groth16":
+        from zk.groth16.build import accuracy_of
+
+        return accuracy_of(manifest, samples)
     return _accuracy(
         journal,
         manifest.file("model"),
         manifest.file("compiled"),
-        digit_samples(sources()[manifest["circuit"]].view, tests=10_000),
+        samples,
         manifest["output_scale"],
         manifest.layout,
     )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import click
 
-from apps.circuits import ARTIFACTS, circuit, sources, tuned
+from apps.circuits import ARTIFACTS, circuit, of_groth16, sources
 from scripts._builds import run_build
 from scripts._cli import Command, suggest
 from verdict.commands import UnsoundError, json_option
@@ -137,13 +137,9 @@ def _manifest(name: str) -> Manifest:
     if manifest.prover != "groth16":
         raise CircuitError(
             f"{name} is built with ezkl, whose ceremony serves all circuits: name one of "
-            f"{', '.join(_circuits())}."
+            f"{', '.join(of_groth16())}."
         )
     return manifest
-
-
-def _circuits() -> list[str]:
-    return [name for name in sources() if tuned(name).prover == "groth16"]
 
 
 def _told(held: Ceremony, file: Path, next_words: str) -> dict:

@@ -3,13 +3,14 @@
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from zk.build import build
-from zk.circuit import Circuit
+from zk.circuit import Circuit, Prover
 from zk.downloads import fetch
 from zk.errors import CircuitError
 from zk.files import CACHE, sha256
@@ -72,6 +73,28 @@ def own_model_options(command: Function) -> Function:
     return choice_options(command)
 
 
+def prover_options(command: Function) -> Function:
+    """The options that choose who proves, and what only Groth16 needs to know."""
+    prover = click.option(
+        "--prover",
+        type=click.Choice(get_args(Prover)),
+        help="groth16 is faster and proves in browsers, but its keys need a ceremony.",
+    )
+    smallest = click.option(
+        "--smallest-input", type=int, default=0, help="With groth16 and --largest-input."
+    )
+    return prover(smallest(command))
+
+
+def proved_by(circuit: Circuit, prover: Prover | None, smallest_input: int) -> Circuit:
+    """Return a circuit of a user's model for a prover. Raise unless the options go together."""
+    args, prover = circuit.run_args, prover or circuit.run_args.prover
+    if smallest_input and (prover != "groth16" or args.largest_input is None):
+        raise click.UsageError("--smallest-input goes with --prover groth16 and --largest-input.")
+    smallest = smallest_input or args.smallest_input
+    return replace(circuit, run_args=replace(args, prover=prover, smallest_input=smallest))
+
+
 srs_option = click.option(
     "--srs",
     type=click.Choice(["insecure-dev", "ceremony"]),
@@ -110,20 +133,33 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
     sizes = ("logrows", "rows", "cells")
     names = ("circuit", "application", *sizes, "layout", "srs", "verifier", "accuracy")
     key = manifest["files"]["pk"]["bytes"]
-    return {name: manifest[name] for name in names} | {"proving_key_bytes": key}
+    return {name: manifest[name] for name in names} | {
+        "proving_key_bytes": key,
+        "prover": manifest.prover,
+    }
 
 
 def _show(manifest: Manifest) -> None:
     files, verifier = manifest["files"], manifest["verifier"]
-    rows = f"2**{manifest['logrows']} rows, {manifest['rows']:,} used, {manifest['cells']:,} cells"
+    rows = f"2**{manifest['logrows']} rows, {manifest['rows']:,} used, {manifest['cells']:,} "
+    rows += "terms" if manifest.prover == "groth16" else "cells"
     click.echo(f"  accuracy     {accuracy_in_words(manifest['accuracy'])}")
     click.echo(f"  circuit      {rows}")
     click.echo(f"  instances    {_instances(manifest.layout)}")
     click.echo(f"  proving key  {files['pk']['bytes'] / 1e6:.1f} MB")
     click.echo(f"  verifier     {verifier['contract']}, {verifier['runtime_bytes']:,} bytes")
     click.echo(f"  SRS          {manifest['srs']['kind']}")
+    if manifest.prover == "groth16":
+        click.echo(f"  ceremony     {_ceremony(manifest)}")
     if manifest["application"]:
         click.echo(f"  application  {manifest['application']}")
+
+
+def _ceremony(manifest: Manifest) -> str:
+    held = manifest["ceremony"]
+    if not held["beacon"]:
+        return "none: keys for local chains only; see `ape run ceremony`"
+    return f"{held['contributions']} contributions and a beacon"
 
 
 def _instances(layout: Layout) -> str:
@@ -133,7 +169,8 @@ def _instances(layout: Layout) -> str:
     outputs += "" if layout.batch == 1 else " for each"
     lanes = f", {layout.lanes} in each" if layout.lanes > 1 else ""
     largest = layout.largest_input
-    checked = f"; inputs from 0 to {largest}, each checked" if largest else ""
+    checked = f"; inputs from {layout.smallest_input} to {largest}, each checked"
+    checked = checked if largest is not None else ""
     return f"{layout.instances}: {key}, {outputs}{lanes}{checked}"
 
 

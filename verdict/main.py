@@ -15,6 +15,8 @@ from verdict.builds import (
     fetched,
     loss_option,
     own_model_options,
+    proved_by,
+    prover_options,
     run_build,
     srs_option,
 )
@@ -67,6 +69,7 @@ def cli() -> None:
 
 @cli.command(cls=Standalone)
 @own_model_options
+@prover_options
 @srs_option
 @loss_option
 @artifacts_option
@@ -85,6 +88,8 @@ def build(
     output: str | None,
     shape: tuple[int, ...] | None,
     largest_input: int | None,
+    prover: Any,
+    smallest_input: int,
     srs: Any,
     accept_loss: bool,
     artifacts: Path,
@@ -103,6 +108,7 @@ def build(
     circuit = Circuit.own(
         own_name, model, lambda: own_samples(samples), args, choice=Choice(output, shape)
     )
+    circuit = proved_by(circuit, prover, smallest_input)
     manifest = run_build(
         replace(circuit, accept_loss=accept_loss), artifacts.resolve(), verifiers.resolve(), srs
     )

@@ -83,7 +83,7 @@ class Build(Steps):
                 "test": [digest_of(samples.test, samples.labels), samples.source],
             },
             [],
-            lambda: _accuracy(
+            lambda: accuracy(
                 self.path("model"),
                 System.load(self.path("constraints")),
                 samples,
@@ -156,7 +156,7 @@ def answers(
     return np.array([layout.read(list(one)) for one in instances])
 
 
-def _accuracy(
+def accuracy(
     model: Path, system: System, samples: Samples, sizes: dict[str, Any], layout: Layout
 ) -> dict[str, Any]:
     """Compare the float model with the constraints on every test sample, for the manifest."""
@@ -167,3 +167,9 @@ def _accuracy(
         "source": samples.source,
         **compare(floats, whole / 2.0 ** sizes["output_scale"], samples.labels),
     }
+
+
+def accuracy_of(manifest: Manifest, samples: Samples) -> dict[str, Any]:
+    """Compare a built circuit with its float model on other samples than those of the build."""
+    system = System.load(manifest.file("constraints"))
+    return accuracy(manifest.file("model"), system, samples, manifest.content, manifest.layout)

@@ -16,7 +16,7 @@ from zk.samples import Array
 
 def outputs_of(constraints: Path, layout: Layout, x: Array) -> list[int]:
     """Return the model's outputs for an input as whole numbers, without a proof."""
-    return layout.read(_witness(_system(constraints), 0, x)[2 : layout.instances + 1])
+    return layout.read(witness_of(_system(constraints), 0, x)[2 : layout.instances + 1])
 
 
 def prove(
@@ -24,7 +24,7 @@ def prove(
 ) -> tuple[bytes, list[int]]:
     """Return a proof and its instances. The private witness is written to `kept`, if given."""
     system = _system(files["constraints"])
-    witness = _witness(system, key, x)
+    witness = witness_of(system, key, x)
     if kept:
         write_whole(kept, json.dumps(witness), mode=0o600)
     instances = witness[1 : system.public + 1]
@@ -38,7 +38,8 @@ def verify(vk: Path, proof: bytes, instances: Sequence[int]) -> None:
     prover.verify(VerificationKey.load(vk), proof, instances)
 
 
-def _witness(system: System, key: int, x: Array) -> list[int]:
+def witness_of(system: System, key: int, x: Array) -> list[int]:
+    """Return the value of every wire for a key and an input; raise if an output is too large."""
     if x.size != len(system.inputs):
         raise CircuitError(f"The circuit takes {len(system.inputs)} numbers, not {x.size}.")
     numbers = [int(number[0]) for number in system.numbers(x)]

@@ -1,0 +1,30 @@
+// What the tests call of the page's modules, in Node: see tests/circuits/test_page_modules.py.
+import { middleSums, normalised } from "../web/src/drawing";
+import { type VerificationKey, prove, provingKeyOf, verify } from "../web/src/groth16";
+import { holds, systemOf, witness } from "../web/src/r1cs";
+
+const bytes = (text: string): ArrayBuffer => Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer;
+
+/** The normalised drawings, and the model's inputs. */
+export const drawings = (drawn: string[]) =>
+  drawn.map((one) => {
+    const normal = normalised(one);
+    return [normal.join(""), middleSums(normal)];
+  });
+
+/** The wires of each input, and whether the constraints hold. */
+export async function witnesses(system: string, key: string, inputs: number[][]) {
+  const read = await systemOf(bytes(system));
+  return inputs.map((x) => {
+    const wires = witness(read, BigInt(key), x);
+    return [wires.map(String), holds(read, wires)];
+  });
+}
+
+export async function proof(system: string, pk: string, key: string, x: number[]) {
+  const read = await systemOf(bytes(system));
+  return prove(provingKeyOf(bytes(pk)), read, witness(read, BigInt(key), x));
+}
+
+export const valid = (key: VerificationKey, tried: [string, string[]][]) =>
+  tried.map(([proof, instances]) => verify(key, proof, instances.map(BigInt)));
