@@ -24,6 +24,7 @@ from zk.proof import Proof, answer, prove, prove_all
 
 # A person, one of MNIST's test images, and the test accounts that own it and send the proof.
 DRAWINGS = (("Ada", 0, 1, 1), ("Ben", 2, 2, 2), ("Cleo", 17, 3, 4))
+CIRCUITS = ("clan", "clan-batch", "clan-groth16", "voice")
 SONG = ("f4", "happy", 1)  # the synthetic voice, its emotion and its sentence
 GWEI = 10**9
 
@@ -49,14 +50,17 @@ def cli() -> None:
         number += 1
         click.secho(f"\n{number}. {title}  [{time.monotonic() - started:.1f} s]", bold=True)
 
-    step("Build the circuits of the digit reader, for one and for 16, and of the voice judge")
-    digits, several, voices = (run_build(circuit(name)) for name in ("clan", "clan-batch", "voice"))
+    step(
+        "Build the circuits: the digit reader, for one, for 16 and for Groth16, and the voice judge"
+    )
+    digits, several, private, voices = (run_build(circuit(name)) for name in CIRCUITS)
     step("Start a fresh anvil, and deploy the verifiers with their applications")
     with ape.networks.parse_network_choice("ethereum:local:foundry"):
         deployer = ape.accounts.test_accounts[0]
         clans, judge = deploy(digits, deployer, batch=several), deploy(voices, deployer)
         _draw(step, digits, clans)
         _draw_together(step, several, clans)
+        _compare(step, (digits, clans), (private, deploy(private, deployer)))
         _sing(step, voices, judge)
         _audit(step, (digits, clans, several), (voices, judge, None))
     click.echo(f"\nthe whole story took {time.monotonic() - started:.1f} s")
@@ -116,6 +120,30 @@ def _draw_together(step: Step, manifest: Manifest, contract) -> None:
     click.echo(f"{missing[0]} is skipped: it has not agreed")
     step("The clans")
     click.echo(clan.table(contract))
+
+
+def _compare(step: Step, *deployed) -> None:
+    """One drawing, proved by ezkl and by Groth16: what each takes."""
+    from models.data import mnist
+
+    account = ape.accounts.test_accounts[8]
+    x = view_of("clan", "drawing")(mnist.drawings("test")[1])
+    step("Finn joins twice, with a proof by each prover: in the clans above, and in others")
+    click.echo(f"{'':9}{'proving':>9}{'proof':>9}{'proving key':>13}{'gas to join':>13}   set-up")
+    for manifest, contract in deployed:
+        key = contract.keyOf(account)
+        prove(manifest, key, x)  # reads the proving key, on a warm machine
+        proving = time.monotonic()
+        proof = prove(manifest, key, x)
+        seconds = time.monotonic() - proving
+        receipt = clan.application.submit(contract, str(account.address), None, proof, account)
+        size, kept = len(proof.proof), manifest["files"]["pk"]["bytes"] / 1e6
+        held = "a ceremony for each model" if manifest.prover == "groth16" else "one for all models"
+        click.echo(
+            f"{manifest.prover:9}{seconds:>7.2f} s{size:>7,} B{kept:>10.1f} MB"
+            f"{receipt.gas_used:>13,}   {held}"
+        )
+    click.echo("Browsers make the second kind themselves: a drawing then stays on its device.")
 
 
 def _push(contract, account, proof: Proof, relayer) -> None:

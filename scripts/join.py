@@ -51,7 +51,8 @@ def cli(path, batch, account, given) -> dict:
     sent = submit(application, checked, sender, consent=consents[0] if consents else None)
     clan = sent.contract.clanOf(sent.account)
     click.echo(f"{sent.account} joined clan {clan}{sent.note}")
-    suggest("clans")
+    circuit = checked.proof.circuit
+    suggest("clans" if circuit == "clan" else f"clans --circuit {circuit}")
     return {**sent.as_json(), "clan": clan}
 
 

@@ -3,6 +3,9 @@
 Leaves screenshots in out/.
 """
 
+import json
+import statistics
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +22,7 @@ from zk.manifest import Manifest
 from zk.proof import Proof, verify
 
 SHOTS = ROOT / "out" / "screenshots"
+TURNS = 5
 LARGEST_DOWNLOAD = 1_500_000  # bytes for proving: the worker, the constraints and the key
 
 
@@ -28,10 +32,11 @@ def private() -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def chain16(private) -> Iterator[Node]:
+def chain16(private, manifest) -> Iterator[Node]:
     with own_node() as started:
-        result = ape(started, "deploy", "--only", "clan-groth16")
-        assert result.returncode == 0, result.stderr
+        for name in ("clan", "clan-groth16"):  # the page takes the second
+            result = ape(started, "deploy", "--only", name)
+            assert result.returncode == 0, result.stderr
         yield started
 
 
@@ -110,8 +115,6 @@ def test_drawing_stays_on_the_device(visit, served, private):
     assert posted == {f"{served.url}/rpc"}
     assert all(len(body) < 2_000 for _, _, body in asked)  # a drawing has 784 pixels, a proof less
     assert not any("0" * 28 in body.replace("0x", "") and '"drawing"' in body for *_, body in asked)
-    import json
-
     proof = Proof.of(json.loads(copied[0]), "the page")
     verify(private, proof)
     downloaded = [size for url, size in sizes.items() if "/files/" in url or "prover" in url]
@@ -168,6 +171,43 @@ def test_empty_drawing_is_refused(visit):
         expect(page.get_by_role("alert")).to_contain_text("The drawing is empty")
 
     visit(story, "empty")
+
+
+# The seconds of a click on the button that proves: it is disabled until the proof is made.
+CLICK = """async () => {
+  const buttons = [...document.querySelectorAll("button")];
+  const prove = buttons.find((one) => one.textContent === "Prove this digit");
+  const started = performance.now();
+  prove.click();
+  while (prove.disabled) await new Promise((resolve) => setTimeout(resolve, 5));
+  return (performance.now() - started) / 1000;
+}"""
+
+
+def test_browser_proves_in_half_the_time_of_the_hub(visit, served, views):
+    """Warm, in turn: the page with Groth16, and the hub with ezkl."""
+    page_seconds, hub_seconds = list[float](), list[float]()
+
+    def story(page: Page) -> None:
+        draw_and_prove(page, 6)
+        for number in range(TURNS):
+            page_seconds.append(page.evaluate(CLICK))
+            expect(page.get_by_text("Your drawing never left this device")).to_be_visible()
+            account = f"0x{number + 1:040x}"
+            started = time.perf_counter()
+            served.client.prove("clan", account, views[number])
+            hub_seconds.append(time.perf_counter() - started)
+
+    visit(story, "warm")
+    page_median, hub_median = map(statistics.median, (page_seconds, hub_seconds))
+    print(f"seconds to a proof: {page_median:.2f} on the page, {hub_median:.2f} by the hub")
+    assert page_median <= 0.5 * hub_median
+
+
+def test_hub_proves_with_it_too(served, private, views):
+    """For clients that trust the hub, such as `ape run prove --hub`."""
+    proof = served.client.prove("clan-groth16", f"0x{9:040x}", views[0])
+    verify(private, proof)
 
 
 def test_the_hub_plays_with_it():
