@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from zk.build import build
-from zk.circuit import Circuit, RunArgs
+from zk.circuit import Circuit, RunArgs, contract_name
 from zk.manifest import Manifest
 from zk.samples import Samples
 
@@ -16,6 +16,8 @@ TINY_ARGS = RunArgs(decomp_base=1024, decomp_legs=3)
 TINY_GROTH16 = RunArgs(
     prover="groth16", input_scale=6, param_scale=6, decomp_base=1024, decomp_legs=1
 )
+ECHO_ARGS = RunArgs(decomp_base=256)
+SLIM_ARGS = RunArgs(param_scale=2, num_inner_cols=1, decomp_base=2, decomp_legs=1, largest_input=4)
 
 
 def write_model(
@@ -49,6 +51,19 @@ def write_model(
 
 def tiny_in(folder: Path, samples: Samples, args: RunArgs = TINY_ARGS) -> Circuit:
     return Circuit("tiny", folder / "tiny.onnx", "TinyVerifier", lambda: samples, args)
+
+
+def echo_in(
+    folder: Path, name: str, outputs: int, args: RunArgs, application: str | None = None
+) -> Circuit:
+    """Return a circuit that answers its input: numbers from -2 to 2; whole ones, if slim."""
+    matrix = np.eye(outputs)
+    model = write_model(folder / f"{name}.onnx", operator="Identity", matrix=matrix)
+    ends = (0, args.largest_input) if args.slim else (-2, 2)
+    shown = np.linspace(*ends, 16 * outputs, dtype=np.float32).reshape(16, outputs)
+    shown = shown.round() if args.slim else shown
+    samples, verifier = Samples(shown[::2], shown[1::2]), f"{contract_name(name)}Verifier"
+    return Circuit(name, model, verifier, lambda: samples, args, application=application)
 
 
 def run_in(folder: Path, circuit: Circuit) -> tuple[Manifest, list[str]]:

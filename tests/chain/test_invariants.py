@@ -27,11 +27,10 @@ from apps.singers import Singers
 from apps.voice import ANYONE, ONE, score_from
 from chain.contracts import ask
 from tests.scale import scaled
-from tests.tiny import run_in, write_model
-from zk.circuit import Circuit, RunArgs
+from tests.tiny import ECHO_ARGS, SLIM_ARGS, echo_in, run_in
+from zk.circuit import RunArgs
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove_all
-from zk.samples import Samples
 from zk.verifier import runtime_code
 
 pytestmark = [pytest.mark.plain, pytest.mark.slow]
@@ -39,8 +38,6 @@ pytestmark = [pytest.mark.plain, pytest.mark.slow]
 REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for
 TAKES = {0: 2, 1: 1}  # in the first round, each account sings twice
-SMALL = RunArgs(decomp_base=256)
-SLIM = RunArgs(param_scale=2, num_inner_cols=1, decomp_base=2, decomp_legs=1, largest_input=4)
 TOGETHER = 4  # accounts in a batch
 ACCOUNTS = scaled(24, 200)
 # A fork gets fewer calls than a plain chain, because its rules are the same.
@@ -106,12 +103,7 @@ def verifier_of(chain, tmp_path_factory):
 
     def verifier_of(outputs: int, args: RunArgs) -> tuple[str, Manifest]:
         folder = tmp_path_factory.mktemp("crowd")
-        model = write_model(folder / "same.onnx", matrix=np.eye(outputs), operator="Identity")
-        ends = (0, 4) if args.slim else (-2, 2)
-        shown = np.linspace(*ends, 16 * outputs, dtype=np.float32).reshape(16, outputs)
-        shown = shown.round() if args.slim else shown
-        samples = Samples(calibration=shown[::2], test=shown[1::2])
-        manifest, _ = run_in(folder, Circuit("same", model, "SameVerifier", lambda: samples, args))
+        manifest, _ = run_in(folder, echo_in(folder, "same", outputs, args))
         verifier = to_checksum_address(keccak(text=folder.name)[-20:])
         code = runtime_code("SameVerifier", manifest.file("verifier").read_text())
         chain.provider.set_code(verifier, code)
@@ -274,7 +266,7 @@ class Batch:
 
 def test_clan_counts_its_members(project, verifier_of, deployer, crowd):
     (one, manifest), (several, batch) = (
-        verifier_of(10, args) for args in (SLIM, replace(SLIM, batch=TOGETHER))
+        verifier_of(10, args) for args in (SLIM_ARGS, replace(SLIM_ARGS, batch=TOGETHER))
     )
     clan = project.Clan.deploy(one, layout_of(manifest), several, TOGETHER, sender=deployer)
     random = np.random.default_rng(0)
@@ -479,7 +471,7 @@ class Ledger(RuleBasedStateMachine):
 
 
 def test_voice_judge_can_always_pay_what_it_owes(project, verifier_of, deployer, crowd):
-    verifier, manifest = verifier_of(1, SMALL)
+    verifier, manifest = verifier_of(1, ECHO_ARGS)
     judge = project.VoiceJudge.deploy(verifier, layout_of(manifest), sender=deployer)
     songs = np.random.default_rng(0).uniform(-0.3, 1.3, size=(2, len(crowd.accounts), 1))
     songs[0, :3] = [[0], [1], [0.5]]

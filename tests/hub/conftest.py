@@ -1,20 +1,15 @@
 """One chain, one PostgreSQL server and one hub for all tests of this folder."""
 
-import shutil
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
-from apps.circuits import ARTIFACTS, VERIFIERS
+from tests.builds import beside
 from tests.hubs import PAGE, Running, new_database, running
 from tests.nodes import Node, own_node
-from tests.tiny import write_model
+from tests.tiny import ECHO_ARGS, echo_in
 from tests.typed import ape, open_round
-from zk.build import build
-from zk.circuit import Circuit, RunArgs
 from zk.manifest import Manifest
-from zk.samples import Samples
 
 
 @pytest.fixture(scope="session")
@@ -51,17 +46,11 @@ def hub(request, node, bad_manifest, quick, tmp_path_factory) -> Iterator[Runnin
 @pytest.fixture(scope="session")
 def quick(node, tmp_path_factory) -> Iterator[Manifest]:
     """A small circuit of Clan for tests that need many proofs. Its logits are its input."""
-    path = tmp_path_factory.mktemp("quick") / "same.onnx"
-    model = write_model(path, matrix=np.eye(10), operator="Identity")
-    shown = np.linspace(-2, 2, 160, dtype=np.float32).reshape(16, 10)
-    samples, args = Samples(shown[::2], shown[1::2]), RunArgs(decomp_base=256)
-    circuit = Circuit("quick", model, "QuickVerifier", lambda: samples, args, application="Clan")
-    manifest, _ = build(circuit, artifacts=ARTIFACTS, verifiers=VERIFIERS)
-    result = ape(node, "deploy", "--only", "quick")
-    assert result.returncode == 0, result.stderr
-    yield manifest
-    shutil.rmtree(manifest.folder)
-    (VERIFIERS / "QuickVerifier.sol").unlink()
+    folder = tmp_path_factory.mktemp("quick")
+    with beside(echo_in(folder, "quick", 10, ECHO_ARGS, "Clan")) as manifest:
+        result = ape(node, "deploy", "--only", "quick")
+        assert result.returncode == 0, result.stderr
+        yield manifest
 
 
 @pytest.fixture(scope="session")

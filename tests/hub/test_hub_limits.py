@@ -9,8 +9,11 @@ import requests
 
 from hub.client import Hub
 from tests.hubs import ADA, BIN, PAGE, bits, ended
+from tests.scale import scaled
 from tests.typed import ape
 from zk.files import ROOT
+
+EXAMPLES = scaled(10, 25)  # of requests for each operation of the description
 
 
 def ask(hub, method: str, path: str, token: str | None = None, **more) -> requests.Response:
@@ -136,7 +139,7 @@ def test_a_thousand_requests(open_hub, tokens):
 
 def test_openapi_description(hub):
     """Random requests, valid and invalid, are answered as the description says."""
-    words = ["run", f"{hub.url}/openapi.json", "--max-examples", "25", "--seed", "1"]
+    words = ["run", f"{hub.url}/openapi.json", "--max-examples", str(EXAMPLES), "--seed", "1"]
     checks = "not_a_server_error,status_code_conformance,content_type_conformance"
     found = subprocess.run(
         [BIN / "schemathesis", *words, "--checks", checks, "--no-color"],

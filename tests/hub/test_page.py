@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -17,11 +18,14 @@ from apps.circuits import view_of
 from apps.voice import ANYONE, score_from
 from models.data import mnist
 from tests.browsers import draw_seven, use_dev_account
+from tests.builds import beside
 from tests.hubs import ADA, Running, post, running
 from tests.inputs import REAL_VOICE
-from tests.nodes import Node, own_node
+from tests.nodes import Node
+from tests.tiny import ECHO_ARGS, echo_in
 from tests.typed import ape, open_round
 from zk.files import ROOT
+from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, prove_all
 
 SHOTS = ROOT / "out" / "screenshots"
@@ -361,25 +365,33 @@ def test_files_and_links_that_are_not_proofs(visit, genuine):
     visit(story, url="#verify/***")
 
 
-def test_best_of_each_round(visit, node, hub, voice_manifest, heard):
+@pytest.fixture(scope="module")
+def hum(node, tmp_path_factory) -> Iterator[Manifest]:
+    """A small circuit of VoiceJudge for tests that need many proofs. Its score is its input."""
+    with beside(echo_in(tmp_path_factory.mktemp("hum"), "hum", 1, ECHO_ARGS, "VoiceJudge")) as made:
+        result = ape(node, "deploy", "--only", "hum")
+        assert result.returncode == 0, result.stderr
+        yield made
+
+
+def test_best_of_each_round(visit, node, hub, hum):
     """The table shows the ten newest rounds, each with its terms and its three highest scores."""
-    judge, accounts = contract(node, hub, "voice"), node.web3.eth.accounts
+    judge, accounts = contract(node, hub, "hum"), node.web3.eth.accounts
     ether, first = 10**18, judge.functions.rounds().call()
     deadline = node.web3.eth.get_block("latest")["timestamp"] + 86_400
     send(node, judge.functions.openRound(0, ether // 4, deadline, ANYONE), value=6 * ether // 4)
     for number in range(1, 10):
         terms = number * ether // 10, number * ether, 2**40, bytes([number % 2]) * 32
         send(node, judge.functions.openRound(*terms), value=2 * number * ether)
-    singers, songs = accounts[1:5], [*heard, np.zeros_like(heard[0])]
-    scale = voice_manifest["output_scale"]
-    heights = [score_from(int(answer(voice_manifest, x)[0]), scale) for x in songs]
-    scored = sorted(zip(heights, songs, strict=True), key=lambda pair: pair[0])
-    assert len({score for score, _ in scored}) == 4
+    singers, songs = accounts[1:5], np.linspace(0.1, 0.9, 4, dtype=np.float32)[:, None]
+    heights = [score_from(int(answer(hum, x)[0]), hum["output_scale"]) for x in songs]
+    scored = list(zip(heights, songs, strict=True))
+    assert sorted(set(heights)) == heights
     # The highest score comes last; then the account with the lowest one sings as the second best.
     claims = [*zip(singers, scored, strict=True), (singers[0], scored[2])]
     keys = [judge.functions.keyOf(account, first).call() for account, _ in claims]
     inputs = [(key, x) for key, (_, (_, x)) in zip(keys, claims, strict=True)]
-    for (account, _), proof in zip(claims, prove_all(voice_manifest, inputs), strict=True):
+    for (account, _), proof in zip(claims, prove_all(hum, inputs), strict=True):
         send(node, judge.functions.judge(first, account, proof.proof, proof.instances))
     highest = ((3, 3), (2, 0), (2, 2))  # scores, and their singers
     best = [
@@ -397,8 +409,12 @@ def test_best_of_each_round(visit, node, hub, voice_manifest, heard):
             *(f"{never}{chosen}", "none yet"),
         )
     ]
+    chain = chain_of(hub)
+    chain["applications"]["voice"] = chain["applications"]["hum"]
 
     def story(page: Page) -> None:
+        page.route("**/v1/chain", lambda route: route.fulfill(json=chain))
+
         def expect_rows(over: str) -> None:
             row = [str(first), "0.0000", "0.25", "2", until + over, ", ".join(best)]
             expect(page.locator("tbody td")).to_have_text([*newer, *row])
@@ -673,9 +689,10 @@ def test_hub_that_went_away(visit, node, tmp_path):
         visit(story, url=gone.url, expected="ERR_CONNECTION_REFUSED")
 
 
-def test_contract_that_is_missing(visit, tmp_path):
+def test_contract_that_is_missing(visit, node):
     """A chain without deployments."""
-    with own_node() as empty, running(tmp_path / "empty", empty) as hub:
+    with node.unchanged():
+        node.record.unlink()
 
         def story(page: Page) -> None:
             expect(page.get_by_text("clan is not deployed on")).to_be_visible()
@@ -685,7 +702,7 @@ def test_contract_that_is_missing(visit, tmp_path):
             page.get_by_role("button", name="Prove this digit").click()
             expect(page.get_by_role("alert")).to_contain_text("clan is not deployed according to")
 
-        visit(story, url=hub.url, expected="409")
+        visit(story, expected="409")
 
 
 def test_first_load_is_small(visit, hub):

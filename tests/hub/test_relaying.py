@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,24 +14,22 @@ from eth_account.signers.local import LocalAccount
 from eth_utils import keccak
 from playwright.sync_api import Page, expect
 
-from apps.circuits import view_of
 from apps.consents import typed
 from chain.network import free_port
-from models.data import mnist
 from tests.browsers import draw_seven, use_dev_account
+from tests.builds import beside
 from tests.hubs import ADA, Running, ended, running, until
 from tests.nodes import Node, own_node
 from tests.scale import scaled
+from tests.tiny import SLIM_ARGS, echo_in
 from tests.typed import ape, refused
 from zk.errors import CircuitError
 
-SIZE = 16
+SIZE = 4
 LATE = 2**40
 REVOKE = keccak(text="revokeConsents()")[:4].hex()
 KILLS = scaled(6, 25)
 SENDER = 9  # the relayer's number
-# Images that the model reads as they are labelled.
-IMAGES = [0, 1, 2, 3, 4, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17]
 
 
 def person(number: int) -> LocalAccount:
@@ -38,11 +37,24 @@ def person(number: int) -> LocalAccount:
 
 
 @pytest.fixture(scope="module")
-def chain(manifest, batch_manifest) -> Iterator[Node]:
-    """A chain whose Clan takes batches."""
+def few(tmp_path_factory) -> Iterator[None]:
+    """Small circuits of Clan, `few` and `few-batch`. Their logits are their input."""
+    folder = tmp_path_factory.mktemp("few")
+    batch = replace(SLIM_ARGS, batch=SIZE)
+    with (
+        beside(echo_in(folder, "few", 10, SLIM_ARGS, "Clan")),
+        beside(echo_in(folder, "few-batch", 10, batch, "Clan")),
+    ):
+        yield
+
+
+@pytest.fixture(scope="module")
+def chain(manifest, batch_manifest, few) -> Iterator[Node]:
+    """A chain with two Clans that take batches. One is of the small circuits."""
     with own_node() as started:
-        result = ape(started, "deploy", "--only", "clan", "--batch", "clan-batch")
-        assert result.returncode == 0, result.stderr
+        for single in ("few", "clan"):
+            result = ape(started, "deploy", "--only", single, "--batch", f"{single}-batch")
+            assert result.returncode == 0, result.stderr
         yield started
 
 
@@ -52,18 +64,21 @@ def fresh(chain) -> Iterator[Node]:
         yield chain
 
 
-@pytest.fixture
-def relaying(fresh, tmp_path) -> Iterator[Running]:
-    with running(tmp_path, fresh, "--relay", str(SENDER), "--relay-wait", "3") as hub:
+@pytest.fixture(scope="module")
+def relaying(chain, tmp_path_factory) -> Iterator[Running]:
+    """A hub that relays. Each test joins with other people, because it remembers their jobs."""
+    folder = tmp_path_factory.mktemp("relaying")
+    with running(folder, chain, "--relay", str(SENDER), "--relay-wait", "3") as hub:
         yield hub
 
 
-def drawing(number: int) -> np.ndarray:
-    return view_of("clan", "drawing")(mnist.drawings("test")[IMAGES[number % len(IMAGES)]])
-
-
 def digit(number: int) -> int:
-    return int(mnist.labels("test")[IMAGES[number % len(IMAGES)]])
+    return number % 10
+
+
+def drawing(number: int) -> np.ndarray:
+    """An input of `few`, whose largest logit is that of the person's digit."""
+    return 4 * np.eye(10, dtype=np.float32)[digit(number)]
 
 
 def consent(
@@ -73,19 +88,19 @@ def consent(
     deadline: int = LATE,
     nonce: int = 0,
     more: int = 0,
+    circuit: str = "few",
 ) -> tuple[int, str]:
     """The consent of a person to join the clan of its drawing, perhaps spoilt."""
-    contract = json.loads(node.record.read_text())["clan"]["contract"]
+    contract = json.loads(node.record.read_text())[circuit]["contract"]
     values = (person(number).address, (digit(number) + more) % 10, nonce, deadline)
     signed = signer.sign_message(typed(contract, node.chain_id, values))
     return deadline, "0x" + bytes(signed.signature).hex()
 
 
-def order(hub: Running, node: Node, number: int) -> dict:
+def order(hub: Running, node: Node, number: int, circuit: str = "few") -> dict:
     who = person(number)
-    return hub.client.order(
-        "clan", who.address, drawing(number), consent=consent(node, who, number)
-    )
+    given = consent(node, who, number, circuit=circuit)
+    return hub.client.order(circuit, who.address, drawing(number), consent=given)
 
 
 def sent_by_the_relayer(node: Node) -> list[dict]:
@@ -113,17 +128,17 @@ def test_a_full_batch_is_sent_at_once(relaying, fresh):
 
 def test_a_few_are_sent_after_a_while(relaying, fresh):
     """With padding; a normal proof is made in the meantime."""
-    jobs = [order(relaying, fresh, number) for number in range(3)]
-    alone = relaying.client.order("clan", person(5).address, drawing(5))
+    jobs = [order(relaying, fresh, number) for number in range(10, 13)]
+    alone = relaying.client.order("few", person(15).address, drawing(15))
     assert ended(relaying, alone)["proof"]
     assert [ended(relaying, job)["state"] for job in jobs] == ["done"] * 3
     assert len(sent_by_the_relayer(fresh)) == 1
 
 
 def test_one_who_revokes_does_not_stop_the_others(relaying, fresh):
-    jobs = [order(relaying, fresh, number) for number in range(2)]
-    contract = json.loads(fresh.record.read_text())["clan"]["contract"]
-    account = person(0).address
+    jobs = [order(relaying, fresh, number) for number in (20, 21)]
+    contract = json.loads(fresh.record.read_text())["few"]["contract"]
+    account = person(20).address
     fresh.rpc("anvil_setBalance", account, hex(10**18))
     fresh.rpc("anvil_impersonateAccount", account)
     revoke = {"from": account, "to": contract, "data": "0x" + REVOKE}
@@ -145,15 +160,15 @@ def test_one_who_revokes_does_not_stop_the_others(relaying, fresh):
     ids=["digit", "nonce", "deadline", "signer"],
 )
 def test_orders_without_a_consent_are_refused(relaying, fresh, spoilt, reason):
-    given = {"signer": person(1)} | spoilt
+    given = {"signer": person(30)} | spoilt
     with pytest.raises(CircuitError, match=reason):
         relaying.client.order(
-            "clan", person(1).address, drawing(1), consent=consent(fresh, number=1, **given)
+            "few", person(30).address, drawing(30), consent=consent(fresh, number=30, **given)
         )
 
 
 def test_page_lets_the_hub_join(relaying, fresh, browser):
-    """The account signs, and pays for nothing."""
+    """The account signs, and pays for nothing. The batch is one of `clan-batch`."""
 
     def story(page: Page) -> None:
         page.goto(f"{relaying.url}/#clan")
@@ -173,12 +188,9 @@ def test_page_lets_the_hub_join(relaying, fresh, browser):
     assert int(sent["value"], 16) == 0
 
 
-def test_hub_that_does_not_relay(fresh, tmp_path):
-    with (
-        running(tmp_path, fresh) as hub,
-        pytest.raises(CircuitError, match="This hub relays nothing"),
-    ):
-        order(hub, fresh, 1)
+def test_hub_that_does_not_relay(hub, node):
+    with pytest.raises(CircuitError, match="This hub relays nothing"):
+        order(hub, node, 1, circuit="quick")
 
 
 def test_hub_that_cannot_relay(node, tmp_path):
@@ -192,22 +204,29 @@ def test_hub_that_cannot_relay(node, tmp_path):
         assert reason in refused(ape(node, *words))
 
 
-def test_the_limits_are_kept(fresh, tmp_path):
-    """Above the highest price or the day's budget, jobs wait, and nothing is sent."""
-    for limit, step in (
+@pytest.mark.parametrize(
+    ("limit", "step"),
+    [
         (("--relay-gas-price", "0.000000001"), "waiting for a lower gas price"),
-        (("--relay-budget", "0.0000001"), "waiting, because today's budget is spent"),
-    ):
-        words = ("--relay", str(SENDER), "--relay-wait", "0", *limit)
-        with running(tmp_path / limit[0], fresh, *words) as hub:
-            job = order(hub, fresh, 1)
+        pytest.param(
+            ("--relay-budget", "0.0000001"),
+            "waiting, because today's budget is spent",
+            marks=pytest.mark.full,  # test_transactions.py has a budget, too
+        ),
+    ],
+    ids=["price", "budget"],
+)
+def test_the_limits_are_kept(fresh, tmp_path, limit, step):
+    """Above the highest price or the day's budget, jobs wait, and nothing is sent."""
+    with running(tmp_path, fresh, "--relay", str(SENDER), "--relay-wait", "0", *limit) as hub:
+        job = order(hub, fresh, 1)
 
-            def waits(job=job, step=step, hub=hub) -> bool:
-                progress = hub.client.job(job["id"])["progress"]
-                return bool(progress and progress["step"] == step)
+        def waits() -> bool:
+            progress = hub.client.job(job["id"])["progress"]
+            return bool(progress and progress["step"] == step)
 
-            until(waits, step)
-        assert sent_by_the_relayer(fresh) == []
+        until(waits, step)
+    assert sent_by_the_relayer(fresh) == []
 
 
 def test_kills_while_relaying(fresh, tmp_path):
@@ -220,7 +239,7 @@ def test_kills_while_relaying(fresh, tmp_path):
             for number in (next(people), next(people)):
                 with suppress(CircuitError):
                     accepted[number] = order(hub, fresh, number)["id"]
-            time.sleep(chosen.uniform(0, 4))  # any moment from collecting to the receipt
+            time.sleep(chosen.uniform(0, 3))  # any moment from collecting to the receipt
             hub.kill()
             hub.start()
         states = [ended(hub, {"id": identity}) for identity in accepted.values()]
