@@ -1,6 +1,7 @@
 """The audit finds each fault that somebody plants in a Clan before deploying it."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from apps.audit import CONTRACTS, audit_contracts
 from chain.contracts import deploy
 from chain.deployments import entry_for
-from tests.audits import PACKAGES, named, planted
+from tests.audits import PACKAGES, compiled_together, named, planted
 from zk.audit.application import audit_application
 from zk.audit.syntax import compiled_contract
 
@@ -95,10 +96,17 @@ FAULTS: dict[str, tuple[str, str, str, set[str]]] = {
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory) -> Path:
+def sources(tmp_path_factory) -> Iterator[Path]:
+    """The contracts in `sound/`, and a folder for each fault in them."""
     folder = tmp_path_factory.mktemp("planted")
     (folder / PACKAGES.name).symlink_to(PACKAGES)
-    return folder
+    for name in ("sound", *FAULTS):
+        shutil.copytree(CONTRACTS, folder / name, ignore=GENERATED)
+    for name, (where, old, new, _) in FAULTS.items():
+        path = folder / name / where
+        path.write_text(planted(path.read_text(), (old, new)))
+    with compiled_together(folder, [folder / name / CLAN for name in ("sound", *FAULTS)]):
+        yield folder
 
 
 def deployed_from(folder: Path, deployer, chain, arguments: bytes) -> str:
@@ -122,21 +130,18 @@ def arguments(manifest, entry) -> bytes:
 
 
 def test_the_same_contract_without_a_fault(sources, manifest, entry, arguments, deployer, chain):
-    folder = shutil.copytree(CONTRACTS, sources / "sound", ignore=GENERATED)
-    address = deployed_from(folder, deployer, chain, arguments)
+    address = deployed_from(sources / "sound", deployer, chain, arguments)
     assert named(audit_contracts(manifest, entry | {"contract": address})) == []
-    assert audit_application(folder / CLAN).sound
+    assert audit_application(sources / "sound" / CLAN).sound
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_planted_fault(sources, manifest, entry, arguments, deployer, chain, name):
     """On the chain, each is another code; in the sources, some are faults that the audit knows."""
-    where, old, new, known = FAULTS[name]
-    folder = shutil.copytree(CONTRACTS, sources / name, ignore=GENERATED)
-    (folder / where).write_text(planted((folder / where).read_text(), (old, new)))
-    address = deployed_from(folder, deployer, chain, arguments)
+    *_, known = FAULTS[name]
+    address = deployed_from(sources / name, deployer, chain, arguments)
     assert named(audit_contracts(manifest, entry | {"contract": address})) in (
         ["application-code"],
         ["parameter-differs"],  # where another immutable value is used
     )
-    assert {finding.name for finding in audit_application(folder / CLAN).wrong} == known
+    assert {finding.name for finding in audit_application(sources / name / CLAN).wrong} == known
