@@ -62,7 +62,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the tests, and group them for the workers of `-n`.
 
-    Tests of a file share fixtures. Tests in tests/hub/ share a hub, take longest and go first.
+    Tests of a file share fixtures. Most tests in tests/hub/ share a hub; these take longest and go
+    first. The files that need proofs of songs share those.
     """
     full, fast = config.getoption("full"), config.getoption("fast")
     fork = "-fork" in (config.getoption("network", None) or "")
@@ -74,9 +75,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in left]
     items.sort(key=lambda item: item.path.parent.name != "hub")
+    groups: dict[Path, str] = {}
     for item in items:
-        hub = item.path.parent.name == "hub"
-        item.add_marker(pytest.mark.xdist_group("hub" if hub else item.path.stem))
+        used = getattr(item, "fixturenames", [])
+        for group, shared in (("hub", "same_chain"), ("songs", "sung")):
+            if shared in used:
+                groups[item.path] = group
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.path.stem)))
 
 
 def is_long(item: pytest.Item) -> bool:

@@ -12,6 +12,8 @@ from chain.network import moment
 from zk.errors import CircuitError
 from zk.proof import Proof
 
+pytestmark = pytest.mark.plain
+
 JUDGE, CLAN = voice.application, clans.application
 
 

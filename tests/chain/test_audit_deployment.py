@@ -16,6 +16,7 @@ def entry(manifest, clan, judge, bad_verifier) -> dict:
     return entry_for(manifest, clan)
 
 
+@pytest.mark.full  # the demo audits both deployments
 def test_deployment_is_sound(deployed):
     reports = list(audit_deployment(*deployed))
     assert [named(report) for report in reports] == [[]] * 5

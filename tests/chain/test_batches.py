@@ -16,6 +16,7 @@ from apps.batches import REASONS, Short, short
 from apps.consents import NO_CONSENT, typed
 from chain.contracts import deploy
 from tests.inputs import DRAWINGS, NO_BATCH
+from tests.scale import scaled
 from zk.layout import FIELD, LANE_BITS, SLIM_LANES
 from zk.proof import Proof, prove, prove_all
 
@@ -139,14 +140,11 @@ def test_a_member_does_not_keep_the_others_out(many, manifest, views, relayer, c
     assert set(clans) == {*OTHERS} - {2}
 
 
-def test_the_sender_needs_no_consent(batched, batch_manifest, views, accounts):
-    keys = [batched.keyOf(a) for a in (accounts[0], accounts[1], *[ZERO] * (SIZE - 2))]
-    (proof,) = prove_all(batch_manifest, [(keys, views[:SIZE])])
-    receipt = batched.joinMany(
-        proof.proof, proof.instances, [NO_CONSENT] * SIZE, sender=accounts[0]
-    )
-    assert [log.account for log in receipt.decode_logs(batched.Joined)] == [accounts[0].address]
-    assert not batched.isMember(accounts[1])
+def test_the_sender_needs_no_consent(many, accounts, chain):
+    chain.provider.set_balance(PLACES[0], 10**18)
+    receipt = many.join(accounts.impersonate_account(PLACES[0]), consents=[NO_CONSENT] * SIZE)
+    assert [log.account for log in receipt.decode_logs(many.clan.Joined)] == [PLACES[0]]
+    assert not many.clan.isMember(PLACES[1])
 
 
 def high(given: Short) -> Short:
@@ -342,7 +340,7 @@ LOGIT = st.integers(-(2**28), 2**28 - 1) | st.sampled_from([0, -1, 1, 2**28 - 1,
 
 
 @given(logits=st.lists(st.lists(LOGIT, min_size=10, max_size=10), min_size=SIZE, max_size=SIZE))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=scaled(10, 25), deadline=None)
 def test_contract_chooses_what_python_chooses(credulous, deployer, chain, logits):
     flat = [logit for one in logits for logit in one]
     bits = LANE_BITS[SLIM_LANES]

@@ -39,7 +39,7 @@ REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for
 TAKES = {0: 2, 1: 1}  # in the first round, each account sings twice
 TOGETHER = 4  # accounts in a batch
-ACCOUNTS = scaled(24, 200)
+ACCOUNTS = scaled(16, 200)
 # A fork gets fewer calls than a plain chain, because its rules are the same.
 FEW_CALLS = settings(
     deadline=None,
@@ -47,7 +47,7 @@ FEW_CALLS = settings(
     max_examples=2,
     stateful_step_count=scaled(25, 50),
 )
-CALLS = settings(FEW_CALLS, max_examples=scaled(3, 6), stateful_step_count=scaled(60, 200))
+CALLS = settings(FEW_CALLS, max_examples=scaled(2, 6), stateful_step_count=scaled(60, 200))
 
 
 @dataclass

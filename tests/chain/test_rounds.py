@@ -12,6 +12,8 @@ from tests.refusals import refusal
 from zk.files import ROOT
 from zk.proof import prove
 
+pytestmark = pytest.mark.plain
+
 REWARD = 10**16
 HOUR = 3600
 

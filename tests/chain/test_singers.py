@@ -12,6 +12,8 @@ from tests.inputs import REWARD
 from zk.errors import CircuitError
 from zk.files import ROOT
 
+pytestmark = pytest.mark.plain
+
 # Trees of the accounts 1 to n, made by @openzeppelin/merkle-tree 1.0.8.
 RECORDED = json.loads((ROOT / "tests" / "recorded" / "merkle.json").read_text())
 

@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from tests.scale import scaled
 from zk.binding import read_model
 from zk.build import build
 from zk.circuit import Circuit, RunArgs
@@ -30,6 +31,9 @@ from zk.samples import Samples
 from zk.witness import float_answers
 
 pytestmark = pytest.mark.slow
+TREES = scaled(3, 10)
+# Other models in the lists have the same operators.
+ALIKE = {"logistic", "scaled", "tree", "boosted-regression"}
 CLASSIFIERS = {
     "logistic": LogisticRegression(max_iter=500),
     "scaled": make_pipeline(StandardScaler(), LogisticRegression()),
@@ -38,12 +42,12 @@ CLASSIFIERS = {
     ),
     "svc": LinearSVC(),
     "tree": DecisionTreeClassifier(max_depth=4, random_state=0),
-    "forest": RandomForestClassifier(10, max_depth=4, random_state=0),
-    "boosted": GradientBoostingClassifier(n_estimators=10, random_state=0),
+    "forest": RandomForestClassifier(TREES, max_depth=4, random_state=0),
+    "boosted": GradientBoostingClassifier(n_estimators=TREES, random_state=0),
     "mlp": MLPClassifier((8,), max_iter=2000, random_state=0),
     "kmeans": KMeans(3, random_state=0, n_init=3),
-    "xgboost": xgboost.XGBClassifier(n_estimators=8, max_depth=3),
-    "lightgbm": lightgbm.LGBMClassifier(n_estimators=8, max_depth=3, verbose=-1),
+    "xgboost": xgboost.XGBClassifier(n_estimators=TREES, max_depth=3),
+    "lightgbm": lightgbm.LGBMClassifier(n_estimators=TREES, max_depth=3, verbose=-1),
 }
 REGRESSIONS = {
     "linear": LinearRegression(),
@@ -61,7 +65,13 @@ def exported(model, x: np.ndarray) -> bytes:
     return to_onnx(model, x[:1], target_opset=opset).SerializeToString()
 
 
-@pytest.mark.parametrize("name", [*CLASSIFIERS, *REGRESSIONS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.full] if name in ALIKE else [])
+        for name in (*CLASSIFIERS, *REGRESSIONS)
+    ],
+)
 def test_the_circuit_agrees_with_the_export(name, tmp_path):
     x, y = (load_iris if name in CLASSIFIERS else load_diabetes)(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,24 +22,30 @@ STRANGERS = [Account.from_key((7000 + n).to_bytes(32)) for n in range(SIZE + 2 -
 LABELS = [2, 1, 0, 4, 1, 4, 9, 5, 9, 0, 6, 9, 0, 1, 5, 9, 7, 3]  # of MNIST's images 1 to 18
 
 
-@pytest.fixture
-def batched(node, batch_manifest) -> Node:
+@pytest.fixture(scope="module")
+def deployed(chain, batch_manifest) -> Iterator[Node]:
     """The chain with another Clan, which takes batches."""
-    result = ape(node, *DEPLOY)
-    assert result.returncode == 0, result.stderr
-    return node
+    with chain.unchanged():
+        result = ape(chain, *DEPLOY)
+        assert result.returncode == 0, result.stderr
+        yield chain
+
+
+@pytest.fixture
+def batched(deployed) -> Iterator[Node]:
+    """The same for one test; no other test sees what it changes there."""
+    with deployed.unchanged():
+        yield deployed
 
 
 @pytest.fixture(scope="module")
-def made(chain, batch_manifest, tmp_path_factory) -> tuple[list[Path], str]:
+def made(deployed, tmp_path_factory) -> tuple[list[Path], str]:
     """The proofs of 18 accounts, which are those of 16 and two more, and what `prove` said."""
     members = tmp_path_factory.mktemp("members") / "members.csv"
     accounts = [*map(str, range(1, OURS + 1)), *(one.address for one in STRANGERS)]
     lines = [f"{account},{image}\n" for image, account in enumerate(accounts, start=1)]
     members.write_text("account,test-image\n" + "".join(lines))
-    with chain.unchanged():
-        assert ape(chain, *DEPLOY).returncode == 0
-        result = ape(chain, "prove", "--batch", str(members), "--yes")
+    result = ape(deployed, "prove", "--batch", str(members), "--yes")
     assert result.returncode == 0, result.stderr
     kept = []
     for path in map(Path, re.findall(r"proof for [^:]+: (.+)", result.stdout)):

@@ -68,6 +68,7 @@ def require_reproduced(project: Path, example: str) -> None:
     assert again.graph == model.graph  # the exporter lists versions in any order
 
 
+@pytest.mark.full  # its commands are those of test_credit, without `attest`
 def test_iris(project, chain: Node):
     path = f"{APE.parent}{os.pathsep}{os.environ['PATH']}"
     shown = run_all(project, "iris", {**os.environ, **chain.environment, "PATH": path})

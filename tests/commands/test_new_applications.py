@@ -132,7 +132,9 @@ def test_threshold(project, gate, node: Node):
     assert json.loads(result.stdout)["account"].startswith("0x7099"), result.stderr
 
 
-@pytest.mark.parametrize(("name", "scores"), [("my-badge", 3), ("gate", 1)])
+@pytest.mark.parametrize(
+    ("name", "scores"), [("my-badge", 3), pytest.param("gate", 1, marks=pytest.mark.full)]
+)
 def test_its_files_are_tested_and_formatted(project, gate, name, scores):
     limit = "--margin" if scores > 1 else "--threshold"
     new(project, name, scores, limit, "0.25")  # or an earlier test did

@@ -1,4 +1,4 @@
-"""One chain, one PostgreSQL server and one hub for all tests of this folder."""
+"""One chain, one PostgreSQL server and one hub for most tests of this folder."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def node(manifest, voice_manifest) -> Iterator[Node]:
         yield started
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def same_chain(node: Node) -> Iterator[None]:
     """Undo each test's transactions."""
     before = node.rpc("evm_snapshot")

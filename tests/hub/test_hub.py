@@ -22,10 +22,11 @@ from tests.consents import consent_file
 from tests.hubs import ADA, BEN, bits, ended, post
 from tests.inputs import REAL_VOICE
 from tests.scale import scaled
-from tests.typed import ape, open_round
+from tests.typed import ape, open_round, refused
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
+pytestmark = pytest.mark.usefixtures("same_chain")
 PROOFS = scaled(3, 9)
 
 
@@ -371,6 +372,25 @@ def test_one_hub_per_database(hub, node):
     second = ape(node, "hub", "--port", "9", *hub.words)
     assert second.returncode == 1
     assert "Another hub uses the database" in second.stderr
+
+
+def test_hub_that_does_not_relay(hub):
+    consent = {"deadline": 2**40, "signature": f"0x{'11' * 65}"}
+    body = {"drawing": bits(0), "account": ADA, "consent": consent}
+    refused = post(hub, "/v1/circuits/clan/proofs", body)
+    assert refused.status_code == 409
+    assert "This hub relays nothing" in refused.json()["detail"]
+
+
+def test_hub_that_cannot_relay(node, tmp_path):
+    """The Clan of this chain takes no batches, and one account is unknown."""
+    database = ("--database", f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+    for account, reason in (
+        ("9", "No deployed contract takes batches, which a relay sends: deploy one with"),
+        ("nobody", "There is no account 'nobody' to sign with"),
+    ):
+        words = ("hub", "--relay", account, "--port", str(free_port()), *database)
+        assert reason in refused(ape(node, *words))
 
 
 def test_port_that_is_taken(hub, node, tmp_path):

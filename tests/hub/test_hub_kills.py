@@ -29,6 +29,7 @@ from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.proof import Proof, verify
 
+pytestmark = pytest.mark.usefixtures("same_chain")
 KILLS = scaled(3, 13)  # on each database
 CLIENTS, EACH = scaled(10, 20), scaled(2, 3)
 

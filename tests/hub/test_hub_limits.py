@@ -13,6 +13,7 @@ from tests.scale import scaled
 from tests.typed import ape
 from zk.files import ROOT
 
+pytestmark = pytest.mark.usefixtures("same_chain")
 EXAMPLES = scaled(10, 25)  # of requests for each operation of the description
 
 

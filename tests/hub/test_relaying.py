@@ -15,14 +15,13 @@ from eth_utils import keccak
 from playwright.sync_api import Page, expect
 
 from apps.consents import typed
-from chain.network import free_port
 from tests.browsers import draw_seven, use_dev_account
 from tests.builds import beside
 from tests.hubs import ADA, Running, ended, running, until
 from tests.nodes import Node, own_node
 from tests.scale import scaled
 from tests.tiny import SLIM_ARGS, echo_in
-from tests.typed import ape, refused
+from tests.typed import ape
 from zk.errors import CircuitError
 
 SIZE = 4
@@ -186,22 +185,6 @@ def test_page_lets_the_hub_join(relaying, fresh, browser):
     assert fresh.rpc("eth_getBalance", ADA, "latest") == owned
     (sent,) = sent_by_the_relayer(fresh)
     assert int(sent["value"], 16) == 0
-
-
-def test_hub_that_does_not_relay(hub, node):
-    with pytest.raises(CircuitError, match="This hub relays nothing"):
-        order(hub, node, 1, circuit="quick")
-
-
-def test_hub_that_cannot_relay(node, tmp_path):
-    """The Clan of this chain takes no batches, and one account is unknown."""
-    database = ("--database", f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-    for account, reason in (
-        (str(SENDER), "No deployed contract takes batches, which a relay sends: deploy one with"),
-        ("nobody", "There is no account 'nobody' to sign with"),
-    ):
-        words = ("hub", "--relay", account, "--port", str(free_port()), *database)
-        assert reason in refused(ape(node, *words))
 
 
 @pytest.mark.parametrize(

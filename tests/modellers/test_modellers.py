@@ -21,12 +21,14 @@ from chain.network import free_port
 from modellers.archives import MODELS
 from modellers.server import ATTEMPTS
 from tests.hubs import until
+from tests.scale import scaled
 from tests.typed import ape
 from verdict.builds import fetched
 from zk.errors import CircuitError
 from zk.files import ROOT
 
 NETWORK = "dense-25"
+KILLS = scaled(1, ATTEMPTS - 1)  # of a training
 SHOTS = ROOT / "out" / "screenshots"
 NAMES = [f"{NETWORK}.onnx", f"{NETWORK}-bad.onnx", "calibration.npz"]
 # A modeller of a small network, at the given port.
@@ -188,7 +190,7 @@ def test_killed_training_starts_anew(folder, served, tmp_path):
         for state in states(url):
             last = state
             assert (state["files"] != []) == (state["state"] == "ready")
-            if state.get("epoch") == 1 and kills < ATTEMPTS - 1:
+            if state.get("epoch") == 1 and kills < KILLS:
                 (training,) = process.children()
                 training.kill()
                 kills += 1
@@ -197,7 +199,7 @@ def test_killed_training_starts_anew(folder, served, tmp_path):
         for file, other in zip(last["files"], served[1][-1]["files"], strict=True):
             assert file["name"] == other["name"]
             assert file["accuracy"] == pytest.approx(other["accuracy"], abs=0.01)
-    assert kills == ATTEMPTS - 1
+    assert kills == KILLS
 
 
 @pytest.mark.full

@@ -78,8 +78,15 @@ def accuracies(folder: Path) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("data", [True, False])
-@pytest.mark.parametrize("models", [True, False])
+@pytest.mark.parametrize(
+    ("models", "data"),
+    [
+        (True, True),
+        (False, False),
+        pytest.param(True, False, marks=pytest.mark.full),
+        pytest.param(False, True, marks=pytest.mark.full),
+    ],
+)
 def test_work_with_and_without_caches(done, folder, data, models, monkeypatch):
     """Without a cache, its work is done again. A restored model gives the same files."""
     shutil.rmtree(folder / "data", ignore_errors=True)
