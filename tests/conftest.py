@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ape_ethereum.trace import Trace
 
 from apps.circuits import view_of
 from apps.voice import score_from
@@ -103,6 +104,14 @@ def is_slow(item: pytest.Item) -> bool:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if node := config.stash.get(upstream_of_fork, None):
         node.terminate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_traces() -> Iterator[None]:
+    """Keep Ape from printing all calls of what reverts, which takes seconds for a verifier."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trace, "show", lambda *_, **__: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from chain.network import free_port
 from hub.client import Hub
 from models.data import mnist
 from tests.nodes import Node
+from tests.warm import ape_start
 from zk.files import ROOT
 
 Found = TypeVar("Found")
@@ -64,16 +65,9 @@ class Running:
         return Hub(self.url)
 
     def start(self, ready: bool = True) -> None:
-        words = [str(BIN / "ape"), "run", "hub", "--port", str(self.port), *self.words]
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                words,
-                cwd=self.project,
-                env={**os.environ, **self.environment},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        words = ("hub", "--port", str(self.port), *self.words)
+        environment = {**os.environ, **self.environment}
+        self.process = ape_start(self.project, words, environment, self.log)
         if ready:
             self.wait()
 

@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,14 +45,54 @@ def ape_run(folder: Path, words: tuple[str, ...], environment: dict[str, str]) -
         return Result(words, process.exitcode, *(text.read_text() for text in texts))
 
 
+@dataclass(frozen=True)
+class Started:
+    """A command that runs on, in a session of its own. It behaves like a `subprocess.Popen`."""
+
+    process: BaseProcess
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid
+        return self.process.pid
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, seconds: float | None = None) -> int:
+        self.process.join(seconds)
+        if self.process.exitcode is None:
+            raise subprocess.TimeoutExpired(str(self.pid), seconds or 0)
+        return self.process.exitcode
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+def ape_start(
+    folder: Path, words: tuple[str, ...], environment: dict[str, str], log: Path
+) -> Started:
+    """Start a command in a folder; it writes to the end of a log."""
+    given = (folder, words, environment, [log, log])
+    process = forks.Process(target=_forked, args=given, kwargs={"alone": True})
+    process.start()
+    return Started(process)
+
+
 def _forked(
-    folder: Path, words: tuple[str, ...], environment: dict[str, str], texts: list[Path]
+    folder: Path,
+    words: tuple[str, ...],
+    environment: dict[str, str],
+    texts: list[Path],
+    alone: bool = False,
 ) -> None:
-    """Become the command, with the files `texts` as its output."""
+    """Become the command, with the files `texts` as its output, or in a session of its own."""
     from ape._cli import cli
 
+    if alone:
+        os.setsid()
     for stream, text in enumerate(texts, start=1):
-        os.dup2(os.open(text, os.O_WRONLY | os.O_CREAT), stream)
+        os.dup2(os.open(text, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -25,7 +25,9 @@ function answer(question, ask) {
   const hash = crypto.createHash("sha256").update(`${version}\n${question}`).digest("hex");
   const file = path.join(cache, hash);
   try {
-    return fs.readFileSync(file, "utf8");
+    const kept = fs.readFileSync(file, "utf8");
+    fs.utimes(file, new Date(), new Date(), () => {}); // the answers in use are the latest ones
+    return kept;
   } catch {
     v8.setFlagsFromString("--liftoff-only"); // one short run does not repay optimised code
     const made = ask(require(compiler));

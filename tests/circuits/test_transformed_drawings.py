@@ -12,6 +12,7 @@ from zk.files import ROOT
 from zk.witness import answers
 
 COUNT = scaled(200, 5000)
+OTHERS = scaled(600, 1797)
 # The digits of scikit-learn's `load_digits`, of 8x8 pixels from 0 to 16: E. Alpaydin and C. Kaynak,
 # Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, CC BY 4.0.
 OTHER_DIGITS = ROOT / "tests" / "recorded" / "digits.npz"
@@ -66,4 +67,5 @@ def test_digits_of_another_collection(read):
     with np.load(OTHER_DIGITS) as digits:
         pictures, labels = digits["images"] / 16, digits["labels"]
     assert len(labels) == 1797
-    assert np.mean(read(pictures) == labels) >= 0.85
+    some = slice(OTHERS)
+    assert np.mean(read(pictures[some]) == labels[some]) >= 0.85

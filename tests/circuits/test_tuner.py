@@ -166,6 +166,7 @@ def test_other_samples_start_the_search_anew(search, first):
     assert first.winner.loss != search(unseen=UNSEEN / 2).winner.loss
 
 
+@pytest.mark.full  # as other samples do
 def test_another_model_starts_the_search_anew(search, first):
     """No result of the first model is used for the second."""
     assert first.candidates != search(operator="Sigmoid").candidates
