@@ -23,7 +23,7 @@ from chain.network import free_port
 from hub.client import Hub
 from models.data import mnist
 from tests.nodes import Node
-from tests.warm import ape_start
+from tests.warm import Started, ape_start
 from zk.files import ROOT
 
 Found = TypeVar("Found")
@@ -55,6 +55,8 @@ class Running:
     log: Path
     port: int = field(default_factory=free_port)
     project: Path = ROOT
+    cold: bool = False  # a process that has imported nothing yet
+    process: subprocess.Popen[bytes] | Started = field(init=False)
 
     @property
     def url(self) -> str:
@@ -67,7 +69,18 @@ class Running:
     def start(self, ready: bool = True) -> None:
         words = ("hub", "--port", str(self.port), *self.words)
         environment = {**os.environ, **self.environment}
-        self.process = ape_start(self.project, words, environment, self.log)
+        if self.cold:
+            with self.log.open("a") as log:
+                self.process = subprocess.Popen(
+                    [BIN / "ape", "run", *words],
+                    cwd=self.project,
+                    env=environment,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        else:
+            self.process = ape_start(self.project, words, environment, self.log)
         if ready:
             self.wait()
 
@@ -128,7 +141,12 @@ def ended(hub: Running, job: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def running(
-    folder: Path, node: Node, *words: str, project: Path = ROOT, **more: str
+    folder: Path,
+    node: Node,
+    *words: str,
+    project: Path = ROOT,
+    cold: bool = False,
+    **more: str,
 ) -> Iterator[Running]:
     """Run a hub on the node's chain; its database is in the folder unless the words name one."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +154,7 @@ def running(
         [] if "--database" in words else ["--database", f"sqlite:///{folder / 'jobs.sqlite'}"]
     )
     environment = {**node.environment, **more}
-    hub = Running([*database, *words], environment, folder / "hub.log", project=project)
+    hub = Running([*database, *words], environment, folder / "hub.log", project=project, cold=cold)
     hub.start()
     try:
         yield hub
