@@ -59,8 +59,8 @@ def echo_in(
     """Return a circuit that answers its input: numbers from -2 to 2; whole ones, if slim."""
     matrix = np.eye(outputs)
     model = write_model(folder / f"{name}.onnx", operator="Identity", matrix=matrix)
-    ends = (0, args.largest_input) if args.slim else (-2, 2)
-    shown = np.linspace(*ends, 16 * outputs, dtype=np.float32).reshape(16, outputs)
+    low, high = (-2, 2) if args.largest_input is None else (0, args.largest_input)
+    shown = np.linspace(low, high, 16 * outputs, dtype=np.float32).reshape(16, outputs)
     shown = shown.round() if args.slim else shown
     samples, verifier = Samples(shown[::2], shown[1::2]), f"{contract_name(name)}Verifier"
     return Circuit(name, model, verifier, lambda: samples, args, application=application)
