@@ -376,7 +376,7 @@ def test_one_hub_per_database(hub, node):
 
 def test_hub_that_does_not_relay(hub):
     consent = {"deadline": 2**40, "signature": f"0x{'11' * 65}"}
-    body = {"drawing": bits(0), "account": ADA, "consent": consent}
+    body = {"drawing": bits(0), "account": ADA, "consent": consent, "relay": True}
     refused = post(hub, "/v1/circuits/clan/proofs", body)
     assert refused.status_code == 409
     assert "This hub relays nothing" in refused.json()["detail"]
