@@ -74,8 +74,8 @@ def children(process: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def own_hub(node, tmp_path_factory) -> Iterator[Running]:
-    """A hub for tests that kill or stop it. Each starts it again."""
-    with running(tmp_path_factory.mktemp("own"), node) as started:
+    """A hub, as people start it, for tests that kill or stop it. Each starts it again."""
+    with running(tmp_path_factory.mktemp("own"), node, cold=True) as started:
         yield started
 
 
