@@ -49,7 +49,7 @@ def defaults() -> list[str]:
 
 def for_page() -> list[str]:
     """The circuits of the page: of each application, one that browsers prove, or the default."""
-    private = {owner_of(one): one for one in of_groth16() if sources()[one].medium == "drawing"}
+    private = {owner_of(one): one for one in of_groth16()}
     return [private.get(owner_of(name), name) for name in defaults()]
 
 

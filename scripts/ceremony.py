@@ -2,8 +2,7 @@ from pathlib import Path
 
 import click
 
-from apps.circuits import ARTIFACTS, circuit, of_groth16, sources
-from scripts._builds import run_build
+from apps.circuits import ARTIFACTS, of_groth16, sources
 from scripts._cli import Command, suggest
 from verdict.commands import UnsoundError, json_option
 from zk.errors import CircuitError
@@ -24,10 +23,8 @@ def cli() -> None:
 
     \b
     Example:
-        ape run build --circuit clan-groth16 --srs ceremony
         ape run ceremony start clan-groth16 clan.json
         ape run ceremony contribute clan.json --name Ada
-        ape run ceremony beacon clan.json --value BLOCK_HASH
         ape run ceremony finish clan.json
     """
 
@@ -95,24 +92,20 @@ def verify(file: Path) -> dict:
     """
     held = Ceremony.load(file)
     manifest = _manifest(held.circuit)
-    problems = held.problems(manifest.file("constraints"), manifest.file("srs"))
-    for problem in problems:
-        click.echo(f"  wrong: {problem}")
-    if problems:
+    if problems := held.problems(manifest.file("constraints"), manifest.file("srs")):
+        click.echo(f"wrong: {'; '.join(problems)}")
         raise UnsoundError({**held.facts, "problems": problems})
     click.echo("Every contribution holds, and the key follows from them.")
     enough = held.participants >= FEWEST_CONTRIBUTIONS
-    step = "beacon" if enough else "contribute"
-    more = "" if held.finished else " --value HEX" if enough else " --name NAME"
-    step = "finish" if held.finished else step
-    return _told(held, file, f"ceremony {step} {file}{more}")
+    open_ = f"beacon {file} --value HEX" if enough else f"contribute {file} --name NAME"
+    return _told(held, file, f"ceremony {f'finish {file}' if held.finished else open_}")
 
 
 @cli.command(cls=Command)
 @FILE
 @json_option
 def finish(file: Path) -> dict:
-    """Check a ceremony, and build the circuit with its key.
+    """Check a ceremony, and keep it: the next build of the circuit takes its key.
 
     \b
     Example:
@@ -124,21 +117,16 @@ def finish(file: Path) -> dict:
         raise CircuitError(f"{file} has no beacon yet: add one with `ape run ceremony beacon`.")
     require_sound(held, manifest.file("constraints"), manifest.file("srs"), file)
     write_whole(manifest.folder / CEREMONY, file.read_bytes())
-    if held.circuit in sources():
-        run_build(circuit(held.circuit), manifest["srs"]["kind"])
-        suggest(f"deploy --only {held.circuit}")
-    else:
-        click.echo(f"Build {held.circuit} again, as before: the build takes this key.")
+    words = f"--circuit {held.circuit}" if held.circuit in sources() else "…, as before,"
+    suggest(f"build {words} --srs {manifest['srs']['kind']}")
     return held.facts
 
 
 def _manifest(name: str) -> Manifest:
     manifest = Manifest(ARTIFACTS / name)
     if manifest.prover != "groth16":
-        raise CircuitError(
-            f"{name} is built with ezkl, whose ceremony serves all circuits: name one of "
-            f"{', '.join(of_groth16())}."
-        )
+        others = ", ".join(of_groth16())
+        raise CircuitError(f"{name} is built with ezkl, which needs no ceremony: name {others}.")
     return manifest
 
 

@@ -1,6 +1,7 @@
 // What the tests call of the page's modules, in Node: see tests/circuits/test_page_modules.py.
 import { middleSums, normalised } from "../web/src/drawing";
 import { type VerificationKey, prove, provingKeyOf, verify } from "../web/src/groth16";
+import { phrase } from "../web/src/phrase";
 import { holds, systemOf, witness } from "../web/src/r1cs";
 
 const bytes = (text: string): ArrayBuffer => Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer;
@@ -11,6 +12,9 @@ export const drawings = (drawn: string[]) =>
     const normal = normalised(one);
     return [normal.join(""), middleSums(normal)];
   });
+
+/** The model's inputs of recordings: mono samples at 22,050 Hz, as float32 in base64. */
+export const phrases = (recorded: string[]) => recorded.map((one) => phrase(new Float32Array(bytes(one))).x);
 
 /** The wires of each input, and whether the constraints hold. */
 export async function witnesses(system: string, key: string, inputs: number[][]) {

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.data import drawing, mnist
+from models.data import drawing, mnist, sound, voices
 from tests.builds import built
 from tests.groth16 import OUTSIDE
+from tests.inputs import REAL_VOICE
 from tests.scale import scaled
 from zk.audit.attacks import genuine
 from zk.audit.calldata import Call
@@ -26,7 +27,7 @@ from zk.r1cs.system import System
 pytestmark = pytest.mark.slow
 
 SEED, KEY = 24, (2**91 + 7) << 160 | 0xDEAD
-DRAWINGS, INPUTS = scaled(300, 3000), scaled(40, 1000)
+DRAWINGS, INPUTS, PHRASES = scaled(300, 3000), scaled(40, 1000), scaled(4, 80)
 
 
 def in_node(name: str, *args: object) -> Any:
@@ -76,6 +77,17 @@ def scribbles(count: int) -> list[np.ndarray]:
         if one.mean() <= drawing.MOST_INK:
             found.append(one)
     return found
+
+
+def test_page_hears_what_python_hears():
+    """Synthetic voices and a real one: the same levels, but for rounding at the edge of a step."""
+    paths = [REAL_VOICE, *(clip.path for clip in voices.synthetic().clips[:: 240 // PHRASES])]
+    heard = [sound.read(path).astype(np.float32) for path in paths]
+    texts = [base64.b64encode(one.tobytes()).decode() for one in heard]
+    found = np.array(in_node("phrases", texts))
+    expected = np.array([sound.phrase(one).reshape(-1) for one in heard])
+    assert np.abs(found - expected).max() <= 1
+    assert np.mean(found != expected) <= 1e-5
 
 
 def test_page_makes_the_same_witness(build):

@@ -51,7 +51,7 @@ def test_own_model_with_a_ceremony(own, tmp_path):
     assert "has no beacon yet" in refused(ape(None, "ceremony", "finish", str(file)))
     ape(None, "ceremony", "beacon", str(file), "--value", BEACON)
     finished = ape(None, "ceremony", "finish", str(file))
-    assert "Build mine-g again" in finished.stdout, finished.stderr
+    assert "--srs insecure-dev" in finished.stdout, finished.stderr
     again = ape(None, *own)
     assert "3 contributions and a beacon" in again.stdout
     manifest = Manifest(ARTIFACTS / "mine-g")

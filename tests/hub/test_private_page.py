@@ -15,8 +15,9 @@ from apps.circuits import for_page
 from tests.browsers import draw_seven, use_dev_account
 from tests.builds import built
 from tests.hubs import ADA, Running, running
+from tests.inputs import REAL_VOICE
 from tests.nodes import Node, own_node
-from tests.typed import ape
+from tests.typed import ape, open_round
 from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import Proof, verify
@@ -28,15 +29,17 @@ LARGEST_DOWNLOAD = 1_500_000  # bytes for proving: the worker, the constraints a
 
 @pytest.fixture(scope="module")
 def private() -> Manifest:
+    built("voice-groth16")
     return built("clan-groth16")
 
 
 @pytest.fixture(scope="module")
 def chain16(private, manifest) -> Iterator[Node]:
     with own_node() as started:
-        for name in ("clan", "clan-groth16"):  # the page takes the second
+        for name in ("clan", "clan-groth16", "voice-groth16"):  # the page does not take the first
             result = ape(started, "deploy", "--only", name)
             assert result.returncode == 0, result.stderr
+        assert open_round(started, "--circuit", "voice-groth16", "--threshold", "0.2") == 0
         yield started
 
 
@@ -126,6 +129,27 @@ def _size(answer) -> int:
     return int(answer.headers.get("content-length", 0))
 
 
+def test_recording_stays_on_the_device(visit, served):
+    """Rate, prove and submit a song: no request carries it."""
+
+    def story(page: Page) -> None:
+        page.goto(f"{served.url}/#voice")
+        use_dev_account(page, 1)
+        expect(page.get_by_text("Your recording stays on this device")).to_be_visible()
+        page.locator("#clip").set_input_files(REAL_VOICE)
+        expect(page.get_by_text("The judge's score is")).to_be_visible()
+        page.get_by_role("button", name="Prove this score").click()
+        expect(page.get_by_text("Your recording never left this device")).to_be_visible(
+            timeout=60_000
+        )
+        page.get_by_role("button", name="Submit this score").click()
+        expect(page.get_by_text("has earned the reward of round 0.")).to_be_visible()
+
+    asked = visit(story, "sing")
+    assert {url for method, url, _ in asked if method != "GET"} == {f"{served.url}/rpc"}
+    assert all(len(body) < 2_000 for _, _, body in asked)
+
+
 def test_phone_in_the_dark(visit):
     def story(page: Page) -> None:
         draw_and_prove(page, 2)
@@ -211,4 +235,4 @@ def test_hub_proves_with_it_too(served, private, views):
 
 
 def test_the_hub_plays_with_it():
-    assert for_page() == ["clan-groth16", "voice"]
+    assert for_page() == ["clan-groth16", "voice-groth16"]

@@ -1,4 +1,5 @@
 // The model's input of a drawing, as models/data/drawing.py makes it: the same numbers, bit for bit.
+import { roundEven } from "./phrase";
 import { Refusal } from "./refusal";
 
 export const SIDE = 28;
@@ -110,11 +111,4 @@ function start(strokes: Grid, coordinate: (at: number) => number, size: number):
     count += on;
   });
   return Math.min(Math.max(roundEven((SIDE - 1) / 2 - sum / count), 0), SIDE - size);
-}
-
-/** Rounds to the nearest whole number, and halves to the even one, as Python does. */
-function roundEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 }

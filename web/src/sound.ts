@@ -1,6 +1,7 @@
 // Recordings: from the microphone, for the hub, and as a spectrogram.
 import type { Picture } from "./hub";
 import { make } from "./page";
+import { type Phrase, RATE as HEARD, brightness } from "./phrase";
 import { Refusal } from "./refusal";
 
 const LARGEST = 9_000_000; // bytes of a file, which the hub takes in base64
@@ -53,8 +54,22 @@ export async function readable(file: File): Promise<Blob> {
 }
 
 /** A recording, decoded by the browser. */
-async function decoded(file: Blob): Promise<AudioBuffer> {
-  return new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer());
+async function decoded(file: Blob, rate = RATE): Promise<AudioBuffer> {
+  return new OfflineAudioContext(1, 1, rate).decodeAudioData(await file.arrayBuffer());
+}
+
+/** The samples of a recording for the model, the mean of all channels. */
+export async function monoOf(file: Blob): Promise<Float32Array> {
+  const audio = await decoded(file, HEARD).catch(() => {
+    throw new Refusal("This browser cannot read the recording: save it as wav.");
+  });
+  const channels = Array.from({ length: audio.numberOfChannels }, (_, at) => audio.getChannelData(at));
+  return Float32Array.from({ length: audio.length }, (_, at) => channels.reduce((sum, one) => sum + one[at]!, 0) / channels.length);
+}
+
+/** The picture of a phrase. */
+export function pictureOf(heard: Phrase): Picture {
+  return { width: heard.width, height: heard.height, levels: btoa(String.fromCharCode(...brightness(heard))) };
 }
 
 /** The first channel as a 16-bit WAV file. */

@@ -2,9 +2,12 @@
 import { type Address, formatEther, parseAbi } from "viem";
 import { keepFresh, missing, readerOf, submitInto } from "../contract";
 import * as hub from "../hub";
+import { type Local, localOf } from "../local";
 import { button, fileField, make, say, sentence, short } from "../page";
-import { proveInto, resultOf, showProved } from "../proof";
-import { base64, readable, record, spectrogram } from "../sound";
+import { phrase } from "../phrase";
+import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "../proof";
+import { Refusal } from "../refusal";
+import { base64, monoOf, pictureOf, readable, record, spectrogram } from "../sound";
 import { connected, reader, requireAccount, send } from "../wallet";
 import { type App, circuitOf } from "./registry";
 
@@ -14,6 +17,12 @@ const SCORED = parseAbi([
 ]);
 const SHOWN = 10; // rounds in the table, the newest first
 const BEST = 3; // accounts for each round
+const PRIVATE = "Your recording stays on this device: the judge rates and proves it here.";
+const SENT = "The hub rates and proves your recording, which is sent to it.";
+const ONE = 10n ** 18n; // a score of 1
+const FAINTEST_VOICE = 0.05; // a lower answer is that to a sound without a voice
+/** A rated recording, in the form that proving it needs. */
+type Rated<Clip> = { result: hub.Result; picture: hub.Picture | null; clip: Clip };
 const ANYONE = `0x${"00".repeat(32)}`; // the singers of a round that admits every account
 type Round = {
   sponsor: Address;
@@ -27,7 +36,7 @@ type Round = {
 export const app: App = {
   application: "VoiceJudge",
   circuit: "voice",
-  others: ["voice", "voice-groth16"],
+  others: ["voice-groth16"], // whose proofs are made on this device
   label: "VoiceJudge",
   view,
   submitLabel: (round) => `Submit to round ${round}`,
@@ -42,6 +51,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const name = circuitOf(app, state);
   const deployment = state.applications[name];
   const circuit = await hub.circuit(name);
+  const local = localOf(circuit);
   const heard = make("div", { "aria-live": "polite" });
   const outcome = make("div", { "aria-live": "polite" });
   const choice = make("select", { "aria-label": "Round", hidden: true });
@@ -50,6 +60,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const credit = make("p", { class: "mine", "aria-live": "polite" });
   place.replaceChildren(
     make("h2", {}, "Sing or speak, prove the score, earn the reward"),
+    make("p", {}, local ? PRIVATE : SENT),
     credit,
     make(
       "div",
@@ -71,8 +82,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     outcome.replaceChildren();
     heard.replaceChildren(make("p", {}, "Rating the recording…"));
     try {
-      const clip = await base64(file);
-      const { result, picture } = await hub.predict(name, { clip });
+      const { result, picture, clip } = await (local ? rateHere(local, file) : rateByHub(file));
       const prove = button("Prove this score", () => proveClip(clip));
       weigh = async () => {
         const threshold = await thresholdOf(choice.value);
@@ -94,11 +104,30 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     }
   }
 
-  async function proveClip(clip: string): Promise<void> {
-    const round = choice.value ? Number(choice.value) : null;
-    const job = await proveInto(outcome, name, { clip }, requireAccount(), round);
+  async function rateByHub(file: Blob): Promise<Rated<string>> {
+    const clip = await base64(file);
+    return { ...(await hub.predict(name, { clip })), clip };
+  }
+
+  async function rateHere(local: Local, file: Blob): Promise<Rated<number[]>> {
+    const said = phrase(await monoOf(file));
+    return { result: scoreOf(await local.answer(said.x), circuit), picture: pictureOf(said), clip: said.x };
+  }
+
+  /** Proves a recording for the connected account, on this device if the circuit allows that. */
+  async function proved(clip: string | number[]): Promise<Proved> {
+    const [account, round] = [requireAccount(), choice.value ? Number(choice.value) : null];
+    if (typeof clip === "string") return proveInto(outcome, name, { clip }, account, round);
+    if (round === null || !deployment) throw new Refusal("No round is open: somebody has to open one first.");
+    const proof = await proveHere(outcome, local!, await readerOf(deployment)("keyOf", [account, round]), clip);
+    return { proof, result: scoreOf(proof, circuit), account, round };
+  }
+
+  async function proveClip(clip: string | number[]): Promise<void> {
+    const job = await proved(clip);
     const submit = button("Submit this score", () => app.submit(state, job.proof!, job.account, job.round, outcome, null));
     showProved(outcome, job, circuit, submit);
+    if (local) outcome.prepend(make("p", {}, "Your recording never left this device: the proof was made here."));
   }
 
   if (!deployment) return table.replaceChildren(make("p", {}, missing(state, name)));
@@ -146,6 +175,15 @@ function offerRounds(choice: HTMLSelectElement, count: number): void {
     choice.prepend(make("option", { value: `${number}` }, `round ${number}`));
   if (choice.hidden) choice.selectedIndex = 0;
   choice.hidden = count === 0;
+}
+
+/** The score of a proof, as the contract computes it. */
+function scoreOf(proof: hub.ProofFile, circuit: hub.Circuit): hub.Result {
+  const [output] = outputsOf(proof, circuit) as [bigint];
+  const unit = 1n << BigInt(circuit.manifest.output_scale);
+  const within = output < 0n ? 0n : output > unit ? unit : output;
+  const score = (within * ONE) / unit;
+  return { kind: "score", score: `${score}`, written: (Number(score) / 1e18).toFixed(4), voice: Number(output) > FAINTEST_VOICE * Number(unit) };
 }
 
 function terms({ threshold, reward, rewardsLeft, deadline, singers }: Round): string[] {
