@@ -32,7 +32,7 @@ def series(journal: Journal, quick: bool) -> list[dict[str, Any]]:
     return [
         _measure(journal, ["dense", hidden], partial(_dense, hidden), SERIES_SIDE, ARGS)
         for place, hidden in enumerate(HIDDEN)
-        if not quick or place < QUICK or ["dense", hidden, asdict(ARGS)] in journal
+        if not quick or place < QUICK or ["dense", hidden, _chosen(ARGS)] in journal
     ]
 
 
@@ -89,11 +89,17 @@ def _convolution(sigmoids: int):
     )
 
 
+def _chosen(args: RunArgs) -> dict[str, Any]:
+    """The knobs that are not the default ones."""
+    usual = asdict(RunArgs())
+    return {name: value for name, value in asdict(args).items() if value != usual[name]}
+
+
 def _measure(
     journal: Journal, question: list, network: Callable, side: int, args: RunArgs
 ) -> dict[str, Any]:
     """Measure an untrained network's circuit; the circuit is not kept."""
-    return journal.once([*question, asdict(args)], partial(_figures, network, side, args))
+    return journal.once([*question, _chosen(args)], partial(_figures, network, side, args))
 
 
 def _figures(network: Callable, side: int, args: RunArgs) -> dict[str, Any]:

@@ -26,35 +26,35 @@ library Outputs {
         pure
         returns (uint256 found)
     {
-        if (lanes > 1) return _largestInLanes(skipped, count, lanes, instances);
+        if (lanes == WIDE_LANES) return _largestInWideLanes(skipped, count, instances);
 
         int256 most = type(int256).min;
         for (uint256 i = 0; i < count; i++) {
-            int256 output = signed(skipped + i, instances[skipped + i]);
+            int256 output = at(skipped + i, lanes, instances);
             if (output > most) (found, most) = (i, output);
         }
     }
 
-    /// @dev As `largest`, for outputs in lanes.
-    function _largestInLanes(uint256 skipped, uint256 count, uint256 lanes, uint256[] calldata instances)
+    /// @dev As `largest`, for batches, in which each account pays for it.
+    function _largestInWideLanes(uint256 skipped, uint256 count, uint256[] calldata instances)
         private
         pure
         returns (uint256 found)
     {
-        uint256 bits = laneBits(lanes);
-        // Nothing overflows: counts are small, and so are the outputs in lanes.
+        // Nothing overflows: counts are small, and lanes have 29 bits.
         unchecked {
             uint256 most;
-            uint256 lifted;
-            if (skipped % lanes > 0) {
-                lifted = lift(skipped, lanes, instances[skipped / lanes]) >> (bits * (skipped % lanes));
-            }
-            for (uint256 i = skipped; i < skipped + count; i++) {
-                if (i % lanes == 0) lifted = lift(i, lanes, instances[i / lanes]);
+            uint256 lane = skipped % WIDE_LANES;
+            uint256 lifted = _lift(skipped, instances[skipped / WIDE_LANES], WIDE_LIFT, 232) >> (29 * lane);
+            for (uint256 i = 0; i < count; i++) {
+                if (lane == WIDE_LANES) {
+                    (lane, lifted) = (0, _lift(skipped + i, instances[(skipped + i) / WIDE_LANES], WIDE_LIFT, 232));
+                }
                 // All outputs are lifted by the same, which leaves their order.
-                uint256 output = lifted & ((1 << bits) - 1);
-                if (output > most) (found, most) = (i - skipped, output);
-                lifted >>= bits;
+                uint256 output = lifted & (2 ** 29 - 1);
+                if (output > most) (found, most) = (i, output);
+                lifted >>= 29;
+                lane++;
             }
         }
     }
@@ -66,18 +66,22 @@ library Outputs {
         returns (int256[] memory outputs)
     {
         outputs = new int256[](count);
-        if (lanes == 1) {
-            for (uint256 i = 0; i < count; i++) {
-                outputs[i] = signed(i, instances[i]);
-            }
-            return outputs;
-        }
-
-        uint256 bits = laneBits(lanes);
-        uint256 lifted;
         for (uint256 i = 0; i < count; i++) {
-            lifted = i % lanes == 0 ? lift(i, lanes, instances[i / lanes]) : lifted >> bits;
-            outputs[i] = int256(lifted & ((1 << bits) - 1)) - int256(1 << (bits - 1));
+            outputs[i] = at(i, lanes, instances);
+        }
+    }
+
+    /// @dev Returns an output by its place.
+    function at(uint256 place, uint256 lanes, uint256[] calldata instances) internal pure returns (int256) {
+        if (lanes == 1) return signed(place, instances[place]);
+
+        bool wide = lanes == WIDE_LANES;
+        uint256 bits = wide ? 29 : 25;
+        // Nothing overflows: lanes are not 0, and outputs have few bits.
+        unchecked {
+            uint256 lifted = _lift(place, instances[place / lanes], wide ? WIDE_LIFT : NARROW_LIFT, wide ? 232 : 250)
+                >> (bits * (place % lanes));
+            return int256(lifted & ((1 << bits) - 1)) - int256(1 << (bits - 1));
         }
     }
 
@@ -99,17 +103,16 @@ library Outputs {
         revert IBoundApplication.BoundApplication__OutputOutOfRange(output, instance);
     }
 
-    /// @dev Returns an instance `v0 + v1 * 2**n + v2 * 2**(2 * n) + ...` with `2**(n-1)` added to each lane.
-    /// Each instance that is accepted holds exactly one list of outputs, the first of them `output`.
-    function lift(uint256 output, uint256 lanes, uint256 instance) internal pure returns (uint256 lifted) {
-        lifted = addmod(instance, lanes == WIDE_LANES ? WIDE_LIFT : NARROW_LIFT, FIELD);
-        if (instance >= FIELD || lifted >= (lanes == WIDE_LANES ? 2 ** 232 : 2 ** 250)) {
+    /// @dev Returns an instance `v0 + v1 * 2**n + v2 * 2**(2 * n) + ...` with `2**(n-1)` added to each lane, which
+    /// have `bits` together. Each instance that is accepted holds exactly one list of outputs, with `output`.
+    function _lift(uint256 output, uint256 instance, uint256 zeros, uint256 bits)
+        private
+        pure
+        returns (uint256 lifted)
+    {
+        lifted = addmod(instance, zeros, FIELD);
+        if (instance >= FIELD || lifted >> bits > 0) {
             revert IBoundApplication.BoundApplication__OutputOutOfRange(output, instance);
         }
-    }
-
-    /// @dev Returns the bits of an output that shares its instance with others.
-    function laneBits(uint256 lanes) internal pure returns (uint256) {
-        return lanes == WIDE_LANES ? 29 : 25;
     }
 }

@@ -29,6 +29,7 @@ from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 from zk.r1cs.system import System
 from zk.samples import Samples
+from zk.tuning.tuner import Limits, tune
 from zk.witness import float_answers
 
 pytestmark = pytest.mark.slow
@@ -211,6 +212,12 @@ def test_build_repeats_only_what_changed(copy, samples, tmp_path):
     assert run()[1] == ["setup", "verifier"]
     write_model(tmp_path / "tiny.onnx", weight=0.25)
     assert run()[1] == ["constraints", "accuracy", "setup", "verifier"]
+
+
+def test_tuner_names_the_only_knob(build, samples, tmp_path):
+    circuit = tiny_in(build.folder.parents[1], samples, TINY_GROTH16)
+    with pytest.raises(CircuitError, match="whose only knob is param_scale"):
+        tune(circuit, samples, "prove", Limits(), finalists=1, artifacts=tmp_path, gas=None)
 
 
 def test_layout_and_bounds_are_recorded(build):

@@ -317,6 +317,8 @@ def test_everything_that_a_proof_makes_public_is_shown(visit, manifest, genuine,
     key = genuine.key(layout)
     outputs = [output / 2 ** manifest["output_scale"] for output in genuine.outputs(layout)]
     assert min(outputs) < 0 < max(outputs)
+    weights = np.exp(np.array(outputs) - max(outputs))
+    shares = weights / weights.sum()
     public = {
         "account": ALICE,
         "domain: chain, contract and round": f"0x{key >> 160:023x}",
@@ -330,8 +332,9 @@ def test_everything_that_a_proof_makes_public_is_shown(visit, manifest, genuine,
         page.get_by_text("Show the proof").click()
         names, values = page.locator("details.proof dt"), page.locator("details.proof dd")
         assert dict(zip(names.all_inner_texts(), values.all_inner_texts(), strict=True)) == public
+        page.get_by_text("All digits").click()
         bars = page.locator("ol.bars output")
-        expect(bars).to_have_text([f"{output:.2f}" for output in outputs])
+        expect(bars).to_have_text([f"{100 * share:.1f} %" for share in shares])
         with page.expect_download() as saved:
             page.get_by_role("button", name="Save as file").click()
         assert saved.value.suggested_filename == "clan-proof.json"

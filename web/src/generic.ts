@@ -5,7 +5,7 @@ import { keepFresh, readerOf, submitInto } from "./contract";
 import * as hub from "./hub";
 import { localOf } from "./local";
 import { numbersField } from "./numbers";
-import { button, make, short } from "./page";
+import { button, make, next, short } from "./page";
 import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "./proof";
 import { reader, requireAccount } from "./wallet";
 
@@ -38,7 +38,7 @@ async function view(app: App, place: HTMLElement, state: hub.ChainState, ended: 
     const number = ++newest;
     outcome.replaceChildren();
     const result = await answered(input);
-    if (number === newest) reading.replaceChildren(resultOf(result), button("Prove this answer", () => prove(input)));
+    if (number === newest) reading.replaceChildren(resultOf(result), next(button("Prove this answer", () => prove(input))));
   }
 
   async function answered(input: number[]): Promise<hub.Result> {

@@ -15,6 +15,7 @@ export function pad(changed: (drawn: string) => void) {
     "aria-label": "Drawing pad. Arrow keys move the pen, space starts and stops drawing, Delete clears.",
   });
   const seen = make("canvas", { ...size, class: "seen", "aria-label": "Input of the model" });
+  const before: Uint8Array[] = []; // each stroke
   let last: [number, number] | null = null;
   let pen: [number, number] = [14, 6]; // position of the pen for the keyboard
   let keyed = false;
@@ -52,6 +53,7 @@ export function pad(changed: (drawn: string) => void) {
 
   canvas.addEventListener("pointerdown", (event) => {
     keyed = false;
+    before.push(pixels.slice());
     canvas.setPointerCapture(event.pointerId);
     stroke(event);
     tell();
@@ -78,7 +80,10 @@ export function pad(changed: (drawn: string) => void) {
     event.preventDefault();
     keyed = true;
     if (event.key === "Delete") return clear();
-    if (event.key === " ") drawing = !drawing;
+    if (event.key === " ") {
+      if (!drawing) before.push(pixels.slice());
+      drawing = !drawing;
+    }
     if (move) {
       const inside = (at: number) => Math.min(SIDE - 1, Math.max(0, at));
       pen = [inside(pen[0] + move[0]), inside(pen[1] + move[1])];
@@ -92,7 +97,14 @@ export function pad(changed: (drawn: string) => void) {
   });
 
   function clear(): void {
+    before.push(pixels.slice());
     pixels.fill(0);
+    tell();
+  }
+
+  /** Takes back the last stroke, or the clearing. */
+  function undo(): void {
+    pixels.set(before.pop() ?? pixels);
     tell();
   }
 
@@ -108,7 +120,7 @@ export function pad(changed: (drawn: string) => void) {
     fill(seen, normal);
   }
 
-  return { canvas, clear, seen, show, pixels: () => pixels.join("") };
+  return { canvas, clear, undo, seen, show, pixels: () => pixels.join("") };
 }
 
 function fill(canvas: HTMLCanvasElement, pixels: Uint8Array): CanvasRenderingContext2D {

@@ -25,9 +25,10 @@ export const GONE = "The contract is not on this chain, which was perhaps reset:
 
 const notice = document.querySelector<HTMLParagraphElement>("#notice")!;
 
-/** Shows a sentence in the notice of the page; an empty one hides the notice. */
+/** Shows a sentence in the notice of the page, with a button that hides it; an empty one hides the notice. */
 export function say(sentence: string): void {
-  notice.textContent = sentence;
+  const close = make("button", { type: "button", "aria-label": "Close", click: () => say("") }, "×");
+  notice.replaceChildren(sentence, close);
   notice.hidden = sentence === "";
 }
 
@@ -48,6 +49,22 @@ export function button(label: string, work: () => Promise<void> | void): HTMLBut
     }
   });
   return made;
+}
+
+/** Marks the button that leads on, the only loud one of a view. */
+export function next(made: HTMLButtonElement): HTMLButtonElement {
+  for (const loud of document.querySelectorAll("button.next")) loud.classList.remove("next");
+  made.classList.add("next");
+  return made;
+}
+
+/** The steps of a view in their order; `at` marks the current one. */
+export function steps(...names: string[]): { list: HTMLElement; at: (place: number) => void } {
+  const items = names.map((name) => make("li", {}, name));
+  const at = (place: number) =>
+    items.forEach((item, number) => (number === place ? item.setAttribute("aria-current", "step") : item.removeAttribute("aria-current")));
+  at(0);
+  return { list: make("ol", { class: "steps" }, ...items), at };
 }
 
 /** A field to drop or choose a file. Errors of `open` appear in the notice. */

@@ -3,7 +3,8 @@ import { type Address, type Hex, getAddress, toHex } from "viem";
 import * as hub from "./hub";
 import type { Circuit, Consent, Input, Job, ProofFile, Result } from "./hub";
 import type { Local } from "./local";
-import { bars, button, make } from "./page";
+import { keep } from "./kept";
+import { bars, button, make, next } from "./page";
 import { FIELD } from "./r1cs";
 import { Refusal } from "./refusal";
 
@@ -47,11 +48,20 @@ export function resultOf(result: Result): HTMLElement {
     return make("p", { class: "result" }, `The judge's score is ${result.written}.${doubt}`);
   }
   if (result.kind === "outputs") return outputsIn(result.names, result.outputs);
+  return digitIn(result.digit, result.logits);
+}
+
+/** A reading with its share of certainty; those of all digits are folded. */
+function digitIn(digit: number, logits: number[]): HTMLElement {
+  const weights = logits.map((logit) => Math.exp(logit - logits[digit]!));
+  const shares = weights.map((weight) => (100 * weight) / weights.reduce((sum, one) => sum + one, 0));
+  const rows = shares.map((share, at): [string, number, string] => [at === digit ? `${at} ◂` : `${at}`, share, `${share.toFixed(1)} %`]);
   return make(
     "div",
     {},
-    make("p", { class: "result" }, `The model reads a ${result.digit}.`),
-    bars(result.logits.map((logit, digit) => [`${digit}`, logit, logit.toFixed(2)])),
+    make("p", { class: "result" }, `The model reads a ${digit}.`),
+    make("p", { class: "small" }, `By its own measure, it is ${shares[digit]!.toFixed(1)} % certain.`),
+    make("details", {}, make("summary", {}, "All digits"), bars(rows)),
   );
 }
 
@@ -155,7 +165,8 @@ export function showProved(
 ): void {
   const proof = job.proof!;
   const relay = consent ? signButton(proof, consent) : copyButton(proof, null);
-  place.replaceChildren(resultOf(job.result!), shown(proof, circuit), submit, relay);
+  keep({ proof, account: job.account, round: job.round, made: Date.now() });
+  place.replaceChildren(resultOf(job.result!), shown(proof, circuit), next(submit), relay);
   submit.focus();
 }
 

@@ -5,7 +5,8 @@ import { missing } from "./contract";
 import { generic } from "./generic";
 import * as hub from "./hub";
 import { localOf } from "./local";
-import { GONE, button, fileField, make } from "./page";
+import { forget, kept } from "./kept";
+import { GONE, button, fileField, make, short } from "./page";
 import { Refusal } from "./refusal";
 import { consentFrom, proofFrom, resultOf, shown } from "./proof";
 import { reader } from "./wallet";
@@ -22,7 +23,9 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
   const file = fileField("proof", "Drop a proof file here ", ".json", (chosen) =>
     check(async () => [hub.proofOf(await chosen.text()), null]),
   );
-  place.replaceChildren(make("h2", {}, "Check a proof"), file, outcome);
+  const own = make("div", {});
+  place.replaceChildren(make("h2", {}, "Check a proof"), file, own, outcome);
+  listOwn();
   if (packed) await check(async () => [proofFrom(packed), consentFrom(signed)]);
 
   async function check(read: () => Promise<[hub.ProofFile, hub.Consent | null]>): Promise<void> {
@@ -33,6 +36,22 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
       outcome.replaceChildren();
       throw error;
     }
+  }
+
+  /** The proofs that this browser keeps, each with a button that checks it. */
+  function listOwn(): void {
+    const found = kept();
+    if (!found.length) return own.replaceChildren();
+    const rows = found.map(({ proof, account, round, made }) => {
+      const what = `${proof.circuit}${round === null ? "" : `, round ${round}`}, for ${short(account)}`;
+      const when = new Date(made).toLocaleString();
+      return make("li", {}, button(what, () => check(async () => [proof, null])), ` ${when}`);
+    });
+    const gone = button("Forget them", () => {
+      forget();
+      listOwn();
+    });
+    own.replaceChildren(make("h3", {}, "Proofs made in this browser"), make("ul", { class: "kept" }, ...rows), gone);
   }
 
   async function examine(proof: hub.ProofFile, consent: hub.Consent | null): Promise<HTMLElement[]> {

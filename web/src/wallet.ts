@@ -11,11 +11,13 @@ type Provider = {
 type Announced = { info: { uuid: string; name: string }; provider: Provider };
 type Signer = { account: Address; provider: Provider; dev: boolean };
 
+const WALLET = "verdict-wallet"; // in the local storage: the name of the last one
 const found = new Map<string, Announced>();
 window.addEventListener("eip6963:announceProvider", (event) => {
   const announced = (event as CustomEvent<Announced>).detail;
   found.set(announced.info.uuid, announced);
   changed();
+  if (state) reconnect();
 });
 
 let state: ChainState;
@@ -97,11 +99,18 @@ export async function signTyped(data: TypedData): Promise<Hex> {
   return client.signTypedData(data as never);
 }
 
+const UNKNOWN_CHAIN = 4902; // an error of wallets
+
 async function requireChain(provider: Provider): Promise<void> {
   const wanted = `0x${state.chain_id.toString(16)}`;
   if ((await provider.request({ method: "eth_chainId" })) === wanted) return;
   try {
-    await provider.request({ method: "wallet_switchEthereumChain", params: [{ chainId: wanted }] });
+    await provider.request({ method: "wallet_switchEthereumChain", params: [{ chainId: wanted }] }).catch((error) => {
+      if (error?.code !== UNKNOWN_CHAIN) throw error;
+      const { name: chainName, nativeCurrency, rpcUrls } = described();
+      const added = { chainId: wanted, chainName, nativeCurrency, rpcUrls: rpcUrls.default.http };
+      return provider.request({ method: "wallet_addEthereumChain", params: [added] });
+    });
   } catch {
     throw new Refusal(
       `Your wallet is on another chain: switch it to ${state.network} (${state.chain_id}), then try again.`,
@@ -124,15 +133,23 @@ export function start(chain: ChainState): void {
   if (own && found.size === 0)
     found.set("window", { info: { uuid: "window", name: "wallet" }, provider: own });
   changed();
+  reconnect();
+}
+
+/** Uses the wallet of the last visit again, if it still allows that. */
+function reconnect(): void {
+  const last = [...found.values()].find(({ info }) => info.name === localStorage.getItem(WALLET));
+  if (last && !signer) connect(last, "eth_accounts").catch(() => {});
 }
 
 function changed(): void {
   if (!state) return;
-  const choices = [...found.values()].map(({ info, provider }) =>
-    button(`Connect ${info.name}`, () => connect(provider)),
-  );
+  const choices = [...found.values()].map((one) => button(`Connect ${one.info.name}`, () => connect(one)));
   if (signer) {
-    const leave = button("Disconnect", () => use(null));
+    const leave = button("Disconnect", () => {
+      localStorage.removeItem(WALLET);
+      use(null);
+    });
     const whose = signer.dev ? "dev account" : "connected";
     place.replaceChildren(make("span", { title: signer.account }, `${whose} ${short(signer.account)}`), leave);
   } else if (state.dev) {
@@ -157,9 +174,12 @@ function devAccounts(): HTMLElement {
   return select;
 }
 
-async function connect(provider: Provider): Promise<void> {
-  const choose = ([first]: Address[]) => use(first ? { account: first, provider, dev: false } : null);
-  choose((await provider.request({ method: "eth_requestAccounts" })) as Address[]);
+async function connect({ info, provider }: Announced, method = "eth_requestAccounts"): Promise<void> {
+  const choose = ([first]: Address[]) => {
+    if (first) localStorage.setItem(WALLET, info.name);
+    use(first ? { account: first, provider, dev: false } : null);
+  };
+  choose((await provider.request({ method })) as Address[]);
   provider.on?.("accountsChanged", (accounts) => {
     if (signer?.provider === provider) choose(accounts);
   });

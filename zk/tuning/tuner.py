@@ -119,6 +119,11 @@ class _Search:
         gas: Callable[[str, Path, Proof], int],
         report: Callable[[str], None],
     ) -> None:
+        if circuit.run_args.prover != "ezkl":
+            raise CircuitError(
+                f"{circuit.name} is proved by Groth16, whose only knob is param_scale: set it in "
+                "apps/run_args.json, and build the circuit again."
+            )
         self.circuit, self.limits, self.folder = circuit, limits, folder
         self.gas, self.report = gas, report
         self.model = read_model(circuit.model, circuit.choice, samples.constants)

@@ -5,7 +5,7 @@ import * as hub from "../hub";
 import { middleSums, normalised } from "../drawing";
 import { type Local, localOf } from "../local";
 import { pad } from "../pad";
-import { bars, button, make, say, sentence } from "../page";
+import { bars, button, make, next, say, sentence, steps } from "../page";
 import { Refusal } from "../refusal";
 import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "../proof";
 import { connected, reader, requireAccount, signTyped } from "../wallet";
@@ -77,6 +77,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const deployment = state.applications[name];
   const circuit = await hub.circuit(name);
   const local = localOf(circuit);
+  const path = steps("Draw a digit", "Prove what the model reads", "Join its clan");
   const mine = make("p", { class: "mine", "aria-live": "polite" });
   const hint = () => make("p", {}, "Draw a digit.");
   const reading = make("div", { "aria-live": "polite" }, hint());
@@ -89,6 +90,8 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     clearTimeout(waiting);
     say("");
     outcome.replaceChildren();
+    path.at(pixels.includes("1") ? 1 : 0);
+    next(prove);
     if (!pixels.includes("1")) return reading.replaceChildren(hint());
     waiting = window.setTimeout(async () => {
       const number = ++newest;
@@ -128,7 +131,11 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const drawing = pad(read);
   const prove = button("Prove this digit", async () => {
     const job = await proved();
-    const join = button("Join this clan", () => app.submit(state, job.proof!, job.account, job.round, outcome, null));
+    const join = button("Join this clan", async () => {
+      await app.submit(state, job.proof!, job.account, job.round, outcome, null);
+      path.at(3);
+    });
+    path.at(2);
     reading.replaceChildren();
     showProved(outcome, job, circuit, join, () => consent(state, job.proof!, job.account));
     if (local) outcome.prepend(make("p", {}, "Your drawing never left this device: the proof was made here."));
@@ -144,9 +151,10 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     const { result: clan, hash } = job.transaction!;
     outcome.replaceChildren(make("p", {}, `${account} has joined clan ${clan}. The hub paid, in transaction ${hash}.`));
   });
-  const actions = [button("Clear", drawing.clear), prove, ...(deployment?.relays ? [relayed] : [])];
+  const actions = [button("Clear", drawing.clear), button("Undo", drawing.undo), next(prove), ...(deployment?.relays ? [relayed] : [])];
   place.replaceChildren(
     make("h2", {}, "Draw a digit, join its clan"),
+    path.list,
     make("p", {}, local ? PRIVATE : SENT),
     mine,
     make(

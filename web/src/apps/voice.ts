@@ -3,7 +3,7 @@ import { type Address, formatEther, parseAbi } from "viem";
 import { keepFresh, missing, readerOf, submitInto } from "../contract";
 import * as hub from "../hub";
 import { type Local, localOf } from "../local";
-import { button, fileField, make, say, sentence, short } from "../page";
+import { button, fileField, make, next, say, sentence, short, steps } from "../page";
 import { phrase } from "../phrase";
 import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "../proof";
 import { Refusal } from "../refusal";
@@ -52,6 +52,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const deployment = state.applications[name];
   const circuit = await hub.circuit(name);
   const local = localOf(circuit);
+  const path = steps("Sing or speak", "Prove the score", "Earn the reward");
   const heard = make("div", { "aria-live": "polite" });
   const outcome = make("div", { "aria-live": "polite" });
   const choice = make("select", { "aria-label": "Round", hidden: true });
@@ -60,6 +61,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   const credit = make("p", { class: "mine", "aria-live": "polite" });
   place.replaceChildren(
     make("h2", {}, "Sing or speak, prove the score, earn the reward"),
+    path.list,
     make("p", {}, local ? PRIVATE : SENT),
     credit,
     make(
@@ -80,6 +82,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
 
   async function listen(file: Blob): Promise<void> {
     outcome.replaceChildren();
+    path.at(0);
     heard.replaceChildren(make("p", {}, "Rating the recording…"));
     try {
       const { result, picture, clip } = await (local ? rateHere(local, file) : rateByHub(file));
@@ -91,10 +94,12 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
           ? `This score is too low for round ${choice.value}, which asks for ${formatEther(threshold)}.`
           : "";
       };
+      path.at(1);
       heard.replaceChildren(
+        make("audio", { controls: true, src: URL.createObjectURL(file), "aria-label": "Your recording" }),
         resultOf(result),
         ...(picture ? [spectrogram(picture)] : []),
-        make("p", {}, choice, " ", prove),
+        make("p", {}, choice, " ", next(prove)),
         tooLow,
       );
       await weigh();
@@ -125,7 +130,11 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
 
   async function proveClip(clip: string | number[]): Promise<void> {
     const job = await proved(clip);
-    const submit = button("Submit this score", () => app.submit(state, job.proof!, job.account, job.round, outcome, null));
+    const submit = button("Submit this score", async () => {
+      await app.submit(state, job.proof!, job.account, job.round, outcome, null);
+      path.at(3);
+    });
+    path.at(2);
     showProved(outcome, job, circuit, submit);
     if (local) outcome.prepend(make("p", {}, "Your recording never left this device: the proof was made here."));
   }
