@@ -27,7 +27,7 @@ const notice = document.querySelector<HTMLParagraphElement>("#notice")!;
 
 /** Shows a sentence in the notice of the page, with a button that hides it; an empty one hides the notice. */
 export function say(sentence: string): void {
-  const close = make("button", { type: "button", "aria-label": "Close", click: () => say("") }, "×");
+  const close = make("button", { type: "button", class: "close", "aria-label": "Close", click: () => say("") });
   notice.replaceChildren(sentence, close);
   notice.hidden = sentence === "";
 }

@@ -103,19 +103,23 @@ const UNKNOWN_CHAIN = 4902; // an error of wallets
 
 async function requireChain(provider: Provider): Promise<void> {
   const wanted = `0x${state.chain_id.toString(16)}`;
-  if ((await provider.request({ method: "eth_chainId" })) === wanted) return;
-  try {
-    await provider.request({ method: "wallet_switchEthereumChain", params: [{ chainId: wanted }] }).catch((error) => {
-      if (error?.code !== UNKNOWN_CHAIN) throw error;
-      const { name: chainName, nativeCurrency, rpcUrls } = described();
-      const added = { chainId: wanted, chainName, nativeCurrency, rpcUrls: rpcUrls.default.http };
-      return provider.request({ method: "wallet_addEthereumChain", params: [added] });
-    });
-  } catch {
+  const there = async () => (await provider.request({ method: "eth_chainId" })) === wanted;
+  if (await there()) return;
+  await provider
+    .request({ method: "wallet_switchEthereumChain", params: [{ chainId: wanted }] })
+    .catch((error) => (error?.code === UNKNOWN_CHAIN ? add(provider, wanted) : null))
+    .catch(() => null);
+  if (!(await there()))
     throw new Refusal(
       `Your wallet is on another chain: switch it to ${state.network} (${state.chain_id}), then try again.`,
     );
-  }
+}
+
+/** Offers the wallet a chain that it does not know, with the hub as its node. */
+function add(provider: Provider, chainId: string): Promise<unknown> {
+  const { name: chainName, nativeCurrency, rpcUrls } = described();
+  const chain = { chainId, chainName, nativeCurrency, rpcUrls: rpcUrls.default.http };
+  return provider.request({ method: "wallet_addEthereumChain", params: [chain] });
 }
 
 /** Refuses an address without code, where a transaction would have no effect but its cost. */

@@ -136,6 +136,8 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
       path.at(3);
     });
     path.at(2);
+    clearTimeout(waiting);
+    newest++; // an answer that is still awaited is not shown any more
     reading.replaceChildren();
     showProved(outcome, job, circuit, join, () => consent(state, job.proof!, job.account));
     if (local) outcome.prepend(make("p", {}, "Your drawing never left this device: the proof was made here."));
