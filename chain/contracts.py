@@ -15,7 +15,7 @@ from chain.sending import Report, Sending, require_funds
 from zk.circuit import HASHES
 from zk.errors import CircuitError
 from zk.layout import DOMAIN_BITS, Layout
-from zk.manifest import FEWEST_CONTRIBUTIONS, Manifest
+from zk.manifest import Manifest
 from zk.proof import Proof
 from zk.srs import CEREMONY_SHA256, powers_hash
 from zk.verifier import require_solc, runtime_code, without_metadata
@@ -100,13 +100,10 @@ def _require_ceremony(manifest: Manifest) -> None:
             f"{manifest['circuit']} uses a dev SRS, whose maker can forge any proof, and cannot be "
             f"deployed to {network.choice}: run `ape run build --srs ceremony` first."
         )
-    if not is_dev() and groth16 and not manifest.enough_contributions:
-        held = manifest["ceremony"]
-        raise CircuitError(
-            f"The key of {manifest['circuit']} has {held['contributions']} contributions and "
-            f"{'a' if held['beacon'] else 'no'} beacon, and {network.choice} needs "
-            f"{FEWEST_CONTRIBUTIONS} or more and a beacon: hold a ceremony with `ape run ceremony`."
-        )
+    if not is_dev() and groth16:
+        from zk.groth16.ceremony import require_enough
+
+        require_enough(manifest, network.choice)
 
 
 def _compiled_verifier(manifest: Manifest) -> ContractContainer:

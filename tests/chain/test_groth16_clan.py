@@ -1,5 +1,7 @@
 """Clan with the second prover: the same rules, for less gas, and every forgery refused."""
 
+import base64
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -13,17 +15,20 @@ from tests.groth16 import OUTSIDE
 from tests.inputs import DRAWINGS
 from tests.refusals import refusal
 from tests.scale import scaled
+from tests.tiny import TINY_GROTH16, run_in, tiny_in, write_model
+from zk import srs
 from zk.audit.attacks import genuine
 from zk.audit.calldata import Call
 from zk.audit.curve import BASE_FIELD
 from zk.errors import CircuitError
-from zk.files import ROOT
-from zk.groth16.build import answers
+from zk.files import ROOT, sha256
+from zk.groth16.build import CEREMONY, answers
+from zk.groth16.ceremony import begun
 from zk.layout import FIELD
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 from zk.r1cs.system import System
-from zk.srs import powers_hash
+from zk.samples import Samples
 from zk.witness import float_answers
 
 pytestmark = pytest.mark.slow
@@ -167,18 +172,51 @@ def reading16(project, deployer):
     return deployer.deploy(contracts["Reading"])
 
 
-def test_live_network_needs_the_ceremony(build, monkeypatch):
-    def require(**content) -> None:
-        other = Manifest(build.folder)
-        other.content = build.content | content
-        contracts._require_ceremony(other)
+@pytest.fixture
+def ceremony_of(tmp_path, monkeypatch):
+    """A small build with the key of a ceremony, over powers that pass for the public ones."""
+    write_model(tmp_path / "tiny.onnx")
+    inputs = np.random.default_rng(24).normal(size=(40, 4)).astype(np.float32)
+    circuit = tiny_in(tmp_path, Samples(inputs[:20], inputs[20:]), TINY_GROTH16)
 
-    public = {"kind": "ceremony", "sha256": powers_hash(build["logrows"])}
-    require(srs={"kind": "insecure-dev", "sha256": "0"})
+    def ceremony_of(count: int, beacon: bool) -> Manifest:
+        first, _ = run_in(tmp_path, circuit)
+        path = first.folder / CEREMONY
+        held = begun("tiny", first.file("constraints"), first.file("srs"))
+        for number in range(count):
+            held = held.contributed(f"person {number}")
+        (held.with_beacon("5c" * 32) if beacon else held).save(path)
+        digest = base64.b64encode(bytes.fromhex(sha256(first.file("srs")))).decode()
+        monkeypatch.setitem(srs.POWERS_SHA256, first["logrows"], digest)
+        made, _ = run_in(tmp_path, circuit)
+        made.content["srs"]["kind"] = "ceremony"
+        return made
+
+    return ceremony_of
+
+
+def test_live_network_needs_the_ceremony(build, ceremony_of, monkeypatch):
+    contracts._require_ceremony(build)  # on a dev network
     monkeypatch.setattr(contracts, "is_dev", lambda: False)
-    require(srs=public, ceremony={"contributions": 3, "beacon": True})
     with pytest.raises(CircuitError, match="clan-groth16 uses a dev SRS"):
-        require(srs={"kind": "ceremony", "sha256": "0"})
-    for count, beacon, words in ((2, True, "2 contributions and a"), (9, False, "and no beacon")):
+        contracts._require_ceremony(build)
+    contracts._require_ceremony(ceremony_of(3, True))
+    for count, beacon, words in ((2, True, "2 contributions and a"), (4, False, "and no beacon")):
         with pytest.raises(CircuitError, match=words):
-            require(srs=public, ceremony={"contributions": count, "beacon": beacon})
+            contracts._require_ceremony(ceremony_of(count, beacon))
+
+
+def test_live_network_believes_the_transcript_and_not_the_manifest(ceremony_of, monkeypatch):
+    monkeypatch.setattr(contracts, "is_dev", lambda: False)
+    few = ceremony_of(1, True)
+    few.content["ceremony"] = {"contributions": 9, "beacon": True}
+    with pytest.raises(CircuitError, match="has 1 contribution and a beacon"):
+        contracts._require_ceremony(few)
+    made = ceremony_of(3, True)
+    path = made.file("transcript")
+    content = json.loads(path.read_text())
+    content["contributions"][1]["name"] = "Mallory"
+    path.write_text(json.dumps(content))
+    made.content["files"]["transcript"]["sha256"] = sha256(path)
+    with pytest.raises(CircuitError, match="of Mallory, proves no knowledge"):
+        contracts._require_ceremony(made)

@@ -454,6 +454,25 @@ def test_ceremony_of_another_circuit(held, wrong):
     assert "it began with other powers" in str(wrong(replace(held, powers="0" * 64)))
 
 
+@pytest.mark.parametrize("name", ["", "a\x1b[2J", "x" * 61, "new\nline"])
+def test_names_that_are_none(begun_here, held, tmp_path, name):
+    """A name is shown on terminals."""
+    with pytest.raises(CircuitError, match="is no name"):
+        begun_here.contributed(name)
+    first, *others = held.contributions
+    replace(held, contributions=[replace(first, name=name), *others]).save(tmp_path / "c.json")
+    with pytest.raises(CircuitError, match="is not the file of a ceremony"):
+        Ceremony.load(tmp_path / "c.json")
+
+
+def test_point_outside_the_group_is_no_point():
+    x1, x0, y1, y0 = OUTSIDE
+    with pytest.raises(CircuitError, match="a point outside the group"):
+        curve.point_of([x0, x1, y0, y1])
+    with pytest.raises(CircuitError, match="not the coordinates of a point"):
+        curve.point_of([x1, x0, y1, y0])
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"circuit": "tiny"}', "[]", '{"key": 1}'])
 def test_file_of_no_ceremony(tmp_path, text):
     (tmp_path / "c.json").write_text(text)

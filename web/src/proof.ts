@@ -51,6 +51,8 @@ export function resultOf(result: Result): HTMLElement {
   return digitIn(result.digit, result.logits);
 }
 
+const certain = (share: number): string => (share > 99.9 ? "more than 99.9 %" : `${share.toFixed(1)} %`);
+
 /** A reading with its share of certainty; those of all digits are folded. */
 function digitIn(digit: number, logits: number[]): HTMLElement {
   const weights = logits.map((logit) => Math.exp(logit - logits[digit]!));
@@ -60,7 +62,7 @@ function digitIn(digit: number, logits: number[]): HTMLElement {
     "div",
     {},
     make("p", { class: "result" }, `The model reads a ${digit}.`),
-    make("p", { class: "small" }, `By its own measure, it is ${shares[digit]!.toFixed(1)} % certain.`),
+    make("p", { class: "small" }, `By its own measure, it is ${certain(shares[digit]!)} certain.`),
     make("details", {}, make("summary", {}, "All digits"), bars(rows)),
   );
 }

@@ -6,7 +6,7 @@ import { generic } from "./generic";
 import * as hub from "./hub";
 import { localOf } from "./local";
 import { forget, kept } from "./kept";
-import { GONE, button, fileField, make, short } from "./page";
+import { GONE, button, fileField, make, next, short } from "./page";
 import { Refusal } from "./refusal";
 import { consentFrom, proofFrom, resultOf, shown } from "./proof";
 import { reader } from "./wallet";
@@ -86,7 +86,7 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
     const progress = make("div", { "aria-live": "polite" });
     const { account, round } = checked;
     const submit = button(app.submitLabel(round), () => app.submit(state, proof, account!, round, progress, consent));
-    return [submit, progress];
+    return [next(submit), progress];
   }
 }
 

@@ -7,6 +7,7 @@ number that nobody could know before, such as the hash of a later block.
 
 import base64
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from zk.errors import CircuitError
 from zk.files import digest, read_json, sha256, write_json
 from zk.groth16 import curve
 from zk.groth16.curve import G1, G2, SIZE1, SIZE2, Point
-from zk.groth16.keys import ProvingKey, first_key
+from zk.groth16.keys import ProvingKey, VerificationKey, first_key
 from zk.groth16.powers import Powers
 from zk.layout import FIELD
+from zk.manifest import FEWEST_CONTRIBUTIONS, Manifest
 from zk.r1cs.system import System
 
+NAME = r"[\w .,'@+-]{1,60}"  # of a participant
 BEACON_ROUNDS = 2**20  # of SHA-256, which keep anyone from trying many beacons in time
 
 
@@ -56,6 +59,8 @@ class Contribution:
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> "Contribution":
+        if not re.fullmatch(NAME, str(content["name"])):
+            raise ValueError("the name of a participant is not printable")
         return cls(
             name=str(content["name"]),
             delta1=bytes.fromhex(content["delta1"]),
@@ -132,6 +137,8 @@ class Ceremony:
 
     def contributed(self, name: str) -> "Ceremony":
         """Return the ceremony after a contribution, whose secret is forgotten."""
+        if not re.fullmatch(NAME, name):
+            raise CircuitError(f"{name!r} is no name: give up to 60 letters, digits or spaces.")
         secret, nonce = (1 + secrets.randbelow(FIELD - 1) for _ in range(2))
         key = self._multiplied(secret)
         (commitment,) = curve.times([self.key.delta1], [nonce])
@@ -194,6 +201,25 @@ def require_sound(held: Ceremony, constraints: Path, powers: Path, source: Path)
         raise CircuitError(
             f"The ceremony in {source} is not sound: {'; '.join(problems)}. Ask its participants "
             "for the last sound file."
+        )
+
+
+def require_enough(manifest: Manifest, network: str) -> None:
+    """Raise unless a live network can have the key of a build, by its transcript."""
+    key = ProvingKey.load(manifest.file("pk"))
+    held = Ceremony.load(manifest.file("transcript"), key)
+    count, beacon = held.participants, "a beacon" if held.finished else "no beacon"
+    if not held.finished or count < FEWEST_CONTRIBUTIONS:
+        raise CircuitError(
+            f"The key of {manifest['circuit']} has {count} contribution{'s' * (count != 1)} and "
+            f"{beacon}, and {network} needs {FEWEST_CONTRIBUTIONS} or more and a beacon: hold a "
+            "ceremony with `ape run ceremony`."
+        )
+    files = (manifest.file("constraints"), manifest.file("srs"), manifest.file("transcript"))
+    require_sound(held, *files)
+    if VerificationKey.load(manifest.file("vk")) != key.verification:
+        raise CircuitError(
+            f"{manifest['circuit']} has another verification key than its ceremony: build it again."
         )
 
 

@@ -58,15 +58,21 @@ def coordinates(point: Point) -> tuple[int, ...]:
 
 
 def point_of(words: Sequence[int]) -> Point:
-    """Return the point with these coordinates; raise unless it is on its curve.
+    """Return the point with these coordinates; raise unless it is in its group.
 
-    A point of G2 outside its subgroup makes zksnake panic: see `in_subgroup`.
+    zksnake panics at a point outside the group, and prints why: ask `in_subgroup` first where
+    somebody else chose the point.
     """
     if not any(words):
         return (G1 if len(words) == 2 else G2) * 0
     if not on_curve(words):
         raise CircuitError(f"{tuple(words)} are not the coordinates of a point of BN254.")
-    return (ec_bn254.PointG1 if len(words) == 2 else ec_bn254.PointG2)(*words)
+    try:
+        return (ec_bn254.PointG1 if len(words) == 2 else ec_bn254.PointG2)(*words)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise CircuitError(f"{tuple(words)} are those of a point outside the group.") from None
 
 
 def on_curve(words: Sequence[int]) -> bool:
