@@ -143,7 +143,8 @@ def gas_of(verifier_name: str, source: Path, proof: Proof) -> int:
     code = runtime_code(verifier_name, source.read_text())
     address = to_checksum_address(hashlib.sha256(code).digest()[-20:])
     ape.networks.provider.set_code(address, code)
-    verifier = ape.Contract(address, contract_type=ape.project.IVerifier.contract_type)
+    face = _compiled("contracts/interfaces/IVerifier.sol").contract_type
+    verifier = ape.Contract(address, contract_type=face)
     sender = ape.accounts.test_accounts[0]
     # The interface says `view`, which makes Ape call unless a transaction is asked for.
     check = verifier.verifyProof.transact

@@ -19,8 +19,10 @@ def built(name: str) -> Manifest:
 
 @contextmanager
 def beside(circuit: Circuit) -> Iterator[Manifest]:
-    """Build a circuit where commands and hubs find it; remove it at the end."""
+    """Build a circuit where commands and hubs find it; remove it at the end.
+
+    Its verifier stays: Ape would miss it in the middle of a compilation by another worker.
+    """
     manifest, _ = build(circuit, artifacts=ARTIFACTS, verifiers=VERIFIERS)
     yield manifest
     shutil.rmtree(manifest.folder)
-    (VERIFIERS / f"{circuit.verifier_name}.sol").unlink()

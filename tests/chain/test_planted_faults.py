@@ -60,7 +60,12 @@ FAULTS: dict[str, tuple[str, str, str, set[str]]] = {
     "counts that are not stored": (CLAN, "_counts = tally.packed;", "", set()),
     # Unpacking
     "instances that wrap": (OUTPUTS, "instance >= FIELD || lifted", "lifted", set()),
-    "instances that are too wide": (OUTPUTS, "lifted >= 2 ** 232", "lifted >= 2 ** 233", set()),
+    "instances that are too wide": (
+        OUTPUTS,
+        "lifted >> bits > 0",
+        "lifted >> (bits + 1) > 0",
+        set(),
+    ),
     "lanes that overlap": (OUTPUTS, "lifted & (2 ** 29 - 1)", "lifted & (2 ** 30 - 1)", set()),
     "the last of equal logits": (OUTPUTS, "output > most", "output >= most", set()),
     # Consent

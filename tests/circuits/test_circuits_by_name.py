@@ -29,7 +29,10 @@ def test_circuits_of_the_applications():
         "clan-dense-24-14": 1000,
         "clan-conv-6-16": 500,
         "voice": 1000,
+        "clan-groth16": 1000,
+        "voice-groth16": 1000,
     }
+    assert circuits.of_groth16() == ["clan-groth16", "voice-groth16"]
     for name, (model, verifier_name, application) in {
         "clan": ("swift.onnx", "ClanVerifier", "Clan"),
         "clan-bad": ("swift-bad.onnx", "ClanBadVerifier", "Clan"),

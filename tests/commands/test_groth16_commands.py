@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.circuits import ARTIFACTS, VERIFIERS
+from apps.circuits import ARTIFACTS
 from tests.builds import built
 from tests.tiny import write_model
 from tests.typed import all_refused, ape, open_round, refused
@@ -32,7 +32,6 @@ def own(tmp_path_factory):
     words += ["--prover", "groth16", "--smallest-input", "-3", "--largest-input", "8"]
     yield words
     shutil.rmtree(ARTIFACTS / "mine-g")
-    (VERIFIERS / "MineGVerifier.sol").unlink()
 
 
 def test_own_model_with_a_ceremony(own, tmp_path):

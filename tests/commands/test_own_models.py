@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.circuits import ARTIFACTS, OWN_RUN_ARGS, RUN_ARGS, VERIFIERS
+from apps.circuits import ARTIFACTS, OWN_RUN_ARGS, RUN_ARGS
 from tests.tiny import write_model
 from tests.typed import FULL, READ_ONLY, ape, ape_in, ape_on, copy_of_project, refused
 from zk.circuit import RunArgs
@@ -39,7 +39,6 @@ def test_a_circuit_that_answers_something_else_is_not_built(tmp_path):
         assert Manifest(folder)["accepts_loss"]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        (VERIFIERS / "MeansVerifier.sol").unlink(missing_ok=True)
 
 
 def test_build_says_up_to_date_and_its_figures(manifest):
