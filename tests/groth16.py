@@ -26,6 +26,17 @@ OUT = ({1: 1}, {2: 1})
 INSTANCES = 2
 
 
+def moved_out(words: list[int]) -> list[int]:
+    """A point of G2 plus one of another order: outside the group, with the same pairings."""
+    from py_ecc.optimized_bn128 import FQ2, add, multiply, normalize
+
+    inside, outside = (
+        (FQ2([one[1], one[0]]), FQ2([one[3], one[2]]), FQ2.one()) for one in (words, OUTSIDE)
+    )
+    x, y = normalize(add(inside, multiply(outside, FIELD)))
+    return [int(part) for axis in (x, y) for part in (axis.coeffs[1], axis.coeffs[0])]
+
+
 @dataclass(frozen=True)
 class Secrets:
     """The secrets of a set-up. gamma is 1, as in snarkjs, unless it is given."""

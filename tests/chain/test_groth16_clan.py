@@ -11,7 +11,7 @@ from web3.exceptions import ContractLogicError
 from chain import contracts
 from chain.contracts import deploy, gas_of
 from tests.builds import built
-from tests.groth16 import OUTSIDE
+from tests.groth16 import OUTSIDE, moved_out
 from tests.inputs import DRAWINGS
 from tests.refusals import refusal
 from tests.scale import scaled
@@ -124,6 +124,7 @@ def test_verifier_refuses_points_that_are_none(drawn, refuses):
         (2, (0, 0, 0, 0)),
         (2, (1, 2, 3, 4)),
         (2, OUTSIDE),
+        (2, moved_out(call.proof[2:6])),
         (6, (0, 0)),
         (6, (BASE_FIELD, 0)),
     ):

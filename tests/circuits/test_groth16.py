@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.audits import named
-from tests.groth16 import OUTSIDE
+from tests.groth16 import OUTSIDE, moved_out
 from tests.tiny import TINY_GROTH16, run_in, tiny_in, write_model
 from zk import srs
 from zk.audit.build import audit_build
@@ -147,6 +147,14 @@ def test_points_that_are_none(key, proof, place, point):
     changed[place : place + len(point)] = point
     forged = b"".join(word.to_bytes(32) for word in changed)
     with pytest.raises(InvalidProofError):
+        prover.verify(key, forged, proof.instances)
+
+
+def test_second_point_outside_the_group_with_the_same_pairings(key, proof):
+    changed = words(proof)
+    changed[2:6] = moved_out(changed[2:6])
+    forged = b"".join(word.to_bytes(32) for word in changed)
+    with pytest.raises(InvalidProofError, match="outside the group"):
         prover.verify(key, forged, proof.instances)
 
 

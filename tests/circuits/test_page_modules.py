@@ -10,7 +10,7 @@ import pytest
 
 from models.data import drawing, mnist, sound, voices
 from tests.builds import built
-from tests.groth16 import OUTSIDE
+from tests.groth16 import OUTSIDE, moved_out
 from tests.inputs import REAL_VOICE
 from tests.scale import scaled
 from zk.audit.attacks import genuine
@@ -123,6 +123,7 @@ def test_page_believes_what_python_believes(build):
         *(call.with_word(place, word ^ 1) for place, word in enumerate(call.proof)),
         *(call.with_word(0, *point) for point in ((1, 3), (0, 0))),
         *(call.with_word(2, *point) for point in (OUTSIDE, (0, 0, 0, 0))),
+        call.with_word(2, *moved_out(call.proof[2:6])),
         Call([0] * 8, call.instances),
     ]
     texts = [

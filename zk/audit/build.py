@@ -22,7 +22,7 @@ def audit_build(manifest: Manifest, original: Model | None, folder: Path) -> Rep
     """Repeat a build in an empty folder. `original` is the model that it must be a build of."""
     report = Report(f"build of {manifest['circuit']}")
     report.facts |= {
-        "prover": " ".join(_prover(manifest)),
+        "prover": _prover(manifest),
         "solc": f"{manifest['versions']['solc']}, optimizer runs 200, paris",
         "srs": manifest["srs"]["kind"],
         "logrows": manifest["logrows"],
@@ -60,9 +60,11 @@ def audit_build(manifest: Manifest, original: Model | None, folder: Path) -> Rep
     return report
 
 
-def _prover(manifest: Manifest) -> tuple[str, str]:
-    name = "zksnake" if manifest.prover == "groth16" else "ezkl"
-    return manifest.prover, f"({name} {manifest['versions'][name]})" if name == "zksnake" else ""
+def _prover(manifest: Manifest) -> str:
+    """The prover, with the version of the package that it is in."""
+    package = "zksnake" if manifest.prover == "groth16" else "ezkl"
+    found = f"{package} {manifest['versions'][package]}"
+    return found if package == manifest.prover else f"{manifest.prover}, by {found}"
 
 
 def _inputs(layout: Layout) -> str:
