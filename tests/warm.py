@@ -47,7 +47,7 @@ def ape_run(folder: Path, words: tuple[str, ...], environment: dict[str, str]) -
 
 @dataclass(frozen=True)
 class Started:
-    """A command that runs on, in a session of its own. It behaves like a `subprocess.Popen`."""
+    """A command that keeps running, in a separate session. It behaves like a `subprocess.Popen`."""
 
     process: BaseProcess
 
@@ -86,7 +86,7 @@ def _forked(
     texts: list[Path],
     alone: bool = False,
 ) -> None:
-    """Become the command, with the files `texts` as its output, or in a session of its own."""
+    """Become the command, with the files `texts` as its output, or in a separate session."""
     from ape._cli import cli
 
     if alone:

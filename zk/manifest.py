@@ -177,7 +177,7 @@ class Manifest:
 
     @property
     def enough_contributions(self) -> bool:
-        """Whether a live network can have the key of Groth16."""
+        """Return whether a live network can have the key of Groth16."""
         held = self["ceremony"]
         return bool(held["beacon"] and held["contributions"] >= FEWEST_CONTRIBUTIONS)
 

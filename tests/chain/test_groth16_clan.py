@@ -93,7 +93,7 @@ def test_rewritten_proof_says_the_same_of_the_same_account(clan16, accounts, dra
 
 @pytest.fixture
 def refuses(clan16, chain):
-    """Whether the verifier reverts without data."""
+    """Return whether the verifier reverts without data."""
 
     def refuses(data: bytes) -> bool:
         try:

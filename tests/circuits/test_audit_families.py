@@ -127,7 +127,7 @@ contract HonkVerifier is Base {
     function key() internal pure override returns (uint256) { return 5; }
 }
 """
-# Its transcript is in a library that is a contract of its own.
+# Its transcript is in a library that is deployed separately.
 ASKING = "Transcript.holds(proof, inputs)"
 TRANSCRIPT = """
 library Transcript {

@@ -1,7 +1,7 @@
 """The second phase of a set-up: contributions to the key of one circuit, which anyone can verify.
 
-Each contribution multiplies delta by a secret. Whoever knows all secrets can forge proofs, so that
-one participant who forgets theirs makes the key sound. The last contribution is a beacon: a public
+Each contribution multiplies delta by a secret. Only someone who knows all secrets can forge proofs:
+one participant who forgets theirs makes the key sound. The last contribution is a beacon, a public
 number that nobody could know before, such as the hash of a later block.
 """
 

@@ -169,7 +169,7 @@ def first_key(system: System, powers: Powers) -> ProvingKey:
 def columns(system: System) -> list[dict[int, Column]]:
     """Return, for each of the three sums, the wires with their factors in all constraints.
 
-    Each public wire also has a row of its own, in the first sums: without it, an instance that is
+    Each public wire also has a separate row, in the first sums: without it, an instance that is
     in no constraint could be changed in a proof.
     """
     found: list[dict[int, Column]] = [defaultdict(list) for _ in range(3)]
