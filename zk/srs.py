@@ -88,18 +88,44 @@ def ensure_srs(
     mirror: str = CEREMONY_URL,
 ) -> Path:
     """Return the path of an SRS; make it or download it from `mirror` if it is missing."""
-    path = srs_path(folder, kind, logrows)
-    with locked(folder):  # builds in parallel share one SRS
+    return ensure_file(
+        srs_path(folder, kind, logrows),
+        CEREMONY_SHA256.get(logrows) if kind == "ceremony" else None,
+        make=lambda partial: make_srs(partial, logrows),
+        download=(lambda path: _fetch(path, logrows, mirror)) if kind == "ceremony" else None,
+        announce=lambda: report("srs"),
+        again=f"`ape run srs --fetch {logrows}`",
+    )
+
+
+def ensure_file(
+    path: Path,
+    expected: str | None,
+    *,
+    make: Callable[[Path], None],
+    download: Callable[[Path], None] | None,
+    announce: Callable[[], None],
+    again: str,
+) -> Path:
+    """Return the path of a file of a set-up; make it, or download it, if it is missing.
+
+    A file that is there is removed unless it has the `expected` hash; `download` checks a new one.
+    """
+    with locked(path.parents[1]):  # builds in parallel share one file
         if not (present := path.is_file()):
-            report("srs")
+            announce()
             path.parent.mkdir(exist_ok=True)
-            if kind == "ceremony":
-                _fetch(path, logrows, mirror)
+            if download:
+                download(path)
             else:
                 with whole(path) as partial:
-                    make_srs(partial, logrows)
-    if present and kind == "ceremony":  # a new one was checked before it got its name
-        _require_hash(path, logrows)
+                    make(partial)
+    if present and download and (found := sha256(path)) != expected:
+        path.unlink()
+        raise CircuitError(
+            f"{path} should have the SHA-256 {expected} of the ceremony's file, but had {found} "
+            f"and was removed: run {again}."
+        )
     return path
 
 
@@ -111,13 +137,3 @@ def _fetch(path: Path, logrows: int, mirror: str) -> None:
         )
     remedy = "choose another server with `ape run srs --mirror`"
     fetch(f"{mirror}/kzg{logrows}.srs", path, CEREMONY_SHA256[logrows], remedy)
-
-
-def _require_hash(path: Path, logrows: int) -> None:
-    """Remove a file and raise unless it is the ceremony's SRS."""
-    if (digest := sha256(path)) != CEREMONY_SHA256.get(logrows):
-        path.unlink()
-        raise CircuitError(
-            f"{path} should have the SHA-256 {CEREMONY_SHA256[logrows]} of the ceremony's SRS, but "
-            f"had {digest} and was removed: run `ape run srs --fetch {logrows}`."
-        )

@@ -154,7 +154,7 @@ contract Wrapped is Answering {
     }
 }
 """
-# As SP1's: it reverts unless a call of itself returns, which asks for the size of its own code.
+# Like SP1's, it calls itself and reverts unless that call returns; solc asks for its code size.
 CHOSEN = """
 contract Chosen is Reverting {
     function verifyProof(bytes32 program, bytes calldata values, bytes calldata seal)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zk import ezkl
-from zk.audit.constraints import check, check_ceremony, check_constraints
+from zk.audit.constraints import check, check_ceremony, check_constraints, check_layout
 from zk.audit.findings import Report
 from zk.audit.powers import audit_powers
 from zk.audit.srs import audit_srs
@@ -104,13 +104,7 @@ def _check_binding(report: Report, manifest: Manifest, model: Model, folder: Pat
         "binding-differs",
         "Binding the model again makes another bound model.",
     )
-    check(
-        report,
-        manifest.layout == layout,
-        "the layout is that of the circuit's knobs",
-        "layout-differs",
-        "The knobs of the circuit lead to another layout of its instances.",
-    )
+    check_layout(report, manifest, layout)
     if args.slim:
         recorded = {name: manifest[name] for name in facts}
         check(

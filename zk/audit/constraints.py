@@ -13,6 +13,7 @@ from zk.groth16.ceremony import Ceremony
 from zk.groth16.curve import G2, coordinates
 from zk.groth16.keys import ProvingKey, VerificationKey
 from zk.groth16.prover import PROOF_BYTES, evm_words
+from zk.layout import Layout
 from zk.manifest import Manifest
 
 AGAIN = "Build the circuit again with `ape run build` and deploy it again."
@@ -30,19 +31,23 @@ def check_constraints(report: Report, manifest: Manifest, model: Model, folder: 
         "constraints-differ",
         "The model and its knobs lead to other constraints.",
     )
-    check(
-        report,
-        manifest.layout == layout,
-        "the layout is that of the circuit's knobs",
-        "layout-differs",
-        "The knobs of the circuit lead to another layout of its instances.",
-    )
+    check_layout(report, manifest, layout)
     check(
         report,
         {name: manifest[name] for name in facts} == facts,
         f"the bounds of all {len(facts['bounds'])} tensors follow from the weights",
         "bounds-differ",
         "The weights lead to other bounds, or to another output scale.",
+    )
+
+
+def check_layout(report: Report, manifest: Manifest, layout: Layout) -> None:
+    check(
+        report,
+        manifest.layout == layout,
+        "the layout is that of the circuit's knobs",
+        "layout-differs",
+        "The knobs of the circuit lead to another layout of its instances.",
     )
 
 

@@ -13,11 +13,10 @@ from typing import BinaryIO
 
 from zk.downloads import fetch
 from zk.errors import CircuitError
-from zk.files import locked, sha256, whole
 from zk.groth16 import curve
 from zk.groth16.curve import BASE, G1, G2, SIZE1, SIZE2, WORD, Point
 from zk.layout import FIELD
-from zk.srs import POWERS_SHA256, Kind, powers_hash
+from zk.srs import POWERS_SHA256, Kind, ensure_file, powers_hash
 
 URL = "https://storage.googleapis.com/zkevm/ptau"
 MONTGOMERY = 2**256
@@ -65,20 +64,14 @@ def ensure_powers(
     mirror: str = URL,
 ) -> Path:
     """Return the path of the powers for 2**logrows rows; make or download them if missing."""
-    path = folder / kind / f"k{logrows}.ptau"
-    with locked(folder):  # builds in parallel share one file
-        if not (present := path.is_file()):
-            report("powers of tau")
-            path.parent.mkdir(exist_ok=True)
-            if kind == "ceremony":
-                _fetch(path, logrows, mirror)
-            else:
-                with whole(path) as partial:
-                    write_dev_powers(partial, logrows)
-    if present and kind == "ceremony" and sha256(path) != powers_hash(logrows):
-        path.unlink()
-        raise CircuitError(f"{path} was not the ceremony's and was removed: build again.")
-    return path
+    return ensure_file(
+        folder / kind / f"k{logrows}.ptau",
+        powers_hash(logrows) if kind == "ceremony" else None,
+        make=lambda partial: write_dev_powers(partial, logrows),
+        download=(lambda path: _fetch(path, logrows, mirror)) if kind == "ceremony" else None,
+        announce=lambda: report("powers of tau"),
+        again="`ape run build` again",
+    )
 
 
 def _fetch(path: Path, logrows: int, mirror: str) -> None:

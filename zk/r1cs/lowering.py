@@ -68,7 +68,6 @@ class _Network:
         return {
             "output_scale": self.found[self.model.graph.output[0].name].scale,
             "bounds": {name: tensor.span for name, tensor in self.found.items()},
-            "layers": [list(layer) for layer in self.system.layers],
         }
 
     def run(self) -> None:
