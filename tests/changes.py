@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import solcx
 
+from zk.audit.sources import sources_of
 from zk.files import ROOT
 from zk.verifier import SOLC
 
@@ -133,9 +135,13 @@ def changed_lines(source: str, *, solidity: bool) -> list[tuple[int, str]]:
 
 @cache
 def contracts() -> dict[str, dict[str, str]]:
-    folder = ROOT / "contracts"
-    paths = [path for path in folder.rglob("*.sol") if "verifiers" not in path.parts]
-    return {str(path.relative_to(ROOT)): {"content": path.read_text()} for path in paths}
+    """Return the project's contracts and the files of packages that they import."""
+    own = [path for path in (ROOT / "contracts").rglob("*.sol") if "verifiers" not in path.parts]
+    packages = (ROOT / "node_modules").resolve()
+    imported = {Path(file) for path in own for file in sources_of(path)}
+    found = {path.relative_to(ROOT): path for path in own}
+    found |= {f.relative_to(packages): f for f in imported if f.is_relative_to(packages)}
+    return {str(name): {"content": path.read_text()} for name, path in found.items()}
 
 
 def compiles(file: str, content: str) -> bool:

@@ -38,6 +38,7 @@ TESTS = {
     "contracts/Clan.sol": (
         "chain/test_numbers.py chain/test_join.py chain/test_consents.py chain/test_batches.py"
     ),
+    "contracts/base/AttestedApplication.sol": "chain/test_attestations.py",
     "contracts/base/BatchedApplication.sol": "chain/test_batches.py",
     "contracts/libraries/Outputs.sol": "chain/test_numbers.py chain/test_batches.py",
     "contracts/VoiceJudge.sol": "chain/test_rounds.py chain/test_singers.py chain/test_judge.py",
@@ -81,6 +82,7 @@ TESTS = {
     "zk/verifier.py": "circuits/test_verifier.py",
     "zk/witness.py": "circuits/test_witness.py",
     "apps/": "chain/test_applications.py",
+    "apps/attestations.py": "chain/test_attestations.py",
     "apps/audit.py": "chain/test_batches.py chain/test_audit_deployment.py",
     "apps/drafts.py": "commands/test_new_applications.py",
     "apps/registry.py": "chain/test_applications.py commands/test_prove.py",

@@ -3,6 +3,7 @@
 import ast
 from itertools import zip_longest
 
+from tests.changes import compiles
 from tests.mutants import TESTS, draw, mutants_of, suite_of
 from zk.files import ROOT
 
@@ -26,6 +27,13 @@ def test_mutant_is_one_changed_line_that_parses():
         ]
         assert changed == [mutant.line]
         ast.parse(mutant.content)
+
+
+def test_contracts_have_mutants_that_compile():
+    drawn = draw(1, 8, ["contracts/Clan.sol", "contracts/base/"])
+    contracts = {"Clan.sol", "base/BoundApplication.sol", "base/BatchedApplication.sol"}
+    assert {mutant.file for mutant in drawn} >= {f"contracts/{name}" for name in contracts}
+    assert not compiles("contracts/Clan.sol", "contract Clan {")
 
 
 def test_known_faults_are_among_the_mutants():
