@@ -519,6 +519,30 @@ def test_compiler_without_memory(tmp_path, monkeypatch):
         verifiers_of(other)
 
 
+UNLOCKING = """
+    mapping(address account => bool) public unlocked;
+
+    function unlock(address account, bytes calldata proof, uint256[] calldata instances) external {
+        _requireAttested(account, instances);
+        if (unlocked[account]) revert();
+        int256[] memory outputs = _outputsOf(keyOf(account), 3, proof, instances);
+        if (outputs[0] < 1) revert();
+        unlocked[account] = true;
+    }
+"""
+
+
+@pytest.mark.parametrize("called", ["account", "msg.sender", None])
+def test_attestation_that_a_contract_ignores(tmp_path, called):
+    source = (ROOT / "tests" / "contracts" / "Attested.sol").read_text()
+    source = source.replace("../../contracts", str(ROOT / "contracts")).rstrip().removesuffix("}")
+    call = "_requireAttested(account, instances);"
+    instead = call.replace("account", called) if called else ""
+    path = tmp_path / "Attested.sol"
+    path.write_text(f"{source}{UNLOCKING.replace(call, instead)}}}")
+    assert named(audit_application(path)) == ["attestation-ignored"] * (called != "account")
+
+
 @pytest.mark.parametrize("name", FAULTY_APPLICATIONS)
 def test_planted_fault_of_an_application(folder_of_applications, name):
     report = audit_application(folder_of_applications / f"Prize {name}" / "Prize.sol")

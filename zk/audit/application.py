@@ -15,6 +15,7 @@ from zk.audit.verifying import VERIFYING, VerifierCall, verifier_calls
 from zk.errors import CircuitError
 
 HUGE = 2**64  # a comparison with a larger constant tests for a negative output
+ATTESTED, COMMITMENTS = "AttestedApplication", "commitmentOf"  # base contract, and its storage
 
 
 def audit_application(path: Path) -> Report:
@@ -58,7 +59,10 @@ def _audit_contract(report: Report, program: Program, contract: Node) -> list[st
             found.append(_name(contract, behaviour.entry))
             callees |= {p.place for c in behaviour.calls for p in c.call.callee.read}
             behaviour.around = around
-            _Checks(report, found[-1], behaviour).all()
+            checks = _Checks(report, found[-1], behaviour)
+            checks.all()
+            if ATTESTED in {program.nodes[base]["name"] for base in _bases(contract)}:
+                checks.attestation()
     for behaviour in behaviours:
         if not behaviour.runs_once and _replaces_verifier(behaviour.trace, callees):
             replacing.append(_name(contract, behaviour.entry))
@@ -72,6 +76,12 @@ def _audit_contract(report: Report, program: Program, contract: Node) -> list[st
                 "Make the verifier immutable.",
             )
         )
+    return found
+
+
+def _bases(contract: Node) -> list[int]:
+    """Return the contract itself and the contracts that it inherits from."""
+    found: list[int] = contract["linearizedBaseContracts"]
     return found
 
 
@@ -109,6 +119,32 @@ class _Checks:
         self._negative_outputs()
         self._revert_reason()
         self._answer()
+
+    def attestation(self) -> None:
+        """Check that an instance must be what the issuer signed for the account of the proof."""
+        shown = [
+            other
+            for comparison in self.behaviour.comparisons
+            if comparison.operator == "=="
+            for one, other in (comparison.value.parts, comparison.value.parts[::-1])
+            if self._shows(one)
+        ]
+        signed = [place for value in shown for place in value.read if _is_commitment(place)]
+        others = [value for value in shown if not any(map(_is_commitment, value.read))]
+        proved = {path for value in others for path in value.sources}
+        self._check(
+            any(path in proved for place in signed for key in place.keys for path in key.sources),
+            "requires the input that the issuer attested",
+            "attestation-ignored",
+            Severity.CRITICAL,
+            "The proof may be about any input: nothing compares it with what the issuer attested.",
+            "Call _requireAttested for the account of the proof before acting on the outputs.",
+        )
+
+    def _shows(self, value: Value) -> bool:
+        """Return whether a value is an instance."""
+        instances = [path for c in self.calls for shown in c.instances for path in shown.direct]
+        return any(overlap(path, instance) for path in value.direct for instance in instances)
 
     def _check(
         self,
@@ -303,6 +339,10 @@ class _Checks:
             "The verifier's answer is ignored.",
             "Revert unless the call succeeded and returned true.",
         )
+
+
+def _is_commitment(place: Value) -> bool:
+    return place.bases[-1].name == COMMITMENTS
 
 
 def _answers(found: VerifierCall) -> bool:
