@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from eth.vm import opcode_values
 from solcx.install import get_executable
 
 from scripts.audit import cli
@@ -517,6 +518,12 @@ def test_compiler_without_memory(tmp_path, monkeypatch):
     other.write_text(path.read_text())
     with pytest.raises(CircuitError, match=r"solc 0.8.30 ended while it compiled .*Other.sol"):
         verifiers_of(other)
+
+
+@pytest.mark.parametrize("name", ["EQ", "LT", "GT", "SHA3", "CALL", "STATICCALL", "CALLDATALOAD"])
+def test_instruction_without_its_operands_reverts(name):
+    push = [] if name == "CALLDATALOAD" else [0x60, 1]
+    assert run(bytes([*push, getattr(opcode_values, name)]), b"").output is None
 
 
 UNLOCKING = """

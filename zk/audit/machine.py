@@ -116,10 +116,11 @@ class _Recorder:
     libraries: Collection[int]
     site: Site = (0, 0)  # of the last call
 
-    def instruction(self, original: Code, note: Callable[..., None]) -> Code:
+    def instruction(self, original: Code, note: Callable[..., None], operands: int) -> Code:
         def recorded(computation: Any) -> None:
             stack = computation._stack.values
-            note(computation, *(_number(value) for value in reversed(stack[-6:])))
+            if len(stack) >= operands:  # or else the instruction ends the call
+                note(computation, *map(_number, stack[: -operands - 1 : -1]))
             original(computation=computation)
 
         return recorded
@@ -140,10 +141,10 @@ class _Recorder:
 
         return recorded
 
-    def hash(self, computation: Any, start: int, size: int, *_: int) -> None:
+    def hash(self, computation: Any, start: int, size: int) -> None:
         self.seen.hashed.append(bytes(computation.memory_read_bytes(start, size)))
 
-    def call(self, computation: Any, _gas: int, address: int, *_: int) -> None:
+    def call(self, computation: Any, _gas: int, address: int) -> None:
         caller = int.from_bytes(computation.msg.code_address)
         library = caller if caller in self.libraries else 0
         self.site = library, computation.code.program_counter
@@ -151,7 +152,7 @@ class _Recorder:
         if called.to_bytes(20) not in computation._precompiles and called not in self.libraries:
             self.seen.calls.append((address, b""))
 
-    def read(self, computation: Any, offset: int, *_: int) -> None:
+    def read(self, computation: Any, offset: int) -> None:
         if not computation.msg.depth:  # a library has other calldata
             self.seen.reads.add(offset)
 
@@ -162,16 +163,17 @@ def _machine(recorder: _Recorder, stored: bool) -> Any:
     from eth.vm.forks.prague.computation import PragueComputation
 
     opcodes, seen = PragueComputation.opcodes, recorder.seen
-    notes: dict[int, Callable[..., None]] = {
-        op.CALLDATALOAD: recorder.read,
-        op.EQ: lambda _, left, right, *rest: seen.equal.add((left, right)),
-        op.LT: lambda _, left, right, *rest: seen.below.add((left, right)),
-        op.GT: lambda _, left, right, *rest: seen.below.add((right, left)),
-        op.SHA3: recorder.hash,
-        **dict.fromkeys((op.CALL, op.STATICCALL, op.DELEGATECALL, op.CALLCODE), recorder.call),
+    calls = (op.CALL, op.STATICCALL, op.DELEGATECALL, op.CALLCODE)
+    notes: dict[int, tuple[Callable[..., None], int]] = {  # and the number of operands they take
+        op.CALLDATALOAD: (recorder.read, 1),
+        op.EQ: (lambda _, left, right: seen.equal.add((left, right)), 2),
+        op.LT: (lambda _, left, right: seen.below.add((left, right)), 2),
+        op.GT: (lambda _, left, right: seen.below.add((right, left)), 2),
+        op.SHA3: (recorder.hash, 2),
+        **dict.fromkeys(calls, (recorder.call, 2)),
     }
     recorded: dict[int, Any] = {
-        code: recorder.instruction(opcodes[code], note) for code, note in notes.items()
+        code: recorder.instruction(opcodes[code], *note) for code, note in notes.items()
     }
     if stored:
         recorded |= {code: _pushing_one(opcodes[code]) for code in (op.SLOAD, op.TLOAD)}
