@@ -32,8 +32,8 @@ from zk.witness import float_answers
 
 pytestmark = pytest.mark.slow
 TREES = scaled(3, 10)
-# Other models in the lists have the same operators.
-ALIKE = {"logistic", "scaled", "tree", "boosted-regression"}
+# Other models in the lists have the same operators, which test_translation.py covers one by one.
+ALIKE = {"logistic", "scaled", "svc", "tree", "boosted", "boosted-regression"}
 CLASSIFIERS = {
     "logistic": LogisticRegression(max_iter=500),
     "scaled": make_pipeline(StandardScaler(), LogisticRegression()),
