@@ -147,6 +147,12 @@ def test_the_sender_needs_no_consent(many, accounts, chain):
     assert not many.clan.isMember(PLACES[1])
 
 
+def test_nobody_leads_a_contract_without_members(many, relayer):
+    receipt = many.join(relayer, consents=[NO_CONSENT] * SIZE)
+    assert outcome(many, receipt)[0] == {}
+    assert list(receipt.decode_logs(many.clan.LeaderChanged)) == []
+
+
 def high(given: Short) -> Short:
     """The other signature of the same key; ERC-2098 has no room for its s above 2**255."""
     deadline, r, vs = given

@@ -181,7 +181,7 @@ CONTRACTS = pytest.mark.parametrize(
     [
         (AGREE, True),
         ("63ffffffff60e01b60005260206000f3", False),
-        ("60016000526020601ff3", False),
+        (AGREE.replace("6020", "601f"), False),
         ("60006000fd", False),
         ("fe", False),
         ("5b600056", False),
