@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hub")
 POLL = 0.5  # seconds between two looks at jobs, and at a pending transaction
 DAY = 86_400.0
+LAG = 15.0  # seconds by which the receipts of a node may be behind its nonces
 STUCK = 120.0  # seconds after which a pending transaction gets a higher price
 SPARE = 300  # seconds that a consent must hold beyond the wait for a batch
 ATTEMPTS = 5  # to prove a batch
@@ -114,6 +115,7 @@ class Relay:
         self._store = Batches(jobs)
         self._jobs = jobs
         self._steps: dict[int, str] = {}
+        self._taken: dict[int, float] = {}  # since when the nonce of a batch is used
         self._task: asyncio.Task[None] | None = None
         self._attempts: dict[int, int] = defaultdict(int)
 
@@ -225,6 +227,7 @@ class Relay:
         while not await asyncio.to_thread(self._advance, route, batch):
             await asyncio.sleep(POLL)
         self._steps.pop(batch.number, None)
+        self._taken.pop(batch.number, None)
 
     async def _prove(self, route: Route, batch: Batch) -> bool:
         self._steps[batch.number] = "proving"
@@ -273,12 +276,20 @@ class Relay:
                     return False
                 self._settle(route, batch, receipt)
                 return True
-        if not batch.sent or taken:
+        if not batch.sent or (taken and self._is_lost(batch)):
             return self._send(route, batch)
         if time.time() - batch.sent[-1]["at"] > STUCK and self._send(route, batch, again=True):
             return True
         _broadcast(batch.sent[-1]["raw"])  # changes nothing unless the node has dropped it
         return False
+
+    def _is_lost(self, batch: Batch) -> bool:
+        """Return whether something else took the nonce: no receipt has come for a while."""
+        since = self._taken.setdefault(batch.number, time.monotonic())
+        if time.monotonic() - since < LAG:
+            return False
+        del self._taken[batch.number]
+        return True
 
     def _send(self, route: Route, batch: Batch, again: bool = False) -> bool:
         """Sign and record a transaction, then send it; return True if the contract refuses it."""

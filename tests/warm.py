@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 APE = Path(sys.executable).with_name("ape")
-PATIENCE = 300  # seconds for a command to end
+PATIENCE = 900  # seconds for a command to end
 # Importing these takes most of a short command's time.
 LIBRARIES = [
     "ape._cli",

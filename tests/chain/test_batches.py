@@ -331,6 +331,11 @@ def test_deployment_refuses_a_bad_batch(many, project, deployer, accounts, layou
         deployer.deploy(project.Clan, many.clan.verifier(), layout, address[verifier], size)
 
 
+def test_the_smallest_batch_is_of_two(many, project, deployer):
+    served = many.clan.verifier(), (1, 252, 18, 8), many.clan.batchVerifier()
+    assert deployer.deploy(project.Clan, *served, 2).batchSize() == 2
+
+
 # Answers in lanes, across accounts
 
 
