@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from playwright.sync_api import FilePayload, Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from apps.circuits import view_of
 from apps.voice import ANYONE, score_from
@@ -154,6 +154,83 @@ def test_draw_anywhere(visit):
             };
         """,
     )
+
+
+# The ink at places of the pad, from 0 to 1.
+INK = """(places) => {
+    const canvas = document.querySelector("canvas.pad");
+    const { width, height } = canvas;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    const at = ([x, y]) => Math.floor(y * height) * width + Math.floor(x * width);
+    return places.map((place) => 1 - data[4 * at(place)] / 255);
+}"""
+COALESCED = """(places) => {
+    const canvas = document.querySelector("canvas.pad");
+    const { left, top, width, height } = canvas.getBoundingClientRect();
+    const move = ([x, y], more = {}) => {
+        const place = { clientX: left + x * width, clientY: top + y * height };
+        return new PointerEvent("pointermove", { pointerId: 1, ...place, ...more });
+    };
+    const coalescedEvents = places.map((place) => move(place));
+    canvas.dispatchEvent(move(places.at(-1), { coalescedEvents }));
+}"""
+SIDE, PEN = 28, 1.3  # the model's pixels on a side, and the radius of the pen in pixels
+
+
+def bent(points: list[tuple[float, float]]) -> np.ndarray:
+    """Places on a stroke through these points, in pixels: it bends from middle to middle."""
+    at = np.array([points[0], *points, points[-1]]) * SIDE
+    part = np.linspace(0, 1, 200)[:, None]
+    return np.concatenate(
+        [
+            (1 - part) ** 2 * (one + two) / 2
+            + 2 * (1 - part) * part * two
+            + part**2 * (two + six) / 2
+            for one, two, six in zip(at, at[1:], at[2:], strict=False)
+        ]
+    )
+
+
+def test_smooth_strokes(visit):
+    """People see curves, the model gets the pixels that they cover, and undo takes a whole stroke.
+
+    The browser gives several places of the pen in one event.
+    """
+    points = [(0.25, 0.8), (0.5, 0.2), (0.75, 0.8), (0.4, 0.5), (0.2, 0.5)]
+    middles = [((x + 0.5) / SIDE, (y + 0.5) / SIDE) for y in range(SIDE) for x in range(SIDE)]
+    away = np.hypot(*(np.array(middles)[:, None] * SIDE - bent(points)[None]).T).min(axis=0)
+    drawn: list[str] = []
+
+    def story(page: Page) -> None:
+        page.on("request", lambda one: drawn.append(one.post_data or "") if _read(one) else None)
+        box = page.locator("canvas.pad").bounding_box()
+        assert box
+        page.mouse.move(
+            box["x"] + points[0][0] * box["width"], box["y"] + points[0][1] * box["height"]
+        )
+        page.mouse.down()
+        page.evaluate(COALESCED, points[1:])
+        page.mouse.up()
+        expect(page.get_by_text("The model reads a")).to_be_visible()
+        pixels = np.array(list(json.loads(drawn[-1])["drawing"]), int)
+        ink = np.array(page.evaluate(INK, middles))
+        paper, black = ink.min(), ink.max()
+        seen = (ink - paper) / (black - paper)
+        assert (pixels[away < PEN - 0.1] == 1).all()
+        assert (pixels[away > PEN + 0.1] == 0).all()
+        assert (seen[away < PEN - 0.1] > 0.9).all()
+        assert (seen[away > PEN + 0.1] < 0.1).all()
+        draw_seven(page)
+        for shown in (seen > 0.5, False):
+            page.get_by_role("button", name="Undo").click()
+            left = (np.array(page.evaluate(INK, middles)) - paper) / (black - paper)
+            assert ((left > 0.5) == shown).all()
+
+    visit(story)
+
+
+def _read(request: Request) -> bool:
+    return request.url.endswith("/predictions")
 
 
 def test_sing_prove_be_rewarded(visit, node):
