@@ -1,4 +1,5 @@
 // The contract of an application: reading it, watching it, and submitting proofs to it.
+import type { Hex } from "viem";
 import type { ChainState, Deployment, ProofFile } from "./hub";
 import { make, say, sentence } from "./page";
 import { onAccount, reader, send } from "./wallet";
@@ -19,7 +20,7 @@ export async function keepFresh({ contract: address }: Deployment, refresh: () =
 
 /**
  * Sends a transaction that calls `functionName` with `claim`, the proof, its instances and `more`.
- * Shows the progress in `place`, and then the sentence that `result` returns.
+ * Shows the progress in `place`, and then the sentence that `result` returns. Returns the transaction's hash.
  */
 export async function submitInto(
   place: HTMLElement,
@@ -29,16 +30,17 @@ export async function submitInto(
   claim: unknown[],
   more: unknown[],
   result: () => string | Promise<string>,
-): Promise<void> {
+): Promise<Hex> {
   const { contract: address, abi } = state.applications[proof.circuit]!;
   const progress = make("p", { "aria-live": "polite" }, "Sign in your wallet…");
   place.append(progress);
   try {
     const args = [...claim, proof.proof, proof.instances.map(BigInt), ...more];
-    const hash = await send({ address, abi }, functionName, args, () => {
+    const { transactionHash: hash } = await send({ address, abi, functionName, args }, () => {
       progress.textContent = "Sent. Waiting for its block…";
     });
     place.replaceChildren(make("p", { class: "result" }, await result()), explorerLink(state, hash));
+    return hash;
   } finally {
     progress.remove();
   }

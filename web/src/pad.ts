@@ -27,15 +27,10 @@ export function pad(changed: (drawn: string) => void) {
 
   function paint(): void {
     const context = canvas.getContext("2d")!;
-    const style = getComputedStyle(canvas);
-    context.setTransform(FINE, 0, 0, FINE, 0, 0);
-    context.fillStyle = style.getPropertyValue("--paper");
-    context.fillRect(0, 0, SIDE, SIDE);
-    context.strokeStyle = style.getPropertyValue("--ink");
-    trace(context, strokes);
+    drawOn(context, canvas.width, strokes);
     if (keyed) {
-      context.fillStyle = style.getPropertyValue("--accent");
-      context.fillRect(pen[0], pen[1], 1, 1);
+      context.fillStyle = getComputedStyle(canvas).getPropertyValue("--accent");
+      context.fillRect(pen[0] * FINE, pen[1] * FINE, FINE, FINE);
     }
   }
 
@@ -139,8 +134,14 @@ const curves = (stroke: Stroke): [from: Point, bend: Point, to: Point][] =>
 
 const between = ([x, y]: Point, [otherX, otherY]: Point): Point => [(x + otherX) / 2, (y + otherY) / 2];
 
-/** Draws strokes with the context's colour, where a pixel is one unit. */
-export function trace(context: CanvasRenderingContext2D, strokes: Stroke[]): void {
+/** Draws strokes on paper, a square with sides of this length. */
+export function drawOn(context: CanvasRenderingContext2D, length: number, strokes: Stroke[]): void {
+  const style = getComputedStyle(document.body);
+  context.save();
+  context.scale(length / SIDE, length / SIDE);
+  context.fillStyle = style.getPropertyValue("--paper");
+  context.fillRect(0, 0, SIDE, SIDE);
+  context.strokeStyle = style.getPropertyValue("--ink");
   context.lineWidth = 2 * REACH;
   context.lineCap = context.lineJoin = "round";
   context.beginPath();
@@ -150,6 +151,7 @@ export function trace(context: CanvasRenderingContext2D, strokes: Stroke[]): voi
       context.quadraticCurveTo(...bend, ...to);
     }
   context.stroke();
+  context.restore();
 }
 
 /** The pixels of strokes, row by row as 0 and 1: those whose middle the pen reaches. */

@@ -1,5 +1,5 @@
 // The connected account: of a wallet in the browser, or of the dev chain.
-import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain, getAddress } from "viem";
+import { type Abi, type Address, type Hex, type TransactionReceipt, createPublicClient, createWalletClient, custom, defineChain, getAddress } from "viem";
 import { type ChainState, rpc } from "./hub";
 import { GONE, button, make, say, sentence, short } from "./page";
 import { Refusal } from "./refusal";
@@ -62,25 +62,21 @@ function described() {
   });
 }
 
+export type Transaction = { address: Address; abi: Abi; functionName: string; args: readonly unknown[]; value?: bigint };
+
 /** Sends a transaction to a contract and waits for its block. */
-export async function send(
-  contract: { address: Address; abi: readonly unknown[] },
-  functionName: string,
-  args: readonly unknown[],
-  waiting: (hash: Hex) => void = () => {},
-): Promise<Hex> {
+export async function send(transaction: Transaction, waiting: () => void = () => {}): Promise<TransactionReceipt> {
   requireAccount();
   const { account, provider } = signer!;
   await requireChain(provider);
-  await requireCode(provider, contract.address);
+  await requireCode(provider, transaction.address);
   const client = createWalletClient({ account, chain: described(), transport: custom(provider) });
-  const call = { ...contract, functionName, args } as never;
-  await reader().simulateContract({ ...(call as object), account } as never);
-  const hash = await client.writeContract(call);
-  waiting(hash);
+  await reader().simulateContract({ ...transaction, account });
+  const hash = await client.writeContract(transaction);
+  waiting();
   const receipt = await reader().waitForTransactionReceipt({ hash, timeout: 120_000 });
   if (receipt.status === "reverted") throw new Refusal("The transaction reverted.");
-  return hash;
+  return receipt;
 }
 
 type TypedData = {

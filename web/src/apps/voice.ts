@@ -43,7 +43,7 @@ export const app: App = {
   async submit(state, proof, account, round, place) {
     const rewarded = await readerOf(state.applications[proof.circuit]!)("isRewarded", [round, account]);
     const done = rewarded ? "has raised its score in" : "has earned the reward of";
-    await submitInto(place, state, proof, "judge", [round, account], [], () => `${account} ${done} round ${round}.`);
+    return submitInto(place, state, proof, "judge", [round, account], [], () => `${account} ${done} round ${round}.`);
   },
 };
 
@@ -169,7 +169,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     if (amount > 0n)
       credit.append(
         button("Withdraw", async () => {
-          await send({ address, abi }, "withdraw", []);
+          await send({ address, abi, functionName: "withdraw", args: [] });
           await refresh();
         }),
       );
