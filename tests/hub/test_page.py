@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -83,6 +84,11 @@ def send(node: Node, call: Any, value: int = 0, sender: int = 9) -> None:
     """Send a transaction from a test account and wait for its block."""
     sent = call.transact({"from": node.web3.eth.accounts[sender], "value": value})
     assert node.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
+
+
+def now_on(node: Node) -> int:
+    """The time that decides whether a deadline is over, as `chain.network.now` for Ape's chain."""
+    return max(node.web3.eth.get_block("latest").get("timestamp", 0), int(time.time()))
 
 
 @pytest.fixture(scope="session")
@@ -565,7 +571,9 @@ def test_with_the_keyboard(visit):
 WALLET = """
 const answers = %s;
 const on = (_, listener) => (window.choose = listener);
+window.asked = [];
 const provider = { on, request: async ({ method, params }) => {
+  window.asked.push(method);
   if (method in answers) {
     const answer = answers[method];
     if (answer && answer.code) throw Object.assign(new Error(answer.message), answer);
@@ -581,6 +589,78 @@ const announce = () =>
 window.addEventListener("eip6963:requestProvider", announce);
 """
 SIX = "0x976EA74026E726554dB657fA54763abd0C3a0aa9"
+
+
+TERMS = {"Lowest score": "0.3", "Reward of": "0.125", "Number of": "3", "Hours": "48"}
+SCORE = "a number from 0 to 1 with at most 18 decimals, such as 0.25."
+ETHER = (
+    "a number of ether from 0.000000000000000001 to 1,000,000,000 with at most 18 decimals, "
+    "such as 0.01."
+)
+BROKEN = [
+    *(
+        ("Lowest score", score, f'The threshold is "{score}": enter {SCORE}')
+        for score in ("1.000000000000000001", "-0.1", "0,3", "1e-1", "0.1234567890123456789")
+    ),
+    ("Lowest score", " ", f"The threshold is empty: enter {SCORE}"),
+    *(
+        ("Reward of", reward, f'The reward is "{reward}": enter {ETHER}')
+        for reward in ("0", "1000000000.1", "ten")
+    ),
+    *(
+        (
+            "Number of",
+            count,
+            f'The number of rewards is "{count}": enter a whole number, 1 or more.',
+        )
+        for count in ("0", "1.5")
+    ),
+    *(
+        ("Hours", hours, f'The number of hours is "{hours}": enter a whole number, 1 to 100,000.')
+        for hours in ("0", "100001")
+    ),
+    ("Reward of", "1000000000", f"The rewards cost 3000000000 ether, and {SIX} has "),
+]
+
+
+def test_sponsor_opens_a_round(visit, node, hub):
+    """The wallet is asked only for terms that `ape run open-round` would take."""
+    judge = contract(node, hub, "voice").functions
+    number, ether = judge.rounds().call(), 10**18
+    before = now_on(node)
+
+    def story(page: Page) -> None:
+        alert, send = page.get_by_role("alert"), "asked.filter((one) => one.startsWith('eth_send'))"
+        page.get_by_text("Open a round").click()
+        offer = page.get_by_role("button", name="Open this round")
+        for label, value in TERMS.items():
+            page.get_by_label(label).fill(value)
+        offer.click()
+        expect(alert).to_contain_text("Connect an account first")
+        page.get_by_role("button", name="Connect Tester").click()
+        for label, value, sentence in BROKEN:
+            page.get_by_label(label).fill(value)
+            page.keyboard.press("Enter")
+            expect(alert).to_contain_text(sentence)
+            page.get_by_label(label).fill(TERMS[label])
+        assert page.evaluate(send) == []
+        offer.click()
+        expect(page.get_by_text(f"Round {number} is open until ")).to_contain_text(
+            ": 3 x 0.125 ether for a score of 0.3 or more."
+        )
+        hashed = page.get_by_text("Transaction 0x").text_content() or ""
+        paid.append(node.web3.eth.get_transaction(hashed.removeprefix("Transaction ")))
+        row = page.locator("tbody tr").first
+        expect(row.locator("td").first).to_have_text(f"{number}")
+        expect(row).to_contain_text("0.3000")
+        assert page.evaluate(send) == ["eth_sendTransaction"]
+
+    paid: list[Any] = []
+    visit(story, url="#voice", init=WALLET % json.dumps({"eth_requestAccounts": [SIX]}))
+    sponsor, deadline, *terms = judge.roundOf(number).call()
+    assert (sponsor, *terms) == (SIX, 3 * ether // 10, ether // 8, 3, ANYONE)
+    assert before <= deadline - 48 * 3600 <= now_on(node)
+    assert paid[0]["value"] == 3 * ether // 8
 
 
 @pytest.mark.parametrize(
