@@ -18,7 +18,7 @@ from playwright.sync_api import FilePayload, Page, Request, Route, expect
 from apps.circuits import view_of
 from apps.voice import ANYONE, score_from
 from models.data import mnist
-from tests.browsers import draw_seven, use_dev_account
+from tests.browsers import choose_account, draw_seven, use_dev_account
 from tests.builds import beside
 from tests.hubs import ADA, Running, post, running
 from tests.inputs import REAL_VOICE
@@ -546,7 +546,7 @@ def test_rank_of_a_clan(visit, node, hub, quick):
         ):
             use_dev_account(page, number)
             expect(mine).to_have_text(membership)
-            page.get_by_role("button", name="Disconnect").click()
+        choose_account(page, "Disconnect")
         expect(mine).to_have_text("Connect an account to join.")
 
     visit(story)
@@ -583,9 +583,16 @@ const provider = { on, request: async ({ method, params }) => {
   const headers = { "Content-Type": "application/json" };
   return (await (await fetch("/rpc", { method: "POST", headers, body })).json()).result;
 } };
-const detail = { info: { uuid: "1", name: "Tester", icon: "", rdns: "tester" }, provider };
-const announce = () =>
+const tell = (detail) =>
   window.dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail }));
+const square = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>';
+const icon = "data:image/svg+xml," + encodeURIComponent(square);
+const outside = "https://icons.example/icon.svg";
+const announce = () => {
+  tell({ info: { uuid: "1", name: "Tester", icon, rdns: "tester" }, provider });
+  tell({ info: { uuid: "2", name: "Other", icon: outside, rdns: "other" }, provider: null });
+  tell({ info: { uuid: "1", name: "Thief", icon, rdns: "thief" }, provider: null });
+};
 window.addEventListener("eip6963:requestProvider", announce);
 """
 SIX = "0x976EA74026E726554dB657fA54763abd0C3a0aa9"
@@ -637,7 +644,7 @@ def test_sponsor_opens_a_round(visit, node, hub):
             page.get_by_label(label).fill(value)
         offer.click()
         expect(alert).to_contain_text("Connect an account first")
-        page.get_by_role("button", name="Connect Tester").click()
+        choose_account(page, "Tester")
         for label, value, sentence in BROKEN:
             page.get_by_label(label).fill(value)
             page.keyboard.press("Enter")
@@ -683,7 +690,7 @@ def test_wallet(visit, answers, sentence):
     answers = {"eth_requestAccounts": [SIX], **answers}
 
     def story(page: Page) -> None:
-        page.get_by_role("button", name="Connect Tester").click()
+        choose_account(page, "Tester")
         draw_seven(page)
         page.get_by_role("button", name="Prove this digit").click()
         page.get_by_role("button", name="Join this clan").click(timeout=60_000)
@@ -692,14 +699,39 @@ def test_wallet(visit, answers, sentence):
     visit(story, init=WALLET % json.dumps(answers))
 
 
+def test_wallets_with_the_keyboard(visit):
+    """One dialog has the wallets with their icons, but fetches none from elsewhere."""
+
+    def story(page: Page) -> None:
+        opener, dialog = page.locator("#wallet > button"), page.get_by_role("dialog")
+        wallets = dialog.get_by_role("listitem").filter(has_not_text="0x")
+        expect(opener).to_be_visible()
+        opener.focus()
+        page.keyboard.press("Enter")
+        expect(dialog).to_have_accessible_name("Choose an account")
+        expect(wallets).to_have_text(["Tester", "Other"])
+        expect(wallets.locator("img")).to_have_count(1)
+        assert wallets.locator("img").evaluate("one => one.naturalWidth") == 9
+        expect(dialog.get_by_role("button", name="Tester")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        expect(opener).to_be_focused()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        expect(opener).to_have_text("connected 0x976E…0aa9")
+        expect(opener).to_be_focused()
+
+    visit(story, init=WALLET % json.dumps({"eth_requestAccounts": [SIX]}))
+
+
 def test_wallet_that_changes_its_account(visit):
     def story(page: Page) -> None:
-        page.get_by_role("button", name="Connect Tester").click()
+        choose_account(page, "Tester")
         expect(page.get_by_text("connected 0x976E…0aa9")).to_be_visible()
         page.evaluate(f"choose(['{ADA}'])")
         expect(page.get_by_text("connected 0x7099…79C8")).to_be_visible()
         page.evaluate("choose([])")
-        expect(page.get_by_role("button", name="Connect Tester")).to_be_visible()
+        expect(page.get_by_role("button", name="Connect")).to_be_visible()
 
     visit(story, init=WALLET % json.dumps({"eth_requestAccounts": [SIX]}))
 
