@@ -1,26 +1,37 @@
 """The page in a real browser, against a real hub and a real anvil. Leaves screenshots in out/."""
 
 import base64
+import io
 import json
+import os
+import pty
 import re
+import signal
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import requests
+import segno
 from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from apps.circuits import view_of
 from apps.voice import ANYONE, score_from
+from chain.network import free_port
+from hub.jobs import tokens_of
 from models.data import mnist
 from tests.browsers import choose_account, draw_seven, use_dev_account
 from tests.builds import beside
-from tests.hubs import ADA, Running, post, running
+from tests.hubs import ADA, BIN, Running, post, running, until
 from tests.inputs import REAL_VOICE
 from tests.nodes import Node
 from tests.tiny import ECHO_ARGS, echo_in
@@ -846,6 +857,78 @@ def test_hub_that_asks_for_a_token(visit, open_hub, tokens):
         expect(page.get_by_text("The model reads a 7.")).to_be_visible()
 
     visit(story, url=open_hub.url, expected="401")
+
+
+@pytest.fixture
+def phone_link(node, tmp_path) -> Iterator[str]:
+    """The link on the terminal of `ape run hub --lan`, while the hub runs."""
+    database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    words = ("hub", "--lan", "--port", str(free_port()), "--database", database)
+    screen, terminal = pty.openpty()
+    os.set_blocking(screen, False)
+    process = subprocess.Popen(
+        [BIN / "ape", "run", *words],
+        cwd=ROOT,
+        env={**os.environ, **node.environment},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    seen = bytearray()
+
+    def shown(pattern: str) -> re.Match[str] | None:
+        assert process.poll() is None, seen.decode()
+        with suppress(BlockingIOError):
+            seen.extend(os.read(screen, 10_000))
+        return re.search(pattern, seen.decode(errors="ignore").replace("\r", ""))
+
+    try:
+        link = until(lambda: shown(r"(https://\S+/#token/\S+)\n"), "the terminal shows a link")[1]
+        code = io.StringIO()
+        segno.make(link, error="l").terminal(code, compact=True)
+        until(lambda: shown(re.escape(code.getvalue())), "the terminal shows its QR code")
+        assert [name for name, _ in tokens_of(database)] == ["--lan"]
+        yield link
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        os.close(screen)
+        os.close(terminal)
+    assert process.returncode == 0
+    assert tokens_of(database) == []  # who kept the link cannot use the next hub
+
+
+def test_phone_in_the_same_network(visit, phone_link, tmp_path):
+    """The link opens the page over https, where browsers let it record; other names are refused."""
+    own, token = phone_link.split("/#token/")
+    place = urlsplit(own)
+
+    def story(page: Page) -> None:
+        draw_seven(page)
+        expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+        assert page.evaluate("[isSecureContext, location.hash]") == [True, ""]
+        assert page.evaluate("'mediaDevices' in navigator")
+
+    visit(story, url=phone_link, viewport=PHONE, has_touch=True, ignore_https_errors=True)
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_text(ssl.get_server_certificate((place.hostname, place.port)))
+
+    def asked(**headers: str) -> int:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+        return requests.post(
+            f"{own}/rpc", json=body, headers=headers, verify=str(certificate), timeout=60
+        ).status_code
+
+    mine = {"Authorization": f"Bearer {token}"}
+    assert asked(**mine) == asked(**mine, Origin=own) == 200
+    assert asked() == asked(Authorization=f"Bearer {token}0") == 401
+    for host in (f"localhost:{place.port}", place.hostname, f"{place.hostname}:1", "evil.example"):
+        assert asked(**mine, Host=str(host)) == 403
+    for origin in (f"http://{place.netloc}", f"https://{place.hostname}", f"{own}0", "null"):
+        assert asked(**mine, Origin=origin) == 403
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://127.0.0.1:{place.port}", timeout=60)
 
 
 def test_record(visit):
