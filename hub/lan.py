@@ -52,17 +52,19 @@ def phones(address: str, port: int, database: str) -> Iterator[Phones]:
         return
     token = secrets.token_urlsafe(32)
     keep_token(database, TOKEN, token)
-    link, code = f"{origin}/#token/{token}", io.StringIO()
-    segno.make(link, error="l").terminal(code, compact=True)
-    notes += [
-        "on a phone, open this link, with which anyone can use the hub:",
-        link,
-        code.getvalue(),
-    ]
+    link = f"{origin}/#token/{token}"
+    notes += ["on a phone, open this link, with which anyone can use the hub:", link, _code(link)]
     try:
         yield Phones(origin, tls, notes)
     finally:
         revoke_token(database, TOKEN)
+
+
+def _code(link: str) -> str:
+    """The QR code of a link, in white on black on any terminal."""
+    code = io.StringIO()
+    segno.make(link, error="l").terminal(code, compact=True)
+    return "\n".join(f"\x1b[97;40m{line}\x1b[0m" for line in code.getvalue().splitlines())
 
 
 def lan_address() -> str:

@@ -881,7 +881,8 @@ def phone_link(node, tmp_path) -> Iterator[str]:
         assert process.poll() is None, seen.decode()
         with suppress(BlockingIOError):
             seen.extend(os.read(screen, 10_000))
-        return re.search(pattern, seen.decode(errors="ignore").replace("\r", ""))
+        plain = re.sub(r"\x1b\[[0-9;]*m|\r", "", seen.decode(errors="ignore"))
+        return re.search(pattern, plain)
 
     try:
         link = until(lambda: shown(r"(https://\S+/#token/\S+)\n"), "the terminal shows a link")[1]
