@@ -22,8 +22,9 @@ help:  ## List these commands.
 demo: setup  ## Build, deploy, prove, join a clan and be judged on a fresh local chain.
 	@$(ACTIVATE) ape run demo
 
-hub: setup web/dist/index.html  ## Serve both applications in the browser, on a local chain.
-	@$(ACTIVATE) ape run hub --play
+hub: setup web/dist/index.html  ## Serve both applications in the browser, on a local chain; LAN=1 for a phone, too.
+	@test -n "$(LAN)" || echo "For a phone in the same network, stop the hub and run: make hub LAN=1"
+	@$(ACTIVATE) ape run hub --play $(if $(LAN),--lan)
 
 modellers: .venv/notebook setup  ## Train digit readers: in a notebook, and automatically, with a page of their files.
 	@$(ACTIVATE) ape run modellers

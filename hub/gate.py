@@ -35,11 +35,14 @@ class Gate:
     """Middleware that refuses requests of foreign web pages.
 
     On loopback, only loopback's host names are accepted: a foreign page could point its own name to
-    this machine (DNS rebinding). Any origin may read; only the listed origins may write.
+    this machine (DNS rebinding). Any origin may read; only the listed origins may write. A hub with
+    an `own` origin, which has TLS, answers there only.
     """
 
-    def __init__(self, app: ASGIApp, loopback: bool, origins: Sequence[str]) -> None:
-        self._app, self._loopback, self._origins = app, loopback, set(origins)
+    def __init__(
+        self, app: ASGIApp, loopback: bool, origins: Sequence[str], own: str | None = None
+    ) -> None:
+        self._app, self._loopback, self._origins, self._own = app, loopback, set(origins), own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,8 +66,10 @@ class Gate:
             raise RequestError(
                 403, f"This hub answers at loopback addresses only, not at {host!r}."
             )
+        if self._own and f"https://{host}" != self._own:
+            raise RequestError(403, f"This hub answers at {self._own} only, not at {host!r}.")
         origin = headers.get("origin")
-        own = origin in (f"http://{host}", f"https://{host}")
+        own = origin == f"https://{host}" or (not self._own and origin == f"http://{host}")
         if origin and not own and scope["method"] != "GET" and origin not in self._origins:
             raise RequestError(
                 403, f"Pages of {origin} may not use this hub: restart it with --origin {origin}."

@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from hub import problems
 from hub.connections import Connection, Settings
 from hub.gate import Gate
+from hub.lan import Phones
 from hub.problems import RequestError, responses
 from hub.routes import private, routes
 from hub.service import Hub
@@ -51,9 +52,15 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(hub: Hub, door: socket, origins: list[str], report: Callable[[str], None]) -> None:
+async def serve(
+    hub: Hub,
+    door: socket,
+    origins: list[str],
+    report: Callable[[str], None],
+    phones: Phones | None = None,
+) -> None:
     """Serve until the process gets SIGINT or SIGTERM; then stop the workers."""
-    server = make_server(hub, origins)
+    server = make_server(hub, origins, phones)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
     try:
@@ -61,8 +68,10 @@ async def serve(hub: Hub, door: socket, origins: list[str], report: Callable[[st
         if hub.relay:
             hub.relay.start()
         await asyncio.to_thread(hub.warm)
-        where = url_of(*door.getsockname()[:2])
+        where = phones.origin if phones else url_of(*door.getsockname()[:2])
         report(f"serving {', '.join(hub.circuits)}: open {where}, and stop with Ctrl-C")
+        for note in phones.notes if phones else []:
+            report(note)
         await server.serve(sockets=[door])
     finally:
         if hub.relay:
@@ -71,18 +80,22 @@ async def serve(hub: Hub, door: socket, origins: list[str], report: Callable[[st
         hub.jobs.close()
 
 
-def make_server(hub: Hub, origins: list[str]) -> Server:
+def make_server(hub: Hub, origins: list[str], phones: Phones | None = None) -> Server:
     """The server of a hub, in a process whose memory and stack no request can exhaust."""
     # py_ecc raises the limit so far that deeply nested JSON would overflow the stack.
     sys.setrecursionlimit(DEEPEST)
     with suppress(AttributeError):  # not glibc, which would keep large blocks for the next request
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, RETURNED)
-    app = create_app(hub, origins)
-    return Server(Settings(app, hub.limits, timeout_graceful_shutdown=PATIENCE))
+    app = create_app(hub, origins, phones.origin if phones else None)
+    tls = {"ssl_context_factory": lambda *_: phones.tls} if phones else {}
+    return Server(Settings(app, hub.limits, timeout_graceful_shutdown=PATIENCE, **tls))
 
 
-def create_app(hub: Hub, origins: list[str]) -> FastAPI:
-    """The web application of a hub; pages of these origins may use it, too."""
+def create_app(hub: Hub, origins: list[str], own: str | None = None) -> FastAPI:
+    """The web application of a hub; pages of these origins may use it, too.
+
+    With an `own` origin, which has TLS, it answers there only.
+    """
     app = FastAPI(
         title="Verdict prover hub",
         version="1",
@@ -107,7 +120,7 @@ def create_app(hub: Hub, origins: list[str]) -> FastAPI:
         expose_headers=["Location", "Retry-After"],
     )
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(Gate, loopback=hub.loopback, origins=origins)
+    app.add_middleware(Gate, loopback=hub.loopback, origins=origins, own=own)
     return app
 
 

@@ -25,6 +25,7 @@ DATABASE = f"sqlite:///{ROOT / '.hub' / 'jobs.sqlite'}"
     show_default=True,
     help="Address to listen on; beyond loopback, tokens are required.",
 )
+@click.option("--lan", is_flag=True, help="Serve https to phones in the same private network.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--scheduler", metavar="URL", help="Dask cluster. Default: workers on this machine.")
 @click.option("--database", metavar="URL", help="postgresql://…. Default: SQLite in .hub/.")
@@ -39,15 +40,10 @@ DATABASE = f"sqlite:///{ROOT / '.hub' / 'jobs.sqlite'}"
 @relay_options
 @click.option("--play", is_flag=True, help="On a dev chain, first build and deploy everything.")
 @click.option("--new-token", metavar="NAME", help="Create a token, show it once, and exit.")
-@click.option(
-    "--tokens",
-    "listing",
-    is_flag=True,
-    help="List the names of the tokens and their dates, and exit.",
-)
+@click.option("--tokens", "listing", is_flag=True, help="List tokens and their dates, and exit.")
 @click.option("--revoke-token", "revoked", metavar="NAME", help="Remove a token, and exit.")
 def cli(
-    host, port, scheduler, database, url, origins, queue, share, pace, keep, play,
+    host, lan, port, scheduler, database, url, origins, queue, share, pace, keep, play,
     relay, relay_wait, relay_gas_price, relay_budget, **about_tokens
 ) -> None:  # fmt: skip
     """Serve proofs over HTTP, and the page on which people draw, sing and prove.
@@ -69,11 +65,15 @@ def cli(
     from hub.chain import Chain
     from hub.circuits import find
     from hub.jobs import Jobs
+    from hub.lan import lan_address, phones
     from hub.limits import Limits
     from hub.relay import routes_of
     from hub.server import serve, url_of
     from hub.service import Hub
 
+    if lan and (host != LOOPBACK[0] or scheduler or url):
+        raise CircuitError("--lan chooses the address: leave out --host, --scheduler and --url.")
+    host = lan_address() if lan else host
     door = listen(host, port, "The hub")
     if play:
         _prepare()
@@ -81,6 +81,7 @@ def cli(
     reached = url or url_of(host, port)
     circuits = find(reached)
     jobs = Jobs(database)
+    phone = click.get_current_context().with_resource(phones(host, port, database)) if lan else None
     if not loopback and not jobs.has_tokens():
         raise CircuitError(
             f"{host} is not loopback, and the hub has no token: create one with --new-token NAME."
@@ -90,7 +91,7 @@ def cli(
     if relay:
         terms = terms_of(relay, relay_wait, relay_gas_price, relay_budget)
         hub.relay_by(terms, routes_of(circuits, reached))
-    asyncio.run(serve(hub, door, list(origins), click.echo))
+    asyncio.run(serve(hub, door, list(origins), click.echo, phone))
 
 
 def _change_tokens(database: str, new_token: str | None, revoked: str | None, listing: bool):
@@ -119,5 +120,4 @@ def _prepare() -> None:
     sender = signer(None)
     for name in for_page():
         manifest = run_build(circuit(name))
-        contract = deploy_once(manifest, sender, click.echo)
-        application_of(manifest).prepare(contract, sender)
+        application_of(manifest).prepare(deploy_once(manifest, sender, click.echo), sender)

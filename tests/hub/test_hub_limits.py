@@ -34,6 +34,12 @@ def test_beyond_loopback_a_token_is_needed(node, tmp_path):
     assert "create one with --new-token NAME" in refused.stderr
 
 
+def test_lan_and_another_address(node):
+    refused = ape(node, "hub", "--lan", "--host", "0.0.0.0")
+    sentence = "--lan chooses the address: leave out --host, --scheduler and --url."
+    assert (refused.returncode, refused.stderr) == (1, f"Error: {sentence}\n")
+
+
 @pytest.mark.parametrize(
     ("host", "reason"),
     [("nowhere.invalid", "no such name"), ("203.0.113.9", "Cannot assign requested address")],

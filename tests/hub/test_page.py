@@ -1,25 +1,37 @@
 """The page in a real browser, against a real hub and a real anvil. Leaves screenshots in out/."""
 
 import base64
+import io
 import json
+import os
+import pty
 import re
+import signal
+import ssl
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import requests
-from playwright.sync_api import FilePayload, Page, Route, expect
+import segno
+from playwright.sync_api import FilePayload, Page, Request, Route, expect
 
 from apps.circuits import view_of
 from apps.voice import ANYONE, score_from
+from chain.network import free_port
+from hub.jobs import tokens_of
 from models.data import mnist
-from tests.browsers import draw_seven, use_dev_account
+from tests.browsers import choose_account, draw_seven, use_dev_account
 from tests.builds import beside
-from tests.hubs import ADA, Running, post, running
+from tests.hubs import ADA, BIN, Running, post, running, until
 from tests.inputs import REAL_VOICE
 from tests.nodes import Node
 from tests.tiny import ECHO_ARGS, echo_in
@@ -83,6 +95,11 @@ def send(node: Node, call: Any, value: int = 0, sender: int = 9) -> None:
     """Send a transaction from a test account and wait for its block."""
     sent = call.transact({"from": node.web3.eth.accounts[sender], "value": value})
     assert node.web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
+
+
+def now_on(node: Node) -> int:
+    """The time that decides whether a deadline is over, as `chain.network.now` for Ape's chain."""
+    return max(node.web3.eth.get_block("latest").get("timestamp", 0), int(time.time()))
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +171,83 @@ def test_draw_anywhere(visit):
             };
         """,
     )
+
+
+# The ink at places of the pad, from 0 to 1.
+INK = """(places) => {
+    const canvas = document.querySelector("canvas.pad");
+    const { width, height } = canvas;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    const at = ([x, y]) => Math.floor(y * height) * width + Math.floor(x * width);
+    return places.map((place) => 1 - data[4 * at(place)] / 255);
+}"""
+COALESCED = """(places) => {
+    const canvas = document.querySelector("canvas.pad");
+    const { left, top, width, height } = canvas.getBoundingClientRect();
+    const move = ([x, y], more = {}) => {
+        const place = { clientX: left + x * width, clientY: top + y * height };
+        return new PointerEvent("pointermove", { pointerId: 1, ...place, ...more });
+    };
+    const coalescedEvents = places.map((place) => move(place));
+    canvas.dispatchEvent(move(places.at(-1), { coalescedEvents }));
+}"""
+SIDE, PEN = 28, 1.3  # the model's pixels on a side, and the radius of the pen in pixels
+
+
+def bent(points: list[tuple[float, float]]) -> np.ndarray:
+    """Places on a stroke through these points, in pixels: it bends from middle to middle."""
+    at = np.array([points[0], *points, points[-1]]) * SIDE
+    part = np.linspace(0, 1, 200)[:, None]
+    return np.concatenate(
+        [
+            (1 - part) ** 2 * (one + two) / 2
+            + 2 * (1 - part) * part * two
+            + part**2 * (two + six) / 2
+            for one, two, six in zip(at, at[1:], at[2:], strict=False)
+        ]
+    )
+
+
+def test_smooth_strokes(visit):
+    """People see curves, the model gets the pixels that they cover, and undo takes a whole stroke.
+
+    The browser gives several places of the pen in one event.
+    """
+    points = [(0.25, 0.8), (0.5, 0.2), (0.75, 0.8), (0.4, 0.5), (0.2, 0.5)]
+    middles = [((x + 0.5) / SIDE, (y + 0.5) / SIDE) for y in range(SIDE) for x in range(SIDE)]
+    away = np.hypot(*(np.array(middles)[:, None] * SIDE - bent(points)[None]).T).min(axis=0)
+    drawn: list[str] = []
+
+    def story(page: Page) -> None:
+        page.on("request", lambda one: drawn.append(one.post_data or "") if _read(one) else None)
+        box = page.locator("canvas.pad").bounding_box()
+        assert box
+        page.mouse.move(
+            box["x"] + points[0][0] * box["width"], box["y"] + points[0][1] * box["height"]
+        )
+        page.mouse.down()
+        page.evaluate(COALESCED, points[1:])
+        page.mouse.up()
+        expect(page.get_by_text("The model reads a")).to_be_visible()
+        pixels = np.array(list(json.loads(drawn[-1])["drawing"]), int)
+        ink = np.array(page.evaluate(INK, middles))
+        paper, black = ink.min(), ink.max()
+        seen = (ink - paper) / (black - paper)
+        assert (pixels[away < PEN - 0.1] == 1).all()
+        assert (pixels[away > PEN + 0.1] == 0).all()
+        assert (seen[away < PEN - 0.1] > 0.9).all()
+        assert (seen[away > PEN + 0.1] < 0.1).all()
+        draw_seven(page)
+        for shown in (seen > 0.5, False):
+            page.get_by_role("button", name="Undo").click()
+            left = (np.array(page.evaluate(INK, middles)) - paper) / (black - paper)
+            assert ((left > 0.5) == shown).all()
+
+    visit(story)
+
+
+def _read(request: Request) -> bool:
+    return request.url.endswith("/predictions")
 
 
 def test_sing_prove_be_rewarded(visit, node):
@@ -463,7 +557,7 @@ def test_rank_of_a_clan(visit, node, hub, quick):
         ):
             use_dev_account(page, number)
             expect(mine).to_have_text(membership)
-            page.get_by_role("button", name="Disconnect").click()
+        choose_account(page, "Disconnect")
         expect(mine).to_have_text("Connect an account to join.")
 
     visit(story)
@@ -488,7 +582,9 @@ def test_with_the_keyboard(visit):
 WALLET = """
 const answers = %s;
 const on = (_, listener) => (window.choose = listener);
+window.asked = [];
 const provider = { on, request: async ({ method, params }) => {
+  window.asked.push(method);
   if (method in answers) {
     const answer = answers[method];
     if (answer && answer.code) throw Object.assign(new Error(answer.message), answer);
@@ -498,12 +594,91 @@ const provider = { on, request: async ({ method, params }) => {
   const headers = { "Content-Type": "application/json" };
   return (await (await fetch("/rpc", { method: "POST", headers, body })).json()).result;
 } };
-const detail = { info: { uuid: "1", name: "Tester", icon: "", rdns: "tester" }, provider };
-const announce = () =>
+const tell = (detail) =>
   window.dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail }));
+const square = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>';
+const icon = "data:image/svg+xml," + encodeURIComponent(square);
+const outside = "https://icons.example/icon.svg";
+const announce = () => {
+  tell({ info: { uuid: "1", name: "Tester", icon, rdns: "tester" }, provider });
+  tell({ info: { uuid: "2", name: "Other", icon: outside, rdns: "other" }, provider: null });
+  tell({ info: { uuid: "1", name: "Thief", icon, rdns: "thief" }, provider: null });
+};
 window.addEventListener("eip6963:requestProvider", announce);
 """
 SIX = "0x976EA74026E726554dB657fA54763abd0C3a0aa9"
+
+
+TERMS = {"Lowest score": "0.3", "Reward of": "0.125", "Number of": "3", "Hours": "48"}
+SCORE = "a number from 0 to 1 with at most 18 decimals, such as 0.25."
+ETHER = (
+    "a number of ether from 0.000000000000000001 to 1,000,000,000 with at most 18 decimals, "
+    "such as 0.01."
+)
+BROKEN = [
+    *(
+        ("Lowest score", score, f'The threshold is "{score}": enter {SCORE}')
+        for score in ("1.000000000000000001", "-0.1", "0,3", "1e-1", "0.1234567890123456789")
+    ),
+    ("Lowest score", " ", f"The threshold is empty: enter {SCORE}"),
+    *(
+        ("Reward of", reward, f'The reward is "{reward}": enter {ETHER}')
+        for reward in ("0", "1000000000.1", "ten")
+    ),
+    *(
+        (
+            "Number of",
+            count,
+            f'The number of rewards is "{count}": enter a whole number, 1 or more.',
+        )
+        for count in ("0", "1.5")
+    ),
+    *(
+        ("Hours", hours, f'The number of hours is "{hours}": enter a whole number, 1 to 100,000.')
+        for hours in ("0", "100001")
+    ),
+    ("Reward of", "1000000000", f"The rewards cost 3000000000 ether, and {SIX} has "),
+]
+
+
+def test_sponsor_opens_a_round(visit, node, hub):
+    """The wallet is asked only for terms that `ape run open-round` would take."""
+    judge = contract(node, hub, "voice").functions
+    number, ether = judge.rounds().call(), 10**18
+    before = now_on(node)
+
+    def story(page: Page) -> None:
+        alert, send = page.get_by_role("alert"), "asked.filter((one) => one.startsWith('eth_send'))"
+        page.get_by_text("Open a round").click()
+        offer = page.get_by_role("button", name="Open this round")
+        for label, value in TERMS.items():
+            page.get_by_label(label).fill(value)
+        offer.click()
+        expect(alert).to_contain_text("Connect an account first")
+        choose_account(page, "Tester")
+        for label, value, sentence in BROKEN:
+            page.get_by_label(label).fill(value)
+            page.keyboard.press("Enter")
+            expect(alert).to_contain_text(sentence)
+            page.get_by_label(label).fill(TERMS[label])
+        assert page.evaluate(send) == []
+        offer.click()
+        expect(page.get_by_text(f"Round {number} is open until ")).to_contain_text(
+            ": 3 x 0.125 ether for a score of 0.3 or more."
+        )
+        hashed = page.get_by_text("Transaction 0x").text_content() or ""
+        paid.append(node.web3.eth.get_transaction(hashed.removeprefix("Transaction ")))
+        row = page.locator("tbody tr").first
+        expect(row.locator("td").first).to_have_text(f"{number}")
+        expect(row).to_contain_text("0.3000")
+        assert page.evaluate(send) == ["eth_sendTransaction"]
+
+    paid: list[Any] = []
+    visit(story, url="#voice", init=WALLET % json.dumps({"eth_requestAccounts": [SIX]}))
+    sponsor, deadline, *terms = judge.roundOf(number).call()
+    assert (sponsor, *terms) == (SIX, 3 * ether // 10, ether // 8, 3, ANYONE)
+    assert before <= deadline - 48 * 3600 <= now_on(node)
+    assert paid[0]["value"] == 3 * ether // 8
 
 
 @pytest.mark.parametrize(
@@ -526,7 +701,7 @@ def test_wallet(visit, answers, sentence):
     answers = {"eth_requestAccounts": [SIX], **answers}
 
     def story(page: Page) -> None:
-        page.get_by_role("button", name="Connect Tester").click()
+        choose_account(page, "Tester")
         draw_seven(page)
         page.get_by_role("button", name="Prove this digit").click()
         page.get_by_role("button", name="Join this clan").click(timeout=60_000)
@@ -535,14 +710,39 @@ def test_wallet(visit, answers, sentence):
     visit(story, init=WALLET % json.dumps(answers))
 
 
+def test_wallets_with_the_keyboard(visit):
+    """One dialog has the wallets with their icons, but fetches none from elsewhere."""
+
+    def story(page: Page) -> None:
+        opener, dialog = page.locator("#wallet > button"), page.get_by_role("dialog")
+        wallets = dialog.get_by_role("listitem").filter(has_not_text="0x")
+        expect(opener).to_be_visible()
+        opener.focus()
+        page.keyboard.press("Enter")
+        expect(dialog).to_have_accessible_name("Choose an account")
+        expect(wallets).to_have_text(["Tester", "Other"])
+        expect(wallets.locator("img")).to_have_count(1)
+        assert wallets.locator("img").evaluate("one => one.naturalWidth") == 9
+        expect(dialog.get_by_role("button", name="Tester")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        expect(opener).to_be_focused()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        expect(opener).to_have_text("connected 0x976E…0aa9")
+        expect(opener).to_be_focused()
+
+    visit(story, init=WALLET % json.dumps({"eth_requestAccounts": [SIX]}))
+
+
 def test_wallet_that_changes_its_account(visit):
     def story(page: Page) -> None:
-        page.get_by_role("button", name="Connect Tester").click()
+        choose_account(page, "Tester")
         expect(page.get_by_text("connected 0x976E…0aa9")).to_be_visible()
         page.evaluate(f"choose(['{ADA}'])")
         expect(page.get_by_text("connected 0x7099…79C8")).to_be_visible()
         page.evaluate("choose([])")
-        expect(page.get_by_role("button", name="Connect Tester")).to_be_visible()
+        expect(page.get_by_role("button", name="Connect")).to_be_visible()
 
     visit(story, init=WALLET % json.dumps({"eth_requestAccounts": [SIX]}))
 
@@ -657,6 +857,79 @@ def test_hub_that_asks_for_a_token(visit, open_hub, tokens):
         expect(page.get_by_text("The model reads a 7.")).to_be_visible()
 
     visit(story, url=open_hub.url, expected="401")
+
+
+@pytest.fixture
+def phone_link(node, tmp_path) -> Iterator[str]:
+    """The link on the terminal of `ape run hub --lan`, while the hub runs."""
+    database = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    words = ("hub", "--lan", "--port", str(free_port()), "--database", database)
+    screen, terminal = pty.openpty()
+    os.set_blocking(screen, False)
+    process = subprocess.Popen(
+        [BIN / "ape", "run", *words],
+        cwd=ROOT,
+        env={**os.environ, **node.environment},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    seen = bytearray()
+
+    def shown(pattern: str) -> re.Match[str] | None:
+        assert process.poll() is None, seen.decode()
+        with suppress(BlockingIOError):
+            seen.extend(os.read(screen, 10_000))
+        plain = re.sub(r"\x1b\[[0-9;]*m|\r", "", seen.decode(errors="ignore"))
+        return re.search(pattern, plain)
+
+    try:
+        link = until(lambda: shown(r"(https://\S+/#token/\S+)\n"), "the terminal shows a link")[1]
+        code = io.StringIO()
+        segno.make(link, error="l").terminal(code, compact=True)
+        until(lambda: shown(re.escape(code.getvalue())), "the terminal shows its QR code")
+        assert [name for name, _ in tokens_of(database)] == ["--lan"]
+        yield link
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        os.close(screen)
+        os.close(terminal)
+    assert process.returncode == 0
+    assert tokens_of(database) == []  # who kept the link cannot use the next hub
+
+
+def test_phone_in_the_same_network(visit, phone_link, tmp_path):
+    """The link opens the page over https, where browsers let it record; other names are refused."""
+    own, token = phone_link.split("/#token/")
+    place = urlsplit(own)
+
+    def story(page: Page) -> None:
+        draw_seven(page)
+        expect(page.get_by_text("The model reads a 7.")).to_be_visible()
+        assert page.evaluate("[isSecureContext, location.hash]") == [True, ""]
+        assert page.evaluate("'mediaDevices' in navigator")
+
+    visit(story, url=phone_link, viewport=PHONE, has_touch=True, ignore_https_errors=True)
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_text(ssl.get_server_certificate((place.hostname, place.port)))
+
+    def asked(**headers: str) -> int:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
+        return requests.post(
+            f"{own}/rpc", json=body, headers=headers, verify=str(certificate), timeout=60
+        ).status_code
+
+    mine = {"Authorization": f"Bearer {token}"}
+    assert asked(**mine) == asked(**mine, Origin=own) == 200
+    assert asked() == asked(Authorization=f"Bearer {token}0") == 401
+    for host in (f"localhost:{place.port}", place.hostname, f"{place.hostname}:1", "evil.example"):
+        assert asked(**mine, Host=str(host)) == 403
+    for origin in (f"http://{place.netloc}", f"https://{place.hostname}", f"{own}0", "null"):
+        assert asked(**mine, Origin=origin) == 403
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://127.0.0.1:{place.port}", timeout=60)
 
 
 def test_record(visit):

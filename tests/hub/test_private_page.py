@@ -8,7 +8,9 @@ import statistics
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
 from apps.circuits import for_page
@@ -64,7 +66,7 @@ def served(chain16, tmp_path_factory) -> Iterator[Running]:
 def visit(browser, served):
     """Tell a story on a fresh page; fail if the page reports an error. Return the requests."""
 
-    def visit(story, name: str, **options) -> list[tuple[str, str, str]]:
+    def visit(story, name: str, init: str = "", **options) -> list[tuple[str, str, str]]:
         asked: list[tuple[str, str, str]] = []
         complaints: list[str] = []
 
@@ -75,6 +77,7 @@ def visit(browser, served):
             context = launched.new_context(**options)
             context.grant_permissions(["clipboard-read", "clipboard-write"])
             page = context.new_page()
+            page.add_init_script(init)
             context.on("request", note)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
@@ -103,9 +106,31 @@ def draw_and_prove(page: Page, account: int) -> None:
     expect(page.get_by_text("Your drawing never left this device")).to_be_visible(timeout=60_000)
 
 
-def test_drawing_stays_on_the_device(visit, served, private):
-    """No request carries it: the page only reads files and the chain, and sends the proof."""
-    copied: list[str] = []
+# Notes the texts that the page writes into pictures.
+WRITTEN = """
+    window.written = [];
+    const write = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...where) {
+        written.push(text);
+        write.call(this, text, ...where);
+    };
+"""
+
+
+def shows_a_seven(picture: Image.Image) -> bool:
+    """Whether the picture has the drawing, and nothing that people do not see."""
+    pad = np.array(picture.convert("L"))[60:660, 240:840]
+    places = (0.5, 0.2), (0.64, 0.34), (0.5, 0.68), (0.3, 0.5), (0.7, 0.7)
+    drawn = [pad[int(y * 600), int(x * 600)] < 128 for x, y in places]
+    return drawn == [True, True, True, False, False] and not picture.info
+
+
+def test_drawing_stays_on_the_device(visit, served, private, chain16):
+    """No request carries it: the page only reads files and the chain, and sends the proof.
+
+    A picture of it is made when the member saves it.
+    """
+    copied, lines, pictures = list[str](), list[str](), list[Image.Image]()
     sizes: dict[str, int] = {}
 
     def story(page: Page) -> None:
@@ -119,18 +144,28 @@ def test_drawing_stays_on_the_device(visit, served, private):
         page.get_by_role("button", name="Join this clan").click()
         expect(page.get_by_text("has joined clan 7.")).to_be_visible(timeout=30_000)
         expect(page.get_by_text("You are in clan 7, number 1 of 10")).to_be_visible()
+        assert page.evaluate("written") == []
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Save a picture").click()
+        assert saved.value.suggested_filename == "verdict.png"
+        pictures.append(Image.open(saved.value.path()))
+        lines.extend(page.evaluate("written"))
 
         # The account is a member now: the page refuses a second proof before it is made.
         page.get_by_role("button", name="Prove this digit").click()
         expect(page.get_by_role("alert")).to_contain_text("is already in clan 7")
 
-    asked = visit(story, "draw")
+    asked = visit(story, "draw", init=WRITTEN)
     posted = {url for method, url, _ in asked if method != "GET"}
     assert posted == {f"{served.url}/rpc"}
     assert all(len(body) < 2_000 for _, _, body in asked)  # a drawing has 784 pixels, a proof less
     assert not any("0" * 28 in body.replace("0x", "") and '"drawing"' in body for *_, body in asked)
     proof = Proof.of(json.loads(copied[0]), "the page")
     verify(private, proof)
+    assert lines[:2] == ["Clan 7", f"{ADA[:6]}…{ADA[-4:]} on ethereum:local"]
+    sent = chain16.web3.eth.get_transaction(lines[2].removeprefix("Transaction "))
+    assert (sent["from"], len(lines)) == (ADA, 3)
+    assert shows_a_seven(pictures[0])
     downloaded = [size for url, size in sizes.items() if "/files/" in url or "prover" in url]
     assert len(downloaded) == 3
     assert sum(downloaded) <= LARGEST_DOWNLOAD
@@ -163,12 +198,35 @@ def test_recording_stays_on_the_device(visit, served):
     assert all(len(body) < 2_000 for _, _, body in asked)
 
 
+# A device that shares files.
+SHARING = """
+    let asked = 0;
+    navigator.canShare = ({ files }) => files[0].type === "image/png";
+    navigator.share = async ({ files: [file] }) => {
+        if (!asked++) throw new DOMException("", "AbortError");
+        window.shared = [file.name, file.type, file.size];
+    };
+"""
+
+
 def test_phone_in_the_dark(visit):
+    """The device shares pictures, and the first time its user changes their mind."""
+
     def story(page: Page) -> None:
         draw_and_prove(page, 2)
+        page.get_by_role("button", name="Join this clan").click()
+        share = page.get_by_role("button", name="Share a picture")
+        share.click()
+        expect(share).to_be_enabled()
+        expect(page.get_by_role("alert")).to_be_hidden()
+        share.click()
+        expect(share).to_be_enabled()
+        name, kind, size = page.evaluate("shared")
+        assert (name, kind) == ("verdict.png", "image/png")
+        assert size > 10_000
 
     options = {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"}
-    visit(story, "phone", **options, has_touch=True)
+    visit(story, "phone", init=SHARING, **options, has_touch=True)
 
 
 def test_link_is_verified_by_the_page_itself(visit, served):

@@ -111,6 +111,21 @@ def test_foreign_pages_may_read_and_not_write(behind, loopback, origin):
     assert ask("GET", "/", headers={"Origin": origin}).status_code == 200
 
 
+def test_with_tls_one_address_is_accepted(behind):
+    """The exact host, and writing pages of the exact origin, or of a listed one."""
+    address = "192.168.7.8:8000"
+    own = f"https://{address}"
+    ask = asking(Gate(behind, False, [PAGE], own), own)
+    for origin in (own, PAGE):
+        assert ask("POST", "/", headers={"Origin": origin}).status_code == 200
+    for origin in (f"http://{address}", f"{own}0", f"{own}/", "https://192.168.7.8", "null"):
+        assert ask("POST", "/", headers={"Origin": origin}).status_code == 403
+    for host in (*FOREIGN_HOSTS, OWN, "192.168.7.8", f"{address}0", f"a@{address}", f"{address}/"):
+        refused = ask("GET", "/", headers={"Host": host})
+        sentence = f"This hub answers at {own} only, not at {host!r}."
+        assert (refused.status_code, refused.json()["detail"]) == (403, sentence)
+
+
 @pytest.mark.parametrize("origin", [None, PAGE, f"http://{OWN}", f"https://{OWN}"])
 def test_its_own_page_and_listed_pages_may_write(behind, origin):
     headers = {"Origin": origin} if origin else {}

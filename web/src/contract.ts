@@ -1,7 +1,8 @@
 // The contract of an application: reading it, watching it, and submitting proofs to it.
+import type { Hex, TransactionReceipt } from "viem";
 import type { ChainState, Deployment, ProofFile } from "./hub";
 import { make, say, sentence } from "./page";
-import { onAccount, reader, send } from "./wallet";
+import { type Transaction, onAccount, reader, send } from "./wallet";
 
 /** A function that reads the contract of a deployment. */
 export const readerOf = ({ contract: address, abi }: Deployment) =>
@@ -17,11 +18,8 @@ export async function keepFresh({ contract: address }: Deployment, refresh: () =
   await again();
 }
 
-/**
- * Sends a transaction that calls `functionName` with `claim`, the proof, its instances and `more`.
- * Shows the progress in `place`, and then the sentence that `result` returns.
- */
-export async function submitInto(
+/** Calls `functionName` with `claim`, the proof, its instances and `more`, as `sendInto` does. */
+export function submitInto(
   place: HTMLElement,
   state: ChainState,
   proof: ProofFile,
@@ -29,16 +27,31 @@ export async function submitInto(
   claim: unknown[],
   more: unknown[],
   result: () => string | Promise<string>,
-): Promise<void> {
+): Promise<Hex> {
   const { contract: address, abi } = state.applications[proof.circuit]!;
+  const args = [...claim, proof.proof, proof.instances.map(BigInt), ...more];
+  return sendInto(place, state, { address, abi, functionName, args }, result);
+}
+
+/**
+ * Sends a transaction. Shows the progress in `place`, and then the sentence that `result` returns.
+ * Returns the transaction's hash.
+ */
+export async function sendInto(
+  place: HTMLElement,
+  state: ChainState,
+  transaction: Transaction,
+  result: (receipt: TransactionReceipt) => string | Promise<string>,
+): Promise<Hex> {
   const progress = make("p", { "aria-live": "polite" }, "Sign in your wallet…");
   place.append(progress);
   try {
-    const args = [...claim, proof.proof, proof.instances.map(BigInt), ...more];
-    const hash = await send({ address, abi }, functionName, args, () => {
+    const receipt = await send(transaction, () => {
       progress.textContent = "Sent. Waiting for its block…";
     });
-    place.replaceChildren(make("p", { class: "result" }, await result()), explorerLink(state, hash));
+    const hash = receipt.transactionHash;
+    place.replaceChildren(make("p", { class: "result" }, await result(receipt)), explorerLink(state, hash));
+    return hash;
   } finally {
     progress.remove();
   }

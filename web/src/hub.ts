@@ -74,6 +74,8 @@ export function useToken(token: string): void {
   sessionStorage.setItem(TOKEN, token);
 }
 
+export const hasToken = (): boolean => sessionStorage.getItem(TOKEN) !== null;
+
 async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
   const token = sessionStorage.getItem(TOKEN);
   const headers: HeadersInit = { "Content-Type": "application/json" };

@@ -21,6 +21,7 @@ async function show(): Promise<void> {
   shown = new AbortController();
   onAccount(() => {});
   say("");
+  takeToken();
   const [name = "", ...link] = location.hash.slice(1).split("/");
   navigate(name);
   const place = make("div"); // a view that finishes late fills a detached element
@@ -38,6 +39,14 @@ async function show(): Promise<void> {
     say(sentence(error));
     if (!state) place.replaceChildren(make("p", {}, button("Try again", show)));
   }
+}
+
+/** Takes the token of a link such as #token/abc, unless the page has one, and removes it from the address. */
+function takeToken(): void {
+  const [name, token] = location.hash.slice(1).split("/");
+  if (name !== "token") return;
+  if (token && !hub.hasToken()) hub.useToken(token);
+  history.replaceState(null, "", "#");
 }
 
 /** The applications of the page, and the other ones that are deployed. */

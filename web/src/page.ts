@@ -33,7 +33,7 @@ export function say(sentence: string): void {
 }
 
 /** A button that is disabled while `work` runs. Errors appear in the notice. */
-export function button(label: string, work: () => Promise<void> | void): HTMLButtonElement {
+export function button(label: string, work: () => unknown): HTMLButtonElement {
   const made = make("button", { type: "button" }, label);
   made.addEventListener("click", async () => {
     say("");
@@ -65,6 +65,13 @@ export function steps(...names: string[]): { list: HTMLElement; at: (place: numb
     items.forEach((item, number) => (number === place ? item.setAttribute("aria-current", "step") : item.removeAttribute("aria-current")));
   at(0);
   return { list: make("ol", { class: "steps" }, ...items), at };
+}
+
+/** Saves a file, as the browser saves downloads. */
+export function download(file: File): void {
+  const link = make("a", { href: URL.createObjectURL(file), download: file.name });
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 /** A field to drop or choose a file. Errors of `open` appear in the notice. */

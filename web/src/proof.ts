@@ -4,7 +4,7 @@ import * as hub from "./hub";
 import type { Circuit, Consent, Input, Job, ProofFile, Result } from "./hub";
 import type { Local } from "./local";
 import { keep } from "./kept";
-import { bars, button, make, next } from "./page";
+import { bars, button, download, make, next } from "./page";
 import { FIELD } from "./r1cs";
 import { Refusal } from "./refusal";
 
@@ -97,10 +97,8 @@ export function shown(proof: ProofFile, circuit: Circuit): HTMLElement {
 }
 
 function save(proof: ProofFile): void {
-  const content = new Blob([JSON.stringify(proof, null, 2)], { type: "application/json" });
-  const link = make("a", { href: URL.createObjectURL(content), download: `${proof.circuit}-proof.json` });
-  link.click();
-  URL.revokeObjectURL(link.href);
+  const type = "application/json";
+  download(new File([JSON.stringify(proof, null, 2)], `${proof.circuit}-proof.json`, { type }));
 }
 
 /** Orders a proof and shows the progress in `place`. */

@@ -1,22 +1,23 @@
 // The connected account: of a wallet in the browser, or of the dev chain.
-import { type Address, type Hex, createPublicClient, createWalletClient, custom, defineChain, getAddress } from "viem";
+import { type Abi, type Address, type Hex, type TransactionReceipt, createPublicClient, createWalletClient, custom, defineChain, getAddress } from "viem";
 import { type ChainState, rpc } from "./hub";
-import { GONE, button, make, say, sentence, short } from "./page";
+import { GONE, button, make, sentence, short } from "./page";
 import { Refusal } from "./refusal";
 
 type Provider = {
   request(call: { method: string; params?: unknown }): Promise<unknown>;
   on?(event: "accountsChanged", listener: (accounts: Address[]) => void): void;
 };
-type Announced = { info: { uuid: string; name: string }; provider: Provider };
+type Announced = { info: { uuid: string; name: string; icon: string }; provider: Provider };
 type Signer = { account: Address; provider: Provider; dev: boolean };
 
 const WALLET = "verdict-wallet"; // in the local storage: the name of the last one
 const found = new Map<string, Announced>();
 window.addEventListener("eip6963:announceProvider", (event) => {
   const announced = (event as CustomEvent<Announced>).detail;
+  if (found.has(announced.info.uuid)) return;
   found.set(announced.info.uuid, announced);
-  changed();
+  if (dialog.open) fill();
   if (state) reconnect();
 });
 
@@ -62,25 +63,21 @@ function described() {
   });
 }
 
+export type Transaction = { address: Address; abi: Abi; functionName: string; args: readonly unknown[]; value?: bigint };
+
 /** Sends a transaction to a contract and waits for its block. */
-export async function send(
-  contract: { address: Address; abi: readonly unknown[] },
-  functionName: string,
-  args: readonly unknown[],
-  waiting: (hash: Hex) => void = () => {},
-): Promise<Hex> {
+export async function send(transaction: Transaction, waiting: () => void = () => {}): Promise<TransactionReceipt> {
   requireAccount();
   const { account, provider } = signer!;
   await requireChain(provider);
-  await requireCode(provider, contract.address);
+  await requireCode(provider, transaction.address);
   const client = createWalletClient({ account, chain: described(), transport: custom(provider) });
-  const call = { ...contract, functionName, args } as never;
-  await reader().simulateContract({ ...(call as object), account } as never);
-  const hash = await client.writeContract(call);
-  waiting(hash);
+  await reader().simulateContract({ ...transaction, account });
+  const hash = await client.writeContract(transaction);
+  waiting();
   const receipt = await reader().waitForTransactionReceipt({ hash, timeout: 120_000 });
   if (receipt.status === "reverted") throw new Refusal("The transaction reverted.");
-  return hash;
+  return receipt;
 }
 
 type TypedData = {
@@ -128,15 +125,13 @@ async function requireCode(provider: Provider, address: Address): Promise<void> 
     throw new Refusal(`${GONE} Nothing was sent.`);
 }
 
-const place = document.querySelector<HTMLDivElement>("#wallet")!;
-
 export function start(chain: ChainState): void {
   state = chain;
   window.dispatchEvent(new Event("eip6963:requestProvider"));
   const own = (window as { ethereum?: Provider }).ethereum;
   if (own && found.size === 0)
-    found.set("window", { info: { uuid: "window", name: "wallet" }, provider: own });
-  changed();
+    found.set("window", { info: { uuid: "window", name: "Wallet of this browser", icon: "" }, provider: own });
+  opener.hidden = false;
   reconnect();
 }
 
@@ -146,36 +141,53 @@ function reconnect(): void {
   if (last && !signer) connect(last, "eth_accounts").catch(() => {});
 }
 
-function changed(): void {
-  if (!state) return;
-  const choices = [...found.values()].map((one) => button(`Connect ${one.info.name}`, () => connect(one)));
-  if (signer) {
-    const leave = button("Disconnect", () => {
-      localStorage.removeItem(WALLET);
-      use(null);
-    });
-    const whose = signer.dev ? "dev account" : "connected";
-    place.replaceChildren(make("span", { title: signer.account }, `${whose} ${short(signer.account)}`), leave);
-  } else if (state.dev) {
-    place.replaceChildren(devAccounts(), ...choices);
-  } else if (choices.length) place.replaceChildren(...choices);
-  else place.replaceChildren("No wallet found in this browser: install one to submit proofs.");
+const dialog = make("dialog", { "aria-labelledby": "choose", closedby: "any" });
+const opener = make("button", { type: "button", "aria-haspopup": "dialog", hidden: true, click: open }, "Connect");
+document.querySelector("#wallet")!.append(opener, dialog);
+
+function open(): void {
+  fill();
+  dialog.showModal();
 }
 
-/** A choice of the test accounts of a dev chain, whose private keys are public. */
+/** Fills the dialog with what people can choose. */
+function fill(): void {
+  const wallets = [...found.values()].map((one) => {
+    const { name, icon } = one.info;
+    const choice = chosen(name, () => connect(one));
+    if (icon?.startsWith("data:image/")) choice.prepend(make("img", { src: icon, alt: "" }));
+    return make("li", {}, choice);
+  });
+  const leave = chosen("Disconnect", () => {
+    localStorage.removeItem(WALLET);
+    use(null);
+  });
+  dialog.replaceChildren(
+    make("h2", { id: "choose" }, "Choose an account"),
+    wallets.length ? make("ul", { class: "choices" }, ...wallets) : make("p", {}, "No wallet found in this browser: install one to submit proofs."),
+    ...(state.dev ? [devAccounts()] : []),
+    make("p", {}, ...(signer ? [leave] : []), chosen("Cancel", () => {})),
+  );
+}
+
+/** A button that closes the dialog. */
+const chosen = (label: string, work: () => unknown): HTMLButtonElement =>
+  button(label, () => {
+    dialog.close();
+    return work();
+  });
+
+/** The test accounts of a dev chain, for which the hub's node signs: their private keys are public. */
 function devAccounts(): HTMLElement {
-  const select = make("select", { "aria-label": "Dev account" }, make("option", { value: "" }, "Dev account…"));
+  const list = make("ul", { class: "choices", "aria-labelledby": "dev" });
   relay
     .request({ method: "eth_accounts" })
     .then((accounts) => {
       for (const [number, one] of (accounts as Address[]).map((account) => getAddress(account)).entries())
-        select.append(make("option", { value: one }, `${number}: ${short(one)}`));
+        list.append(make("li", {}, chosen(`${number}: ${short(one)}`, () => use({ account: one, provider: relay, dev: true }))));
     })
-    .catch((error) => say(sentence(error)));
-  select.addEventListener("change", () => {
-    use({ account: select.value as Address, provider: relay, dev: true });
-  });
-  return select;
+    .catch((error) => list.replaceWith(make("p", { class: "wrong" }, sentence(error))));
+  return make("section", {}, make("h3", { id: "dev" }, "Dev accounts of this hub"), list);
 }
 
 async function connect({ info, provider }: Announced, method = "eth_requestAccounts"): Promise<void> {
@@ -189,8 +201,9 @@ async function connect({ info, provider }: Announced, method = "eth_requestAccou
   });
 }
 
-function use(chosen: Signer | null): void {
-  signer = chosen;
-  changed();
+function use(account: Signer | null): void {
+  signer = account;
+  opener.textContent = account ? `${account.dev ? "dev account" : "connected"} ${short(account.account)}` : "Connect";
+  opener.title = account?.account ?? "";
   accountChanged();
 }

@@ -4,8 +4,9 @@ import { keepFresh, missing, readerOf, submitInto } from "../contract";
 import * as hub from "../hub";
 import { middleSums, normalised } from "../drawing";
 import { type Local, localOf } from "../local";
-import { pad } from "../pad";
-import { bars, button, make, next, say, sentence, steps } from "../page";
+import { type Stroke, pad } from "../pad";
+import { bars, button, make, next, say, sentence, short, steps } from "../page";
+import { picture } from "../picture";
 import { Refusal } from "../refusal";
 import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "../proof";
 import { connected, reader, requireAccount, signTyped } from "../wallet";
@@ -35,7 +36,7 @@ export const app: App = {
     if (!own && !signed)
       throw new Refusal(`Only ${account} can join with this proof: connect it, or open a link that it signed.`);
     const [name, more] = own ? ["join", []] : ["joinFor", [signed]];
-    await submitInto(place, state, proof, name as string, [account], more as unknown[], async () => {
+    return submitInto(place, state, proof, name as string, [account], more as unknown[], async () => {
       const clan = await readerOf(state.applications[proof.circuit]!)("clanOf", [account]);
       return `${account} has joined clan ${clan}.`;
     });
@@ -128,12 +129,18 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     return { proof, result: digitOf(proof, circuit), account, round: null };
   }
 
+  /** Offers a picture of the drawing with which an account joined a clan. */
+  const offerPicture = (strokes: Stroke[], clan: unknown, account: Address, hash: string) =>
+    outcome.append(picture(strokes, [`Clan ${clan}`, `${short(account)} on ${state.network}`, `Transaction ${hash}`]));
+
   const drawing = pad(read);
   const prove = button("Prove this digit", async () => {
+    const strokes = drawing.strokes();
     const job = await proved();
     const join = button("Join this clan", async () => {
-      await app.submit(state, job.proof!, job.account, job.round, outcome, null);
+      const hash = await app.submit(state, job.proof!, job.account, job.round, outcome, null);
       path.at(3);
+      offerPicture(strokes, await readerOf(deployment!)("clanOf", [job.account]), job.account, hash);
     });
     path.at(2);
     clearTimeout(waiting);
@@ -143,7 +150,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     if (local) outcome.prepend(make("p", {}, "Your drawing never left this device: the proof was made here."));
   });
   const relayed = button("Let this hub join for you", async () => {
-    const account = requireAccount();
+    const [account, strokes] = [requireAccount(), drawing.strokes()];
     const input = { drawing: drawing.pixels() };
     const { result } = await hub.predict(name, input);
     if (result.kind !== "digit" || !deployment) return;
@@ -152,6 +159,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     reading.replaceChildren();
     const { result: clan, hash } = job.transaction!;
     outcome.replaceChildren(make("p", {}, `${account} has joined clan ${clan}. The hub paid, in transaction ${hash}.`));
+    offerPicture(strokes, clan, account, hash);
   });
   const actions = [button("Clear", drawing.clear), button("Undo", drawing.undo), next(prove), ...(deployment?.relays ? [relayed] : [])];
   place.replaceChildren(

@@ -1,5 +1,5 @@
 // The interface of an application, and the applications of this folder.
-import type { Address } from "viem";
+import type { Address, Hex } from "viem";
 import type { ChainState, Consent, ProofFile } from "../hub";
 
 /** An application on the page. A file of this folder that exports `app` adds one. */
@@ -14,7 +14,7 @@ export type App = {
   submitLabel(round: number | null): string;
   /** Lets an account sign that others may submit its proof, if its contract asks for that. */
   consent?(state: ChainState, proof: ProofFile, account: Address): Promise<Consent>;
-  /** Submits a proof for its account and shows the progress and the result in `place`. */
+  /** Submits a proof for its account and shows the progress and the result in `place`. Returns the transaction's hash. */
   submit(
     state: ChainState,
     proof: ProofFile,
@@ -22,7 +22,7 @@ export type App = {
     round: number | null,
     place: HTMLElement,
     consent: Consent | null,
-  ): Promise<void>;
+  ): Promise<Hex>;
 };
 
 /** The circuit that an application's view takes on this chain. */

@@ -7,6 +7,7 @@ import { button, fileField, make, next, say, sentence, short, steps } from "../p
 import { phrase } from "../phrase";
 import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "../proof";
 import { Refusal } from "../refusal";
+import { ANYONE, moment, roundForm } from "../rounds";
 import { base64, monoOf, pictureOf, readable, record, spectrogram } from "../sound";
 import { connected, reader, requireAccount, send } from "../wallet";
 import { type App, circuitOf } from "./registry";
@@ -23,7 +24,6 @@ const ONE = 10n ** 18n; // a score of 1
 const FAINTEST_VOICE = 0.05; // a lower answer is that to a sound without a voice
 /** A rated recording, in the form that proving it needs. */
 type Rated<Clip> = { result: hub.Result; picture: hub.Picture | null; clip: Clip };
-const ANYONE = `0x${"00".repeat(32)}`; // the singers of a round that admits every account
 type Round = {
   sponsor: Address;
   deadline: bigint;
@@ -43,7 +43,7 @@ export const app: App = {
   async submit(state, proof, account, round, place) {
     const rewarded = await readerOf(state.applications[proof.circuit]!)("isRewarded", [round, account]);
     const done = rewarded ? "has raised its score in" : "has earned the reward of";
-    await submitInto(place, state, proof, "judge", [round, account], [], () => `${account} ${done} round ${round}.`);
+    return submitInto(place, state, proof, "judge", [round, account], [], () => `${account} ${done} round ${round}.`);
   },
 };
 
@@ -123,7 +123,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
   async function proved(clip: string | number[]): Promise<Proved> {
     const [account, round] = [requireAccount(), choice.value ? Number(choice.value) : null];
     if (typeof clip === "string") return proveInto(outcome, name, { clip }, account, round);
-    if (round === null || !deployment) throw new Refusal("No round is open: somebody has to open one first.");
+    if (round === null || !deployment) throw new Refusal("No round is open: open one first, beside the recording.");
     const proof = await proveHere(outcome, local!, await readerOf(deployment)("keyOf", [account, round]), clip);
     return { proof, result: scoreOf(proof, circuit), account, round };
   }
@@ -156,7 +156,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
       return [`${numbers[at]}`, ...terms(round), best(scores)];
     });
     table.replaceChildren(
-      count ? tableOf(rows) : make("p", {}, "No round is open. To open one, see `ape run open-round --help`."),
+      count ? tableOf(rows) : make("p", {}, "No round is open yet."),
     );
     await showCredit();
   }
@@ -169,12 +169,13 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     if (amount > 0n)
       credit.append(
         button("Withdraw", async () => {
-          await send({ address, abi }, "withdraw", []);
+          await send({ address, abi, functionName: "withdraw", args: [] });
           await refresh();
         }),
       );
   }
 
+  table.after(roundForm(state, deployment));
   await keepFresh(deployment, refresh, ended);
 }
 
@@ -209,8 +210,6 @@ function best(scores: { account: Address; score: bigint }[]): string {
 }
 
 const scored = (score: bigint): string => (Number(score) / 1e18).toFixed(4);
-const moment = (deadline: bigint): string =>
-  deadline > 253402300799n ? "after the year 9999" : new Date(Number(deadline) * 1000).toLocaleString();
 
 function tableOf(rows: string[][]): HTMLElement {
   const names = ["Round", "Threshold", "Ether", "Left", "Deadline", "Best"];
