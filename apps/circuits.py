@@ -55,7 +55,7 @@ def for_page() -> list[str]:
 
 def of_groth16() -> list[str]:
     """The circuits whose proofs are those of Groth16."""
-    return [name for name in sources() if tuned(name).prover == "groth16"]
+    return [name for name, source in sources().items() if source.prover == "groth16"]
 
 
 def owner_of(name: str) -> str:
@@ -67,7 +67,7 @@ def circuit(name: str) -> Circuit:
     """One of the project's circuits."""
     source = sources()[name]
     owner = applications()[owner_of(name)]
-    knobs = tuned(source.tuned_as or name)
+    knobs = replace(tuned(source.tuned_as or name), prover=source.prover)
     return Circuit(
         name=name,
         model=EXPORTS / f"{source.model}.onnx",

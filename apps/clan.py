@@ -39,7 +39,7 @@ class Clan(Application):
         "clan": _source("swift", "ClanVerifier"),
         # The impostor of `ape run swap`, with the knobs of the circuit that it imitates.
         "clan-bad": replace(_like_clan("swift-bad", "ClanBadVerifier"), accept_loss=True),
-        "clan-groth16": _source("swift", "ClanGroth16Verifier"),
+        "clan-groth16": replace(_source("swift", "ClanGroth16Verifier"), prover="groth16"),
         "clan-dash": _source("dash", "ClanDashVerifier"),
         # The same model for several accounts at once.
         "clan-batch": _like_clan("swift", "ClanBatchVerifier", batch=16),
