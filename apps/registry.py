@@ -104,6 +104,7 @@ class Application(ABC):
 
     name: ClassVar[str]  # of its contract
     outputs: ClassVar[int]  # of the circuits that it believes
+    labels: ClassVar[Sequence[str]] = ()  # of the outputs, if people know them
     circuits: ClassVar[Mapping[str, Source]] = {}  # the first is its default
     has_rounds: ClassVar[bool] = False  # a key is for one round
     dry_run: ClassVar[str]  # the view that checks a proof and returns its result

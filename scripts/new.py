@@ -58,8 +58,7 @@ def cli(name, onnx, data, output, shape, prover, rule, margin, threshold, issuer
 
     \b
     Example:
-        ape run new badge --onnx model.onnx --data samples.npz --margin 1
-        ape run new badge --onnx model.onnx --data samples.npz --prover groth16
+        ape run new badge --onnx model.onnx --data samples.npz --margin 1 --prover groth16
         ape run new credit --onnx model.onnx --data samples.npz --threshold 0.7 --issuer 0x7099…
     """
     drafts.require_new(name)
@@ -72,8 +71,7 @@ def cli(name, onnx, data, output, shape, prover, rule, margin, threshold, issuer
     share = drafts.share(draft, float_answers(model.content, samples.test[:SAMPLES]))
     written = drafts.write(draft, model, data)
     click.echo(f"the model's output {model.output} has {model.outputs} numbers")
-    for path in written:
-        click.echo(f"  {path.relative_to(ROOT)}")
+    click.echo("\n".join(f"  {path.relative_to(ROOT)}" for path in written))
     rules = f"the rule is in contracts/{draft.name}.sol"
     click.echo(f"{draft.name} is written: {rules}; to remove it, delete these files")
     click.echo(f"{share:.0%} of the samples fulfil it")
