@@ -54,8 +54,9 @@ def for_page() -> list[str]:
 
 
 def of_groth16() -> list[str]:
-    """The circuits whose proofs are those of Groth16."""
-    return [name for name, source in sources().items() if source.prover == "groth16"]
+    """The circuits of one input whose proofs are those of Groth16."""
+    found = sources().items()
+    return [name for name, one in found if one.prover == "groth16" and one.batch == 1]
 
 
 def owner_of(name: str) -> str:

@@ -146,14 +146,16 @@ def answers(
 ) -> Array:
     """Return the outputs for each input as whole numbers."""
     largest = max(abs(end) for span in bounds.values() for end in span)
-    numbers = system.numbers(inputs)
+    batches = layout.batches(inputs)
+    numbers = system.numbers(batches)
     if largest >= EXACT:
         numbers = [one.astype(object) for one in numbers]
     wires = system.values(0, numbers)
-    instances = np.empty((len(inputs), system.outputs), object)
+    instances = np.empty((len(batches), system.outputs), object)
     for place in range(system.outputs):
-        instances[:, place] = wires[2 + place] % FIELD
-    return np.array([layout.read(list(one)) for one in instances])
+        instances[:, place] = wires[1 + system.keys + place] % FIELD
+    outputs = np.array([layout.read(list(one)) for one in instances])
+    return outputs.reshape(len(batches) * layout.batch, -1)[: len(inputs)]
 
 
 def accuracy(
