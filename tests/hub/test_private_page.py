@@ -19,6 +19,7 @@ from tests.inputs import REAL_VOICE
 from tests.nodes import Node, own_node
 from tests.typed import ape, open_round
 from zk.files import ROOT
+from zk.groth16.ceremony import begun
 from zk.manifest import Manifest
 from zk.proof import Proof, verify
 
@@ -35,6 +36,14 @@ CLICK = """async (label) => {
   prove.click();
   while (prove.disabled) await new Promise((resolve) => setTimeout(resolve, 5));
   return (performance.now() - started) / 1000;
+}"""
+
+
+# A file that is dropped, and is none of a ceremony.
+DROPPED = """() => {
+  const dropped = new DataTransfer();
+  dropped.items.add(new File(["{}"], "x.json"));
+  return dropped;
 }"""
 
 
@@ -208,6 +217,37 @@ def test_empty_drawing_is_refused(visit):
         expect(page.get_by_role("alert")).to_contain_text("The drawing is empty")
 
     visit(story, "empty")
+
+
+def test_click_contributes_to_a_ceremony(visit, served, private, tmp_path):
+    """The command accepts the file that the page saves. The file is in no request."""
+    opened, saved = tmp_path / "opened.json", tmp_path / "saved.json"
+    files = private.file("constraints"), private.file("srs")
+    begun("clan-groth16", *files).contributed("Ada").save(opened)
+
+    def story(page: Page) -> None:
+        page.goto(f"{served.url}/#verify")
+        page.get_by_role("link", name="Contribute to it").click()
+        contribute = page.get_by_role("button", name="Contribute")
+        contribute.click()
+        expect(page.get_by_role("alert")).to_contain_text("Open the file first")
+        chosen = page.get_by_label("Drop the file of the ceremony here")
+        page.dispatch_event("label.drop", "drop", {"dataTransfer": page.evaluate_handle(DROPPED)})
+        page.get_by_label("Your name").fill("Bob")
+        contribute.click()
+        expect(page.get_by_role("alert")).to_contain_text("This is not the file of a ceremony")
+        chosen.set_input_files(opened)
+        with page.expect_download() as download:
+            contribute.click()
+        assert download.value.suggested_filename == "clan-groth16-2.json"
+        download.value.save_as(saved)
+        expect(page.get_by_text("The contributions to clan-groth16 are Ada, Bob.")).to_be_visible()
+
+    asked = visit(story, "ceremony")
+    assert {url for method, url, _ in asked if method != "GET"} <= {f"{served.url}/rpc"}
+    assert all(len(body) < 2_000 for *_, body in asked)
+    verified = ape(None, "ceremony", "verify", str(saved), "--json")
+    assert json.loads(verified.stdout) == {"contributions": 2, "beacon": False}, verified.stderr
 
 
 def test_browser_proves_in_half_the_time_of_the_hub(visit, served, views):

@@ -79,7 +79,8 @@ export function fileField(id: string, label: string, accept: string, open: (file
   field.addEventListener("dragover", (event) => event.preventDefault());
   field.addEventListener("drop", (event) => {
     event.preventDefault();
-    take(event.dataTransfer?.files[0]);
+    input.files = event.dataTransfer!.files; // the field shows the name
+    take(input.files[0]);
   });
   return field;
 }
