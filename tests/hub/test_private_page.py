@@ -13,10 +13,11 @@ from playwright.sync_api import Page, Request, expect
 
 from apps.circuits import for_page
 from tests.browsers import draw_seven, use_dev_account
-from tests.builds import built
+from tests.builds import beside, built
 from tests.hubs import ADA, Running, running
 from tests.inputs import REAL_VOICE
 from tests.nodes import Node, own_node
+from tests.tiny import TINY_GROTH16, echo_in
 from tests.typed import ape, open_round
 from zk.files import ROOT
 from zk.groth16.ceremony import begun
@@ -219,11 +220,17 @@ def test_empty_drawing_is_refused(visit):
     visit(story, "empty")
 
 
-def test_click_contributes_to_a_ceremony(visit, served, private, tmp_path):
+@pytest.fixture
+def small(tmp_path) -> Iterator[Manifest]:
+    """A circuit whose key has few points."""
+    with beside(echo_in(tmp_path, "small", 1, TINY_GROTH16)) as made:
+        yield made
+
+
+def test_click_contributes_to_a_ceremony(visit, served, small, tmp_path):
     """The command accepts the file that the page saves. The file is in no request."""
     opened, saved = tmp_path / "opened.json", tmp_path / "saved.json"
-    files = private.file("constraints"), private.file("srs")
-    begun("clan-groth16", *files).contributed("Ada").save(opened)
+    begun("small", small.file("constraints"), small.file("srs")).contributed("Ada").save(opened)
 
     def story(page: Page) -> None:
         page.goto(f"{served.url}/#verify")
@@ -239,9 +246,9 @@ def test_click_contributes_to_a_ceremony(visit, served, private, tmp_path):
         chosen.set_input_files(opened)
         with page.expect_download() as download:
             contribute.click()
-        assert download.value.suggested_filename == "clan-groth16-2.json"
+        assert download.value.suggested_filename == "small-2.json"
         download.value.save_as(saved)
-        expect(page.get_by_text("The contributions to clan-groth16 are Ada, Bob.")).to_be_visible()
+        expect(page.get_by_text("The contributions to small are Ada, Bob.")).to_be_visible()
 
     asked = visit(story, "ceremony")
     assert {url for method, url, _ in asked if method != "GET"} <= {f"{served.url}/rpc"}
