@@ -1,6 +1,6 @@
 // Contribute to a ceremony: open the file of the participant before, and save the one for the next.
 import type { Contributed } from "./contribution";
-import { button, fileField, make, next } from "./page";
+import { button, fileField, make, next, save } from "./page";
 import { Refusal } from "./refusal";
 
 const MEANING =
@@ -44,10 +44,4 @@ function made(text: string, name: string, step: (words: string) => void): Promis
     worker.postMessage({ text, name });
   });
   return done.finally(() => worker.terminate());
-}
-
-function save(name: string, text: string): void {
-  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "application/json" })), download: name });
-  link.click();
-  URL.revokeObjectURL(link.href);
 }

@@ -85,6 +85,13 @@ export function fileField(id: string, label: string, accept: string, open: (file
   return field;
 }
 
+/** Saves JSON as a file. */
+export function save(name: string, json: string): void {
+  const link = make("a", { href: URL.createObjectURL(new Blob([json], { type: "application/json" })), download: name });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
 /** The sentence that explains an error of this page, a contract or a wallet. */
 export function sentence(error: unknown): string {
   for (let cause = error as any; cause; cause = cause.cause) {
