@@ -99,6 +99,8 @@ def test_from_a_model_to_an_audited_contract(project, node: Node):
     result = ape_in(project, node, "prove", *given, "--out", proof)
     assert 'the model chooses a "quoted" word, ahead of Ürün by ' in result.stdout, result.stderr
     assert f"Next: `ape run send {proof}`" in result.stdout
+    message = refused(ape_in(project, node, "send", proof, "--account", "2"))
+    assert "MyBadge__NotTheAccount" in message
     result = ape_in(project, node, "send", proof)
     assert "Minted: account 0x7099" in result.stdout, result.stderr
     assert ", class 0\n" in result.stdout
