@@ -134,6 +134,7 @@ def test_clan_from_deploying_to_an_audit(node, pair, tmp_path):
     joined = ape(node, "join", "--batch", path, "--account", "9")
     Path(path).unlink()
     assert "2 of 2 accounts joined" in joined.stdout, joined.stderr
+    assert "Next: `ape run clans --circuit clan-groth16`." in joined.stdout
     assert re.findall(r"joined clan (\d)", joined.stdout) == ["2", "1"]
     audited = ape(node, "audit", "--only", "clan-groth16")
     assert audited.returncode == 0, audited.stdout
