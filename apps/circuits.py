@@ -54,8 +54,9 @@ def for_page() -> list[str]:
 
 
 def of_groth16() -> list[str]:
-    """The circuits whose proofs are those of Groth16."""
-    return [name for name in sources() if tuned(name).prover == "groth16"]
+    """The circuits of one input whose proofs are those of Groth16."""
+    found = sources().items()
+    return [name for name, one in found if one.prover == "groth16" and one.batch == 1]
 
 
 def owner_of(name: str) -> str:
@@ -67,7 +68,7 @@ def circuit(name: str) -> Circuit:
     """One of the project's circuits."""
     source = sources()[name]
     owner = applications()[owner_of(name)]
-    knobs = tuned(source.tuned_as or name)
+    knobs = replace(tuned(source.tuned_as or name), prover=source.prover)
     return Circuit(
         name=name,
         model=EXPORTS / f"{source.model}.onnx",

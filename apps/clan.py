@@ -27,6 +27,12 @@ def _like_clan(model: str, verifier_name: str, batch: int = 1) -> Source:
     return replace(_source(model, verifier_name), tuned_as="clan", batch=batch)
 
 
+def _by_groth16(verifier_name: str, batch: int = 1) -> Source:
+    tuned_as = "clan-groth16" if batch > 1 else None
+    single = _source("swift", verifier_name)
+    return replace(single, prover="groth16", tuned_as=tuned_as, batch=batch)
+
+
 # Between the two largest logits. Of MNIST's 10,000 test images, the quantised model of `clan` reads
 # 349 with a smaller margin, and 115 of these, a third, wrongly: 58 % of all its 199 errors.
 SMALL_MARGIN = 1.5
@@ -39,11 +45,13 @@ class Clan(Application):
         "clan": _source("swift", "ClanVerifier"),
         # The impostor of `ape run swap`, with the knobs of the circuit that it imitates.
         "clan-bad": replace(_like_clan("swift-bad", "ClanBadVerifier"), accept_loss=True),
-        "clan-groth16": _source("swift", "ClanGroth16Verifier"),
+        "clan-groth16": _by_groth16("ClanGroth16Verifier"),
         "clan-dash": _source("dash", "ClanDashVerifier"),
         # The same model for several accounts at once.
         "clan-batch": _like_clan("swift", "ClanBatchVerifier", batch=16),
         "clan-batch-32": _like_clan("swift", "ClanBatch32Verifier", batch=32),
+        "clan-batch-groth16": _by_groth16("ClanBatchGroth16Verifier", batch=16),
+        "clan-batch-32-groth16": _by_groth16("ClanBatch32Groth16Verifier", batch=32),
         # A witness of LeNet, or of conv-6-16, takes ten times as long as one of the others.
         "clan-lenet": _source("lenet", "ClanLenetVerifier", tests=500),
         "clan-dense": _source("dense", "ClanDenseVerifier"),

@@ -16,9 +16,10 @@ import numpy as np
 from apps.circuits import EXPORTS, is_free
 from apps.registry import applications
 from zk.binding import Model
-from zk.circuit import contract_name
+from zk.circuit import Prover, RunArgs, contract_name
 from zk.errors import CircuitError
 from zk.files import ROOT, write_whole
+from zk.r1cs.lowering import lower
 from zk.samples import Array
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -107,6 +108,7 @@ class Draft:
     limit: Decimal  # the margin or the threshold
     labels: Sequence[str]  # of the outputs
     features: Sequence[str]  # of the input's numbers, or none
+    prover: Prover = "ezkl"
     issuer: str | None = None  # who attests inputs
 
     @property
@@ -130,6 +132,7 @@ class Draft:
             "sender": words["sender"].format(name=self.name),
             "name": self.name,
             "circuit": self.circuit,
+            "prover": self.prover,
             "outputs": f"{len(self.labels)}",
             "limit": in_solidity(self.limit),
             "labels": _tuple(self.labels, "    "),
@@ -154,6 +157,7 @@ def draft(
     rule: RuleName | None,
     margin: Decimal | None,
     threshold: Decimal | None,
+    prover: Prover | None = None,
     issuer: str | None = None,
 ) -> Draft:
     """The draft for a model, with the arrays of its samples and the limits that the user gave."""
@@ -171,7 +175,12 @@ def draft(
         raise CircuitError(f"The margin {limit} is negative: give 0 or more.")
     usual = ["score"] if own == 1 else [str(place) for place in range(own)]
     labels = _names(names, "target_names", own) or usual
-    return Draft(circuit, fits, limit, labels, _names(names, "feature_names", size), issuer)
+    features = _names(names, "feature_names", size)
+    prover = prover or "ezkl"
+    if prover == "groth16":
+        args = RunArgs(prover=prover, attested=issuer is not None)
+        lower(model.proto, args.layout(own), args)  # refuses what has no constraints
+    return Draft(circuit, fits, limit, labels, features, prover, issuer)
 
 
 def share(draft: Draft, outputs: Array) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from chain.contracts import ask
 from chain.deployments import contract_of
 from chain.sending import send
+from zk.circuit import Prover
 from zk.errors import CircuitError
 from zk.manifest import Manifest
 from zk.proof import Proof
@@ -47,6 +48,7 @@ class Source:
     batch: int = 1  # inputs of a proof
     accept_loss: bool = False  # it answers otherwise than its model
     features: Sequence[str] = ()  # names of the input's numbers, if people know them
+    prover: Prover = "ezkl"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Application(ABC):
 
     name: ClassVar[str]  # of its contract
     outputs: ClassVar[int]  # of the circuits that it believes
+    labels: ClassVar[Sequence[str]] = ()  # of the outputs, if people know them
     circuits: ClassVar[Mapping[str, Source]] = {}  # the first is its default
     has_rounds: ClassVar[bool] = False  # a key is for one round
     dry_run: ClassVar[str]  # the view that checks a proof and returns its result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from apps.attestations import ATTESTATION
@@ -20,7 +20,6 @@ ONE = 10**18  # of margins, thresholds and scores
 class Rule(Application):
     """The contract has the view `done`, and a constant `limit` in units of 1e-18."""
 
-    labels: ClassVar[Sequence[str]]  # of the outputs
     done: ClassVar[str]
     limit: ClassVar[str]
     order: ClassVar[Mapping[str, Any]] = {"input": [0.5, 1.0], "account": f"0x{1:040x}"}

@@ -30,7 +30,13 @@ class VoiceJudge(Application):
     outputs = 1
     circuits: ClassVar[Mapping[str, Source]] = {
         "voice": Source("voice", "VoiceJudgeVerifier", "clip", sound.VIEWS["voice"]),
-        "voice-groth16": Source("voice", "VoiceJudgeGroth16Verifier", "clip", sound.VIEWS["voice"]),
+        "voice-groth16": Source(
+            "voice",
+            "VoiceJudgeGroth16Verifier",
+            "clip",
+            sound.VIEWS["voice"],
+            prover="groth16",
+        ),
     }
     has_rounds = True
     dry_run = "readScore"

@@ -83,6 +83,7 @@ class Served:
             takes=sorted({source.medium if source else "input", "input"}),
             shape=list(self.shape),
             features=list(source.features) if source else [],
+            labels=list(self.application.labels) if self.application else [],
             files=self.sha256,
             manifest={name: self.manifest[name] for name in SHOWN}
             | {"layout": self.manifest.layout.as_json()},

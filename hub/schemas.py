@@ -139,6 +139,7 @@ class CircuitState(BaseModel):
     takes: list[str] = Field(description="The kinds of input that an order can have.")
     shape: list[int] = Field(description="The shape of the model's input.")
     features: list[str] = Field(description="The names of the input's numbers, if it has any.")
+    labels: list[str] = Field(description="The names of the outputs, if they have any.")
     files: dict[str, str] = Field(description="The SHA-256 of each file of the build.")
     manifest: dict[str, Any]
 

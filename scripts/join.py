@@ -9,6 +9,7 @@ from apps.consents import NO_CONSENT, Consent
 from apps.registry import RefusedError
 from chain.accounts import require_holder, signer
 from chain.contracts import layout_of
+from chain.deployments import single_of
 from scripts._cli import ChainCommand, suggest
 from scripts._submit import check, submit
 from verdict.commands import json_option
@@ -51,8 +52,7 @@ def cli(path, batch, account, given) -> dict:
     sent = submit(application, checked, sender, consent=consents[0] if consents else None)
     clan = sent.contract.clanOf(sent.account)
     click.echo(f"{sent.account} joined clan {clan}{sent.note}")
-    circuit = checked.proof.circuit
-    suggest("clans" if circuit == "clan" else f"clans --circuit {circuit}")
+    suggest(f"clans --circuit {checked.proof.circuit}")
     return {**sent.as_json(), "clan": clan}
 
 
@@ -72,7 +72,7 @@ def _join_batch(batch: Batch, sender, given: list[Consent]) -> dict:
         click.echo(f"{account} was skipped: {why}")
     of = f"{len(clans)} of {len(batch.digits)} accounts"
     click.echo(f"{of} joined, sent by {sender.address} ({receipt.gas_used:,} gas)")
-    suggest("clans")
+    suggest(f"clans --circuit {single_of(batch.proof.circuit)}")
     return {
         "joined": clans,
         "skipped": skipped,

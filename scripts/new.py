@@ -5,7 +5,7 @@ import click
 from apps import drafts
 from chain.accounts import checked_account
 from scripts._cli import Command, suggest
-from verdict.builds import choice_options, fetched
+from verdict.builds import choice_options, fetched, prover_option
 from verdict.commands import json_option
 from zk.arrays import own_samples, read
 from zk.binding import read_model
@@ -40,6 +40,7 @@ class Number(click.ParamType):
     help="Its samples: .npz with x [labels feature_names target_names].",
 )
 @choice_options
+@prover_option
 @click.option(
     "--rule",
     type=click.Choice(["argmax", "threshold"]),
@@ -49,7 +50,7 @@ class Number(click.ParamType):
 @click.option("--issuer", metavar="ADDRESS", help="Believe only inputs that this account attests.")
 @click.option("--threshold", type=Number(), help="The lowest score that unlocks. Default: 0.5.")
 @json_option
-def cli(name, onnx, data, output, shape, rule, margin, threshold, issuer) -> dict:
+def cli(name, onnx, data, output, shape, prover, rule, margin, threshold, issuer) -> dict:
     """Write a new application for a model: its contract, its entry in apps/, and its tests.
 
     With --rule argmax, an account mints the class that the model chooses. With --rule threshold, an
@@ -57,7 +58,7 @@ def cli(name, onnx, data, output, shape, rule, margin, threshold, issuer) -> dic
 
     \b
     Example:
-        ape run new badge --onnx model.onnx --data samples.npz --margin 1
+        ape run new badge --onnx model.onnx --data samples.npz --margin 1 --prover groth16
         ape run new credit --onnx model.onnx --data samples.npz --threshold 0.7 --issuer 0x7099…
     """
     drafts.require_new(name)
@@ -66,12 +67,11 @@ def cli(name, onnx, data, output, shape, rule, margin, threshold, issuer) -> dic
     model = read_model(onnx, Choice(output, shape), samples.constants)
     check_samples(name, samples, onnx, model.input_shape)
     issuer = checked_account(issuer) if issuer else None
-    draft = drafts.draft(name, model, names, rule, margin, threshold, issuer)
+    draft = drafts.draft(name, model, names, rule, margin, threshold, prover, issuer)
     share = drafts.share(draft, float_answers(model.content, samples.test[:SAMPLES]))
     written = drafts.write(draft, model, data)
     click.echo(f"the model's output {model.output} has {model.outputs} numbers")
-    for path in written:
-        click.echo(f"  {path.relative_to(ROOT)}")
+    click.echo("\n".join(f"  {path.relative_to(ROOT)}" for path in written))
     rules = f"the rule is in contracts/{draft.name}.sol"
     click.echo(f"{draft.name} is written: {rules}; to remove it, delete these files")
     click.echo(f"{share:.0%} of the samples fulfil it")

@@ -1,4 +1,5 @@
 // What the tests call of the page's modules, in Node: see tests/circuits/test_page_modules.py.
+import { contributed } from "../web/src/contribution";
 import { middleSums, normalised } from "../web/src/drawing";
 import { type VerificationKey, prove, provingKeyOf, verify } from "../web/src/groth16";
 import { phrase } from "../web/src/phrase";
@@ -32,3 +33,13 @@ export async function proof(system: string, pk: string, key: string, x: number[]
 
 export const valid = (key: VerificationKey, tried: [string, string[]][]) =>
   tried.map(([proof, instances]) => verify(key, proof, instances.map(BigInt)));
+
+/** The files of ceremonies after a contribution to each, or the sentence that refuses it. */
+export const contributions = (tried: [string, string][]) =>
+  tried.map(([text, name]) => {
+    try {
+      return contributed(text, name, () => {}).text;
+    } catch (error) {
+      return String(error);
+    }
+  });

@@ -61,7 +61,7 @@ def echo_in(
     model = write_model(folder / f"{name}.onnx", operator="Identity", matrix=matrix)
     low, high = (-2, 2) if args.largest_input is None else (0, args.largest_input)
     shown = np.linspace(low, high, 16 * outputs, dtype=np.float32).reshape(16, outputs)
-    shown = shown.round() if args.slim else shown
+    shown = shown if args.largest_input is None else shown.round()
     samples, verifier = Samples(shown[::2], shown[1::2]), f"{contract_name(name)}Verifier"
     return Circuit(name, model, verifier, lambda: samples, args, application=application)
 

@@ -73,17 +73,19 @@ def own_model_options(command: Function) -> Function:
     return choice_options(command)
 
 
+prover_option = click.option(
+    "--prover",
+    type=click.Choice(get_args(Prover)),
+    help="groth16 is faster and proves in browsers, but its keys need a ceremony.",
+)
+
+
 def prover_options(command: Function) -> Function:
     """The options that choose who proves, and what only Groth16 needs to know."""
-    prover = click.option(
-        "--prover",
-        type=click.Choice(get_args(Prover)),
-        help="groth16 is faster and proves in browsers, but its keys need a ceremony.",
-    )
     smallest = click.option(
         "--smallest-input", type=int, default=0, help="With groth16 and --largest-input."
     )
-    return prover(smallest(command))
+    return prover_option(smallest(command))
 
 
 def proved_by(circuit: Circuit, prover: Prover | None, smallest_input: int) -> Circuit:

@@ -1,4 +1,7 @@
-"""Batches: one circuit that applies a model to several inputs, each apart from the others."""
+"""Batches: one circuit that applies a model to several inputs, each apart from the others.
+
+For ezkl, the model is widened; for Groth16, `zk.r1cs` repeats the constraints of one input.
+"""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -48,6 +51,7 @@ def require_batch_of(single: Manifest, batch: Manifest) -> None:
             "circuit of one input, and one for batches."
         )
     for what, its, others in (
+        ("prover", single.prover, batch.prover),
         ("model", single["files"]["model"]["sha256"], batch["files"]["model"]["sha256"]),
         ("application", single["application"], batch["application"]),
         ("output scale", single["output_scale"], batch["output_scale"]),

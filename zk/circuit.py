@@ -31,7 +31,7 @@ class RunArgs:
     matrix_convolutions: bool = False  # see `zk.rewriting`
     summed_averages: bool = False  # see `zk.rewriting`
     largest_input: int | None = None  # inputs are whole numbers up to this; see `zk.slim`
-    batch: int = 1  # inputs of one proof, if slim; see `zk.batches`
+    batch: int = 1  # inputs of one proof, if slim or for groth16; see `zk.batches`
     attested: bool = False  # proofs show Poseidon hashes: of the key, and of the input
     prover: Prover = "ezkl"
     smallest_input: int = 0  # with a largest one; other than 0 for groth16 only
@@ -75,10 +75,15 @@ class RunArgs:
         return Layout.within(self.value_range, outputs, HASHES if self.attested else 0)
 
     def _groth16_layout(self, outputs: int) -> Layout:
-        for name, given in (("batches", self.batch > 1), ("attested inputs", self.attested)):
-            if given:
-                raise CircuitError(f"A circuit for Groth16 has no {name}: build it with ezkl.")
-        return Layout.groth16(outputs, self.smallest_input, self.largest_input)
+        if self.attested:
+            raise CircuitError("A circuit for Groth16 has no attested inputs: build it with ezkl.")
+        layout = Layout.groth16(outputs, self.smallest_input, self.largest_input, self.batch)
+        if self.batch > 1 and outputs % layout.lanes:
+            raise CircuitError(
+                f"A circuit for batches has 1 output or a multiple of {layout.lanes} for Groth16, "
+                f"not {outputs}: build it with ezkl."
+            )
+        return layout
 
     @property
     def input_range(self) -> tuple[int, int]:

@@ -51,10 +51,10 @@ class Layout:
         return cls(1, KEY_BITS, outputs, SLIM_LANES if outputs > 1 else 1, largest_input, batch)
 
     @classmethod
-    def groth16(cls, outputs: int, smallest: int, largest: int | None) -> "Layout":
+    def groth16(cls, outputs: int, smallest: int, largest: int | None, batch: int = 1) -> "Layout":
         """Return the layout of a circuit for Groth16, which pays for each instance."""
         lanes = GROTH16_LANES if outputs > 1 else 1
-        return cls(1, KEY_BITS, outputs, lanes, largest, smallest_input=smallest)
+        return cls(1, KEY_BITS, outputs, lanes, largest, batch, smallest_input=smallest)
 
     @classmethod
     def within(cls, value_range: int, outputs: int, hashes: int = 0) -> "Layout":

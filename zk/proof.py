@@ -181,8 +181,7 @@ def _prove_groth16(
     """Prove in this process: Groth16 takes little time and memory, and cannot hang."""
     from zk.groth16 import claims
 
-    (single,) = [key] if isinstance(key, int) else key
-    return Proof(name, *claims.prove(files, single, x, kept))
+    return Proof(name, *claims.prove(files, key, x, kept))
 
 
 def prove_claim(

@@ -22,6 +22,8 @@ def test_circuits_of_the_applications():
         "clan-dash": 1000,
         "clan-batch": 1000,
         "clan-batch-32": 1000,
+        "clan-batch-groth16": 1000,
+        "clan-batch-32-groth16": 1000,
         "clan-lenet": 500,
         "clan-dense": 1000,
         "clan-dense-56": 1000,
@@ -48,6 +50,9 @@ def test_circuits_of_the_applications():
     for name, size in (("clan-batch", 16), ("clan-batch-32", 32)):
         assert circuit(name).run_args == replace(circuit("clan").run_args, batch=size)
         assert circuits.deploying(name) == f"clan --batch {name}"
+        by_groth16 = circuit(f"{name}-groth16").run_args
+        assert by_groth16 == replace(circuit("clan-groth16").run_args, batch=size)
+        assert circuits.deploying(f"{name}-groth16") == f"clan-groth16 --batch {name}-groth16"
     assert circuits.deploying("clan") == "clan"
 
 

@@ -1,6 +1,7 @@
 """Circuits for batches do to each input what the circuit of one input does, and bind its key."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from zk.audit.build import audit_build
 from zk.batches import require_batch_of
 from zk.binding import bind, read_model
 from zk.circuit import Circuit, RunArgs
-from zk.errors import CircuitError
+from zk.errors import CircuitError, InvalidProofError
+from zk.files import sha256
 from zk.layout import FIELD
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, prove_all, verify
+from zk.r1cs.system import System
 from zk.samples import Samples
 
 pytestmark = pytest.mark.slow
@@ -36,6 +39,7 @@ WEIGHTS = {
     "matrix": NUMBERS.normal(size=(8, 3)),
     "shift": NUMBERS.normal(size=(1, 3)),
 }
+TEN = NUMBERS.normal(size=(8, 10))  # the matrix for Groth16, whose instances hold ten outputs
 NODES = [
     helper.make_node("Conv", ["x", "kernel", "bias"], ["windows"], strides=[2, 2]),
     helper.make_node("Mul", ["windows", "windows"], ["squares"]),
@@ -63,7 +67,9 @@ def model_of(path: Path, nodes=NODES, weights=None, shape=(1, 1, 4, 4), outputs=
 
 
 def build_in(folder: Path, name: str, **knobs) -> Manifest:
-    model = model_of(folder / f"{name}.onnx")
+    weights = WEIGHTS | ({"matrix": TEN, "shift": TEN[:1]} if "prover" in knobs else {})
+    outputs = weights["shift"].shape
+    model = model_of(folder / f"{name}.onnx", weights=weights, outputs=outputs)
     args = RunArgs(param_scale=4, num_inner_cols=1, decomp_base=2, decomp_legs=1, largest_input=4)
     samples = Samples(calibration=X[:7], test=X[7:])
     made = Circuit(name, model, "V", lambda: samples, replace(args, **knobs))
@@ -163,6 +169,13 @@ def test_operators_that_could_mix_inputs_are_refused(tmp_path, nodes, weights):
         bind(model, args.layout(6), tmp_path / "a", tmp_path / "b", **args.rewriting)
 
 
+def test_batch_whose_instances_would_be_shared():
+    RunArgs(prover="groth16", batch=16).layout(1)
+    RunArgs(prover="groth16", batch=16).layout(20)
+    with pytest.raises(CircuitError, match="has 1 output or a multiple of 10 for Groth16, not 3"):
+        RunArgs(prover="groth16", batch=16).layout(3)
+
+
 def test_batch_of_a_circuit_with_limbs():
     with pytest.raises(CircuitError, match="batches of 16 is slim: give it a largest_input"):
         RunArgs(batch=16).layout(10)
@@ -189,10 +202,6 @@ def test_audit_of_the_circuits_that_ship(manifest, batch_manifest):
 
 def spoilt(batch: Manifest, folder: Path, change) -> Manifest:
     """A copy of a build whose bound model is changed, with the hash that it has now."""
-    import shutil
-
-    from zk.files import sha256
-
     shutil.copytree(batch.folder, copy := folder / batch.folder.name)
     model = onnx.load(copy / "bound.onnx")
     change(model.graph)
@@ -261,3 +270,96 @@ def test_builds_that_do_not_belong_together(single, batch, manifest, batch_manif
             require_batch_of(one, other)
     require_batch_of(single, batch)
     require_batch_of(manifest, batch_manifest)
+
+
+# With Groth16
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory) -> tuple[Manifest, Manifest]:
+    """A circuit for Groth16, and its copies for three inputs."""
+    folder = tmp_path_factory.mktemp("groth16")
+    one = build_in(folder, "of-one", prover="groth16")
+    return one, build_in(folder, "of-three", prover="groth16", batch=SIZE)
+
+
+@pytest.fixture(scope="module")
+def copies_proof(copied) -> Proof:
+    return prove_all(copied[1], [(KEYS, X[:SIZE])])[0]
+
+
+def test_copies_have_the_answers_of_the_single_circuit(copied, copies_proof):
+    one, many = copied
+    verify(many, copies_proof)
+    assert copies_proof.keys(many.layout) == KEYS
+    assert copies_proof.answers(many.layout) == [answer(one, x).tolist() for x in X[:SIZE]]
+    assert len(copies_proof.instances) == many.layout.instances == 2 * SIZE
+    assert many["accuracy"] == one["accuracy"]
+
+
+def test_changed_and_exchanged_instances_of_copies(copied, copies_proof):
+    given = copies_proof.instances
+    changed = [[*given[:at], given[at] + 1, *given[at + 1 :]] for at in range(len(given))]
+    changed += [[given[1], given[0], *given[2:]], [*given[:SIZE], given[4], given[3], given[5]]]
+    for instances in changed:
+        with pytest.raises(InvalidProofError):
+            verify(copied[1], replace(copies_proof, instances=instances))
+
+
+def test_audit_of_copies(copied, tmp_path):
+    one, many = copied
+    assert not audit_build(many, None, tmp_path).findings
+    report = audit_batch(one, many)
+    assert report.sound
+    count = len(System.load(one.file("constraints")).constraints)
+    assert report.passed[0].startswith(f"all {count} constraints do to each of 3 inputs what")
+
+
+def renamed(system: System, names: dict[int, int]) -> None:
+    """Give wires other numbers in all constraints."""
+    for three in system.constraints:
+        for sum_ in three:
+            items = [(names.get(wire, wire), factor) for wire, factor in sum_.items()]
+            sum_.clear()
+            sum_.update(items)
+
+
+def last_input(system: System) -> int:
+    """The first bit of the last input."""
+    return system.first_input + sum(map(len, system.inputs)) * (SIZE - 1) // SIZE
+
+
+PLANTED_COPIES = {
+    "another weight": lambda system, sum_: sum_.update({max(sum_): 5 + sum_[max(sum_)]}),
+    "a wire of another input": lambda system, sum_: renamed(
+        system, {last_input(system): system.first_input}
+    ),
+    "two wires that are one": lambda system, sum_: renamed(system, {max(sum_): max(sum_) - 1}),
+    "a key for two inputs": lambda system, sum_: renamed(system, {2: 1}),
+    "exchanged outputs": lambda system, sum_: renamed(system, {4: 5, 5: 4}),
+    "an output that is private": lambda system, sum_: renamed(system, {5: system.wires}),
+    "a constraint that is missing": lambda system, sum_: system.constraints.pop(),
+    "a term that is missing": lambda system, sum_: sum_.popitem(),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED_COPIES)
+def test_copies_that_compute_something_else(copied, tmp_path, planted):
+    one, many = copied
+    shutil.copytree(many.folder, folder := tmp_path / many.folder.name)
+    path = folder / "constraints.json.gz"
+    system = System.load(path)
+    last = max(range(len(system.constraints)), key=lambda row: len(system.constraints[row][0]))
+    PLANTED_COPIES[planted](system, system.constraints[last][0])
+    system.save(path)
+    content = json.loads((folder / "manifest.json").read_text())
+    content["files"]["constraints"]["sha256"] = sha256(path)
+    (folder / "manifest.json").write_text(json.dumps(content))
+    report = audit_batch(one, Manifest(folder))
+    assert [finding.name for finding in report.findings] == ["batch-differs"]
+
+
+def test_copies_beside_the_circuit_of_another_prover(copied, single, batch):
+    for one, other in ((single, copied[1]), (copied[0], batch)):
+        with pytest.raises(CircuitError, match="The prover of "):
+            require_batch_of(one, other)

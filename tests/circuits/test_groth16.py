@@ -201,6 +201,12 @@ def test_input_beyond_the_range(build):
         prove(build, KEY, np.zeros(3))
 
 
+def test_model_whose_outputs_have_no_room(samples, tmp_path):
+    write_model(tmp_path / "tiny.onnx", weight=1e6)
+    with pytest.raises(CircuitError, match="an instance has room for numbers below"):
+        run_in(tmp_path, tiny_in(tmp_path, samples, TINY_GROTH16))
+
+
 def test_private_witness_stays_private(build, samples, tmp_path):
     """It is only written where it is asked for, for this user alone."""
     files = {label: build.file(label) for label in build.proving_files}

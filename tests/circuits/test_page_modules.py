@@ -3,6 +3,7 @@
 import base64
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from zk.audit.calldata import Call
 from zk.errors import InvalidProofError
 from zk.files import ROOT
 from zk.groth16 import prover
-from zk.groth16.keys import VerificationKey
+from zk.groth16.ceremony import Ceremony, begun
+from zk.groth16.keys import VerificationKey, logrows_of
+from zk.groth16.powers import write_dev_powers
 from zk.layout import FIELD
 from zk.manifest import Manifest
 from zk.proof import Proof, prove, verify
@@ -134,6 +137,88 @@ def test_page_believes_what_python_believes(build):
     key = VerificationKey.load(vk)
     assert found == [_valid(key, one) for one in tried]
     assert found == [True] + [False] * (len(tried) - 1)
+
+
+# Ceremonies
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> tuple[Path, Path]:
+    """The constraints of a tiny circuit with a wire that none uses, and powers of tau for it."""
+    folder = tmp_path_factory.mktemp("ceremony")
+    system = System.taking(1, 2, [1, 2], 0, 0)
+    system.publish([system.product(*system.input_sums())])
+    system._wire()  # its point is 0
+    system.save(folder / "constraints")
+    write_dev_powers(folder / "powers", logrows_of(system))
+    return folder / "constraints", folder / "powers"
+
+
+def text_of(held: Ceremony, folder: Path) -> str:
+    held.save(folder / "c.json")
+    return (folder / "c.json").read_text()
+
+
+def test_page_contributes_as_python_does(files, tmp_path):
+    """In turns, with names of all alphabets, which the next participant hashes."""
+    held = begun("tiny", *files)
+    text = text_of(held, tmp_path)
+    for name in ("Zoë 李", "Ada_9 O'Neill, 𝔸+1@x.example"):
+        one, other = in_node("contributions", [[text, name]] * 2)
+        first, second = (json.loads(text)["contributions"][-1] for text in (one, other))
+        assert first["delta1"] != second["delta1"]  # each draws another secret
+        (tmp_path / "c.json").write_text(one)
+        held = Ceremony.load(tmp_path / "c.json").contributed("Python")
+        text = text_of(held, tmp_path)
+    assert [one.name for one in held.contributions][::2] == ["Zoë 李", name]
+    assert held.with_beacon("5c" * 32).problems(*files) == []
+
+
+def test_page_refuses_what_is_no_ceremony(files, tmp_path):
+    held = begun("tiny", *files).contributed("Ada")
+    text = text_of(held, tmp_path)
+    content, key = json.loads(text), held.key.content
+    header = 4 + int.from_bytes(key[:4])
+    divided = header + 64 * (3 + len(held.key.verification.instances))
+    divided += 64 * (len(held.key.a) + len(held.key.b1))
+    second = divided + 64 * (len(held.key.private) + len(held.key.quotient))
+    outside = b"".join(word.to_bytes(32) for word in OUTSIDE)
+
+    def with_key(changed: bytes) -> str:
+        return json.dumps(content | {"key": base64.b64encode(changed).decode()})
+
+    def with_bytes(place: int, new: bytes) -> str:
+        return with_key(key[:place] + new + key[place + len(new) :])
+
+    def with_one(**changed: object) -> str:
+        return json.dumps(content | {"contributions": [content["contributions"][0] | changed]})
+
+    no_file, no_point = "This is not the file of a ceremony", "has points outside BN254"
+    tried = [
+        *((one, "Bob", no_file) for one in ("", "{}", "[]", "null", "7", text[:-9])),
+        *((json.dumps(content | {name: None}), "Bob", no_file) for name in content),
+        (json.dumps(content | {"circuit": "../up"}), "Bob", no_file),
+        (json.dumps(content | {"key": "***"}), "Bob", no_file),
+        *((with_key(one), "Bob", no_file) for one in (b"", key[:3], key[:-1], key + b"0")),
+        (with_bytes(5, b"}"), "Bob", no_file),
+        (with_one(delta1=content["contributions"][0]["delta1"].upper()), "Bob", no_file),
+        (with_one(name="a\nb"), "Bob", no_file),
+        (with_one(response="0"), "Bob", no_file),
+        (with_bytes(header + 128, bytes(64)), "Bob", no_file),
+        (with_bytes(second + 128, bytes(128)), "Bob", no_file),
+        *(
+            (with_bytes(at, bytes([*[0] * 31, 3])), "Bob", no_point)
+            for at in (header + 128, divided)
+        ),
+        (with_bytes(divided, b"\xff" * 64), "Bob", no_point),
+        (with_bytes(second - 1, b"\x99"), "Bob", no_point),
+        (with_bytes(second + 128, outside), "Bob", no_point),
+        *((text, name, "is no name") for name in ("", "a\nb", "a" * 61, "<b>", "\ud800")),
+        (text_of(held.with_beacon("5c" * 32), tmp_path), "Bob", "The ceremony is over"),
+    ]
+    found = in_node("contributions", [one[:2] for one in tried])
+    for answer, (_, _, reason) in zip(found, tried, strict=True):
+        assert answer.startswith("Error: ") and reason in answer, (answer[:99], reason)
 
 
 def _valid(key: VerificationKey, call: Call) -> bool:

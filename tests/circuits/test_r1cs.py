@@ -5,6 +5,7 @@ The weights of the models here are multiples of 2**-SCALE, thus exact, unless a 
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -24,6 +25,7 @@ from zk.witness import float_answers
 
 SEED, SCALE = 24, 4
 ARGS = RunArgs(prover="groth16", param_scale=SCALE, smallest_input=-3, largest_input=4)
+KEYS = [2**252 - 1, 0, 0xBEEF << 160 | 0xFACE]
 drawn = np.random.default_rng(SEED)
 
 
@@ -175,7 +177,8 @@ def test_witness_follows_from_the_inputs(made):
 def freedom(system: System, witness: list[int]) -> int:
     """The dimensions in which the wires that follow from the inputs can move, to first order."""
     bits = sum(map(len, system.inputs))
-    given = {ONE, 1, *range(system.first_input, system.first_input + bits)}
+    keys = range(1, 1 + system.keys)
+    given = {ONE, *keys, *range(system.first_input, system.first_input + bits)}
     pivots: dict[int, dict[int, int]] = {}
     for gradient in gradients(system, witness):
         row = {wire: value % FIELD for wire, value in gradient.items() if wire not in given}
@@ -218,6 +221,57 @@ def test_freedom_is_seen():
     assert freedom(system, witness) == 1
     system.constraints.append((loose, {ONE: 1}, {ONE: 0}))
     assert freedom(system, witness) == 0
+
+
+# Batches
+
+
+@pytest.fixture
+def batch(tmp_path):
+    """The constraints of a model with a square and a ReLU for three inputs, and a witness."""
+    squared = ("Mul", "x x", "s", {}), ("MatMul", "s a", "t", {}), ("Relu", "t", "y", {})
+    model = model_of(tmp_path, ROW, *squared, a=floats([[0.5], [2], [1], [0.25], [1], [3]]))
+    args = replace(ARGS, batch=3)
+    system, _ = lower(model.proto, args.layout(1), args)
+    return model, args, system, system.witness(KEYS, [*[-3] * 6, *[4] * 6, *[1] * 6])
+
+
+def test_batch_answers_each_input_as_a_single_circuit(batch):
+    model, args, system, _ = batch
+    inputs = inputs_of(model, 7)  # two batches and one input
+    alone, facts = lower(model.proto, ARGS.layout(1), ARGS)
+    expected = answers(alone, ARGS.layout(1), inputs, facts["bounds"])
+    assert (answers(system, args.layout(1), inputs, facts["bounds"]) == expected).all()
+
+
+def test_every_changed_wire_of_a_batch_breaks_a_constraint(batch):
+    *_, system, witness = batch
+    assert not list(system.broken(witness))
+    assert freedom(system, witness) == 0
+    inputs = range(system.first_input, system.first_input + sum(map(len, system.inputs)))
+    for wire in range(1, system.wires):
+        for other in (1 - witness[wire], witness[wire] + 1):
+            if not (wire in inputs and other in (0, 1)):
+                changed = [*witness[:wire], other % FIELD, *witness[wire + 1 :]]
+                assert any(True for _ in system.broken(changed)), (wire, other)
+
+
+def test_inputs_of_a_batch_share_no_wire(batch):
+    """Another input in one place changes its own output alone, and outputs cannot be exchanged."""
+    *_, system, witness = batch
+    other = system.witness(KEYS, [*[-3] * 6, *[2] * 6, *[1] * 6])
+    assert [one == its for one, its in zip(other[:7], witness[:7], strict=True)] == (
+        [True] * 5 + [False, True]
+    )
+    exchanged = [*witness[:4], witness[5], witness[4], *witness[6:]]
+    assert list(system.broken(exchanged)) == ["public", "public"]
+
+
+def test_number_of_keys_of_a_batch(batch):
+    *_, system, witness = batch
+    assert witness[1:4] == KEYS
+    with pytest.raises(CircuitError, match="takes 3 keys at once, not 2"):
+        system.values(KEYS[:2], [0] * len(system.inputs))
 
 
 # Ranges

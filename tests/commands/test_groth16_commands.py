@@ -1,14 +1,17 @@
 """The second prover on the command line: own models, ceremonies, and both applications."""
 
 import json
+import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from apps.circuits import ARTIFACTS
-from tests.builds import built
+from apps.circuits import ARTIFACTS, circuit
+from tests.builds import beside, built
 from tests.tiny import write_model
 from tests.typed import all_refused, ape, open_round, refused
 from zk.files import ROOT
@@ -103,9 +106,19 @@ def test_words_that_do_not_go_together(own, tmp_path, manifest):
     )
 
 
-def test_clan_from_deploying_to_an_audit(node, tmp_path):
+@pytest.fixture
+def pair() -> Iterator[Manifest]:
+    """The circuit of `clan-groth16` for two accounts, whose keys are made in seconds."""
+    single = circuit("clan-groth16")
+    args = replace(single.run_args, batch=2)
+    with beside(replace(single, name="pair", verifier_name="PairVerifier", run_args=args)) as made:
+        yield made
+
+
+def test_clan_from_deploying_to_an_audit(node, pair, tmp_path):
     built("clan-groth16")
-    assert ape(node, "deploy", "--only", "clan-groth16").returncode == 0
+    deployed = ape(node, "deploy", "--only", "clan-groth16", "--batch", "pair")
+    assert deployed.returncode == 0, deployed.stderr
     out = str(tmp_path / "p.json")
     words = ("prove", "--circuit", "clan-groth16", "--test-image", "0", "--account", "1")
     proved = ape(node, *words, "--out", out)
@@ -114,9 +127,20 @@ def test_clan_from_deploying_to_an_audit(node, tmp_path):
     assert f"{ADA} joined clan 7" in joined.stdout, joined.stderr
     assert "Next: `ape run clans --circuit clan-groth16`." in joined.stdout
     assert "clan 7       1" in ape(node, "clans", "--circuit", "clan-groth16").stdout
+    (members := tmp_path / "members.csv").write_text("account,test-image\n2,1\n3,2\n")
+    words = ("prove", "--circuit", "clan-groth16", "--batch", str(members), "--yes")
+    proved = ape(node, *words)
+    (path,) = re.findall(r"proof for 2 accounts: (.+)", proved.stdout)
+    joined = ape(node, "join", "--batch", path, "--account", "9")
+    Path(path).unlink()
+    assert "2 of 2 accounts joined" in joined.stdout, joined.stderr
+    assert "Next: `ape run clans --circuit clan-groth16`." in joined.stdout
+    assert re.findall(r"joined clan (\d)", joined.stdout) == ["2", "1"]
     audited = ape(node, "audit", "--only", "clan-groth16")
     assert audited.returncode == 0, audited.stdout
     assert "few-contributions" in audited.stdout
+    assert "all 660 constraints do to each of 2 inputs what those of clan-groth16" in audited.stdout
+    assert audited.stdout.count("forgeries are refused") == 2
     assert "all " in audited.stdout.splitlines()[-1]
 
 

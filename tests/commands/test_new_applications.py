@@ -33,8 +33,8 @@ def project(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def gate(project) -> Result:
-    """An application with a threshold."""
-    return new(project, "gate", 1, "--threshold", "1.5")
+    """An application with a threshold, whose proofs are those of Groth16."""
+    return new(project, "gate", 1, "--threshold", "1.5", "--prover", "groth16")
 
 
 def samples(project: Path, scores: int, name: str, **more: np.ndarray) -> tuple[str, ...]:
@@ -99,6 +99,8 @@ def test_from_a_model_to_an_audited_contract(project, node: Node):
     result = ape_in(project, node, "prove", *given, "--out", proof)
     assert 'the model chooses a "quoted" word, ahead of Ürün by ' in result.stdout, result.stderr
     assert f"Next: `ape run send {proof}`" in result.stdout
+    message = refused(ape_in(project, node, "send", proof, "--account", "2"))
+    assert "MyBadge__NotTheAccount" in message
     result = ape_in(project, node, "send", proof)
     assert "Minted: account 0x7099" in result.stdout, result.stderr
     assert ", class 0\n" in result.stdout
@@ -115,7 +117,8 @@ def test_from_a_model_to_an_audited_contract(project, node: Node):
 
 def test_threshold(project, gate, node: Node):
     assert "Next: `ape run build --circuit gate`" in gate.stdout, gate.stderr
-    assert ape_in(project, None, "build", "--circuit", "gate").returncode == 0
+    result = ape_in(project, None, "build", "--circuit", "gate")
+    assert "ceremony     none: keys for local chains only" in result.stdout, result.stderr
     assert ape_in(project, node, "deploy", "--only", "gate").returncode == 0
     (project / "low.json").write_text("[0.1, 0.1, 0.1, 0.1]")
     (project / "high.csv").write_text("\ufeff1;1;1;1,5\n")
@@ -130,10 +133,13 @@ def test_threshold(project, gate, node: Node):
     assert "no function 'keyOf' that takes a proof: give one of unlock" in message
     result = ape_in(project, node, *send, "--call", "unlock", "--account", "2", "--json")
     assert json.loads(result.stdout)["account"].startswith("0x7099"), result.stderr
+    result = ape_in(project, node, "audit", "--only", "gate", "--network", "ethereum:local")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "the code of Gate is compiled from contracts/Gate.sol" in result.stdout
 
 
 @pytest.mark.parametrize(
-    ("name", "scores"), [("my-badge", 3), pytest.param("gate", 1, marks=pytest.mark.full)]
+    ("name", "scores"), [pytest.param("my-badge", 3, marks=pytest.mark.full), ("gate", 1)]
 )
 def test_its_files_are_tested_and_formatted(project, gate, name, scores):
     limit = "--margin" if scores > 1 else "--threshold"
@@ -181,6 +187,7 @@ def test_without_its_files_it_is_gone(project):
         ("fresh", 2, ("--margin", "1000"), "No sample fulfils the rule: the largest lead is "),
         ("fresh", 1, ("--threshold", "1000"), "No sample fulfils the rule: the largest score is "),
         ("fresh", 1, ("--threshold", "1e18"), "is not a number between -1e18 and 1e18"),
+        ("fresh", 1, ("--prover", "groth16", "--issuer", ADA), "Groth16 has no attested inputs"),
     ],
 )
 def test_new_refuses(project, gate, name, scores, words, reason):
@@ -188,6 +195,15 @@ def test_new_refuses(project, gate, name, scores, words, reason):
     given = samples(project, scores, "given")
     assert reason in refused(ape_in(project, None, "new", name, *given, *words))
     assert written(project) == before
+
+
+def test_new_refuses_operators_that_have_no_constraints(project, gate):
+    given = samples(project, 2, "given")
+    write_model(project / "given.onnx", operator="Sigmoid")
+    np.savez(project / "given.npz", x=np.ones((4, 4)))
+    message = refused(ape_in(project, None, "new", "fresh", *given, "--prover", "groth16"))
+    assert "The Sigmoid 'scores' has no form as rank-one constraints here" in message
+    assert not (project / "apps" / "fresh.py").exists()
 
 
 def test_new_refuses_names_that_do_not_fit(project, gate):

@@ -25,15 +25,18 @@ MATRIX = np.array([[0.5, 1, 0.2], [0, 0, 0.4], [1, 0, 0], [1, 0, 1 / 3]])
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """A copy of the project, with its page, in which `trees` is built."""
+    """A copy of the project, with its page and two applications: one for each prover."""
     folder = copy_of_project(tmp_path_factory.mktemp("project"))
     shutil.copytree(ROOT / "web" / "dist", folder / "web" / "dist")
     model = write_model(folder / "m.onnx", matrix=MATRIX)
     x = np.random.default_rng(1).uniform(0, 3, (40, 4)).astype(np.float32)
     np.savez(folder / "x.npz", x=x, feature_names=FEATURES, target_names=CLASSES)
+    given = ("--onnx", str(model), "--data", str(folder / "x.npz"))
     for words in (
-        ["new", "trees", "--onnx", str(model), "--data", str(folder / "x.npz")],
+        ["new", "trees", *given],
+        ["new", "herbs", *given, "--prover", "groth16"],
         ["build", "--circuit", "trees"],
+        ["build", "--circuit", "herbs"],
     ):
         result = ape_in(folder, None, *words)
         assert result.returncode == 0, result.stderr
@@ -48,8 +51,9 @@ def chain() -> Iterator[Node]:
 
 @pytest.fixture(scope="module")
 def served(project, chain, tmp_path_factory) -> Iterator[Running]:
-    result = ape_in(project, chain, "deploy", "--only", "trees")
-    assert result.returncode == 0, result.stderr
+    for name in ("trees", "herbs"):
+        result = ape_in(project, chain, "deploy", "--only", name)
+        assert result.returncode == 0, result.stderr
     with running(tmp_path_factory.mktemp("hub"), chain, project=project) as hub:
         yield hub
 
@@ -66,12 +70,7 @@ def test_from_a_form_to_an_event(served, browser):
         expect(page.get_by_text("No proof was sent yet.")).to_be_visible()
         expect(page.get_by_role("link", name="Trees")).to_have_attribute("aria-current", "page")
         use_dev_account(page, 1)
-        for name, value in zip(FEATURES, NUMBERS, strict=True):
-            page.get_by_label(name).fill(str(value))
-        for name, score in zip(CLASSES, SCORES, strict=True):
-            expect(page.get_by_role("listitem").filter(has_text=name)).to_contain_text(
-                f"{score:.1f}"
-            )
+        type_numbers(page)
         take(page, "generic-page-answer")
         page.get_by_role("button", name="Prove this answer").click()
         page.get_by_role("button", name="Send this proof").click()
@@ -80,6 +79,14 @@ def test_from_a_form_to_an_event(served, browser):
         take(page, "generic-page-event")
 
     browser(lambda chromium: story(chromium.new_page()))
+
+
+def type_numbers(page: Page) -> None:
+    """Type an input, and read the score of each class."""
+    for name, value in zip(FEATURES, NUMBERS, strict=True):
+        page.get_by_label(name).fill(str(value))
+    for name, score in zip(CLASSES, SCORES, strict=True):
+        expect(page.get_by_role("listitem").filter(has_text=name)).to_contain_text(f"{score:.1f}")
 
 
 def npy(numbers: np.ndarray, folder: Path) -> bytes:
@@ -120,15 +127,40 @@ def test_inputs_by_file(served, browser, tmp_path):
     browser(lambda chromium: story(chromium.new_page()))
 
 
-def test_a_hub_without_the_files_of_a_deployed_application(project, chain, served, tmp_path):
+def test_a_form_that_stays_on_this_device(served, browser):
+    """With Groth16, the page answers and proves itself, and names the outputs, too."""
+    asked: list[tuple[str, str]] = []
+
+    def story(page: Page) -> None:
+        page.on("request", lambda request: asked.append((request.method, request.url)))
+        page.goto(f"{served.url}/#herbs")
+        expect(page.get_by_text("No proof was sent yet.")).to_be_visible()
+        use_dev_account(page, 2)
+        type_numbers(page)
+        page.get_by_role("button", name="Prove this answer").click()
+        send = page.get_by_role("button", name="Send this proof")
+        expect(send).to_be_visible()
+        expect(page.get_by_role("listitem").filter(has_text=CLASSES[0])).to_contain_text("3.5")
+        send.click()
+        expect(page.get_by_text("Herbs accepted the proof of 0x3C44CdDd")).to_be_visible()
+
+    browser(lambda chromium: story(chromium.new_page()))
+    assert {url for method, url in asked if method != "GET"} == {f"{served.url}/rpc"}
+
+
+def test_a_hub_without_the_files_of_deployed_applications(project, chain, served, tmp_path):
     """It serves what is left."""
-    taken = [project / "apps" / "trees.py", project / "contracts" / "Trees.sol"]
+    taken = [
+        project / path
+        for name in ("trees", "herbs")
+        for path in (f"apps/{name}.py", f"contracts/{name.capitalize()}.sol")
+    ]
     for path in taken:
         path.rename(tmp_path / path.name)
     try:
         with running(tmp_path, chain, project=project) as hub:
-            (circuit,) = hub.client.circuits()
-            assert (circuit["name"], circuit["application"]) == ("trees", None)
+            served = {one["name"]: one["application"] for one in hub.client.circuits()}
+            assert served == {"herbs": None, "trees": None}
         result = ape_in(project, chain, "audit", "--network", "ethereum:local")
         assert "records no deployment" in result.stderr
     finally:

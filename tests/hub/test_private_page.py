@@ -15,12 +15,14 @@ from playwright.sync_api import Page, Request, expect
 
 from apps.circuits import for_page
 from tests.browsers import draw_seven, use_dev_account
-from tests.builds import built
+from tests.builds import beside, built
 from tests.hubs import ADA, Running, running
 from tests.inputs import REAL_VOICE
 from tests.nodes import Node, own_node
+from tests.tiny import TINY_GROTH16, echo_in
 from tests.typed import ape, open_round
 from zk.files import ROOT
+from zk.groth16.ceremony import begun
 from zk.manifest import Manifest
 from zk.proof import Proof, verify
 
@@ -37,6 +39,14 @@ CLICK = """async (label) => {
   prove.click();
   while (prove.disabled) await new Promise((resolve) => setTimeout(resolve, 5));
   return (performance.now() - started) / 1000;
+}"""
+
+
+# A file that is dropped, and is none of a ceremony.
+DROPPED = """() => {
+  const dropped = new DataTransfer();
+  dropped.items.add(new File(["{}"], "x.json"));
+  return dropped;
 }"""
 
 
@@ -266,6 +276,43 @@ def test_empty_drawing_is_refused(visit):
         expect(page.get_by_role("alert")).to_contain_text("The drawing is empty")
 
     visit(story, "empty")
+
+
+@pytest.fixture
+def small(tmp_path) -> Iterator[Manifest]:
+    """A circuit whose key has few points."""
+    with beside(echo_in(tmp_path, "small", 1, TINY_GROTH16)) as made:
+        yield made
+
+
+def test_click_contributes_to_a_ceremony(visit, served, small, tmp_path):
+    """The command accepts the file that the page saves. The file is in no request."""
+    opened, saved = tmp_path / "opened.json", tmp_path / "saved.json"
+    begun("small", small.file("constraints"), small.file("srs")).contributed("Ada").save(opened)
+
+    def story(page: Page) -> None:
+        page.goto(f"{served.url}/#verify")
+        page.get_by_role("link", name="Contribute to it").click()
+        contribute = page.get_by_role("button", name="Contribute")
+        contribute.click()
+        expect(page.get_by_role("alert")).to_contain_text("Open the file first")
+        chosen = page.get_by_label("Drop the file of the ceremony here")
+        page.dispatch_event("label.drop", "drop", {"dataTransfer": page.evaluate_handle(DROPPED)})
+        page.get_by_label("Your name").fill("Bob")
+        contribute.click()
+        expect(page.get_by_role("alert")).to_contain_text("This is not the file of a ceremony")
+        chosen.set_input_files(opened)
+        with page.expect_download() as download:
+            contribute.click()
+        assert download.value.suggested_filename == "small-2.json"
+        download.value.save_as(saved)
+        expect(page.get_by_text("The contributions to small are Ada, Bob.")).to_be_visible()
+
+    asked = visit(story, "ceremony")
+    assert {url for method, url, _ in asked if method != "GET"} <= {f"{served.url}/rpc"}
+    assert all(len(body) < 2_000 for *_, body in asked)
+    verified = ape(None, "ceremony", "verify", str(saved), "--json")
+    assert json.loads(verified.stdout) == {"contributions": 2, "beacon": False}, verified.stderr
 
 
 def test_browser_proves_in_half_the_time_of_the_hub(visit, served, views):

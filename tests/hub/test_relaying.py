@@ -20,8 +20,9 @@ from tests.builds import beside
 from tests.hubs import ADA, Running, ended, running, until
 from tests.nodes import Node, own_node
 from tests.scale import scaled
-from tests.tiny import SLIM_ARGS, echo_in
+from tests.tiny import echo_in
 from tests.typed import ape
+from zk.circuit import RunArgs
 from zk.errors import CircuitError
 
 SIZE = 4
@@ -37,11 +38,12 @@ def person(number: int) -> LocalAccount:
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory) -> Iterator[None]:
-    """Small circuits of Clan, `few` and `few-batch`. Their logits are their input."""
+    """Small circuits of Clan for Groth16, `few` and `few-batch`. Their logits are their input."""
     folder = tmp_path_factory.mktemp("few")
-    batch = replace(SLIM_ARGS, batch=SIZE)
+    single = RunArgs(prover="groth16", param_scale=2, largest_input=4)
+    batch = replace(single, batch=SIZE)
     with (
-        beside(echo_in(folder, "few", 10, SLIM_ARGS, "Clan")),
+        beside(echo_in(folder, "few", 10, single, "Clan")),
         beside(echo_in(folder, "few-batch", 10, batch, "Clan")),
     ):
         yield
@@ -49,7 +51,7 @@ def few(tmp_path_factory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def chain(manifest, batch_manifest, few) -> Iterator[Node]:
-    """A chain with two Clans that take batches. One is of the small circuits."""
+    """A chain with two Clans that take batches, one for each prover."""
     with own_node() as started:
         for single in ("few", "clan"):
             result = ape(started, "deploy", "--only", single, "--batch", f"{single}-batch")

@@ -53,6 +53,7 @@ def test_the_public_description(clan_served, voice_served, plain_served, manifes
     assert state.shape == list(clan_served.shape)
     assert np.prod(state.shape) == 144
     assert state.files == clan_served.sha256
+    assert (state.features, state.labels) == ([], [])
     shown = {"accuracy", "cells", "layout", "logrows", "output_scale", "rows", "run_args"}
     assert set(state.manifest) == shown | {"verifier", "versions"}
     assert state.manifest["logrows"] == manifest["logrows"]

@@ -46,10 +46,10 @@ async function view(app: App, place: HTMLElement, state: hub.ChainState, ended: 
     return outputsIn(await local.answer(input));
   }
 
-  /** The result of a proof, without the names that the hub knows. */
+  /** The result of a proof, as the hub gives it. */
   function outputsIn(proof: hub.ProofFile): hub.Result {
     const outputs = outputsOf(proof, circuit).map((output) => Number(output) / 2 ** circuit.manifest.output_scale);
-    return { kind: "outputs", outputs, names: [] };
+    return { kind: "outputs", outputs, names: circuit.labels };
   }
 
   /** Proves for the connected account, on this device if the circuit allows that. */

@@ -5,9 +5,9 @@ import { FIELD, type System, reduced, total } from "./r1cs";
 
 const G1 = bn254.G1.ProjectivePoint;
 const G2 = bn254.G2.ProjectivePoint;
-type Point1 = typeof G1.BASE;
-type Point2 = typeof G2.BASE;
-const WORD = 32; // bytes of a coordinate
+export type Point1 = typeof G1.BASE;
+export type Point2 = typeof G2.BASE;
+export const WORD = 32; // bytes of a coordinate
 const GENERATOR = 5n; // of the field: its coset of the roots of unity avoids the zeros of the divisor
 
 /** Points for the wires that need them. */
@@ -31,21 +31,10 @@ export function provingKeyOf(content: ArrayBuffer): ProvingKey {
   const bytes = new Uint8Array(content);
   const length = new DataView(content).getUint32(0);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  const read = readerOf(bytes);
   let at = 4 + length;
-  const word = (): bigint => {
-    let hex = "0x";
-    for (const byte of bytes.subarray(at, at + WORD)) hex += byte.toString(16).padStart(2, "0");
-    at += WORD;
-    return BigInt(hex);
-  };
-  const first = (): Point1 => {
-    const [x, y] = [word(), word()];
-    return x || y ? G1.fromAffine({ x, y }) : G1.ZERO;
-  };
-  const second = (): Point2 => {
-    const [x, y] = [{ c0: word(), c1: word() }, { c0: word(), c1: word() }];
-    return x.c0 || x.c1 || y.c0 || y.c1 ? G2.fromAffine({ x, y }) : G2.ZERO;
-  };
+  const first = () => read.first((at += 2 * WORD) - 2 * WORD);
+  const second = () => read.second((at += 4 * WORD) - 4 * WORD);
   const many = <P>(count: number, read: () => P): P[] => Array.from({ length: count }, read);
   const [alpha, beta1, delta1] = [first(), first(), first()];
   many(header.instances, first); // for verifying only
@@ -56,6 +45,24 @@ export function provingKeyOf(content: ArrayBuffer): ProvingKey {
   const [beta2, delta2] = [second(), second()];
   const b2 = { wires: header.b, points: many(header.b.length, second) };
   return { logrows: header.logrows, alpha, beta1, delta1, beta2, delta2, a, b1, b2, private: own, quotient };
+}
+
+/** Reads the point of G1 or of G2 at a place: its coordinates, which are 0 at infinity. */
+export function readerOf(bytes: Uint8Array) {
+  const word = (at: number): bigint => {
+    let hex = "0x";
+    for (const byte of bytes.subarray(at, at + WORD)) hex += byte.toString(16).padStart(2, "0");
+    return BigInt(hex);
+  };
+  const first = (at: number): Point1 => {
+    const [x, y] = [word(at), word(at + WORD)];
+    return x || y ? G1.fromAffine({ x, y }) : G1.ZERO;
+  };
+  const second = (at: number): Point2 => {
+    const [x0, x1, y0, y1] = [word(at), word(at + WORD), word(at + 2 * WORD), word(at + 3 * WORD)];
+    return x0 || x1 || y0 || y1 ? G2.fromAffine({ x: { c0: x0, c1: x1 }, y: { c0: y0, c1: y1 } }) : G2.ZERO;
+  };
+  return { first, second };
 }
 
 /** A proof of a witness, as the EVM takes it: 256 bytes in hexadecimal. */
@@ -178,7 +185,7 @@ function plain(point: Point1): [bigint, bigint] {
 }
 
 /** A random field element. */
-function random(): bigint {
+export function random(): bigint {
   for (;;) {
     const bytes = crypto.getRandomValues(new Uint8Array(WORD));
     bytes[0]! &= 0x3f; // half of the numbers of 254 bits are field elements

@@ -48,6 +48,7 @@ export type Circuit = {
   name: string;
   shape: number[]; // of the model's input
   features: string[]; // the names of the input's numbers, if it has any
+  labels: string[]; // the names of the outputs, if they have any
   files: Record<string, string>; // the SHA-256 of each file of the build
   manifest: {
     run_args: { prover: "ezkl" | "groth16" };

@@ -34,6 +34,7 @@ async function show(): Promise<void> {
       navigate(name);
     }
     if (name === "verify") await verify(place, state, link);
+    else if (name === "ceremony") (await import("./ceremony")).ceremony(place);
     else await chosen(name).view(place, state, shown.signal);
   } catch (error) {
     say(sentence(error));
@@ -60,7 +61,7 @@ const chosen = (name: string): App => all().find(({ circuit }) => circuit === na
 
 /** Links to all applications, and marks the current view. */
 function navigate(name: string): void {
-  const current = name === "verify" ? name : chosen(name).circuit;
+  const current = ["verify", "ceremony"].includes(name) ? name : chosen(name).circuit;
   const links = all().map(({ circuit, label }) => make("a", { href: `#${circuit}` }, label));
   navigation.replaceChildren(...links, checking);
   for (const link of navigation.querySelectorAll("a"))

@@ -74,6 +74,9 @@ export function download(file: File): void {
   URL.revokeObjectURL(link.href);
 }
 
+/** Saves JSON as a file of this name. */
+export const save = (name: string, json: string): void => download(new File([json], name, { type: "application/json" }));
+
 /** A field to drop or choose a file. Errors of `open` appear in the notice. */
 export function fileField(id: string, label: string, accept: string, open: (file: File) => Promise<void>): HTMLElement {
   const take = (file: File | undefined) => {
@@ -86,7 +89,8 @@ export function fileField(id: string, label: string, accept: string, open: (file
   field.addEventListener("dragover", (event) => event.preventDefault());
   field.addEventListener("drop", (event) => {
     event.preventDefault();
-    take(event.dataTransfer?.files[0]);
+    input.files = event.dataTransfer!.files; // the field shows the name
+    take(input.files[0]);
   });
   return field;
 }

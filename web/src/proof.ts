@@ -4,7 +4,7 @@ import * as hub from "./hub";
 import type { Circuit, Consent, Input, Job, ProofFile, Result } from "./hub";
 import type { Local } from "./local";
 import { keep } from "./kept";
-import { bars, button, download, make, next } from "./page";
+import { bars, button, make, next, save } from "./page";
 import { FIELD } from "./r1cs";
 import { Refusal } from "./refusal";
 
@@ -92,13 +92,8 @@ export function shown(proof: ProofFile, circuit: Circuit): HTMLElement {
       ...row("outputs", outputs.map((output) => output.toFixed(4)).join(", ")),
       ...row(`proof, ${(proof.proof.length - 2) / 2} bytes`, proof.proof),
     ),
-    button("Save as file", () => save(proof)),
+    button("Save as file", () => save(`${proof.circuit}-proof.json`, JSON.stringify(proof, null, 2))),
   );
-}
-
-function save(proof: ProofFile): void {
-  const type = "application/json";
-  download(new File([JSON.stringify(proof, null, 2)], `${proof.circuit}-proof.json`, { type }));
 }
 
 /** Orders a proof and shows the progress in `place`. */

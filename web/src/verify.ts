@@ -24,7 +24,8 @@ export async function verify(place: HTMLElement, state: hub.ChainState, link: st
     check(async () => [hub.proofOf(await chosen.text()), null]),
   );
   const own = make("div", {});
-  place.replaceChildren(make("h2", {}, "Check a proof"), file, own, outcome);
+  const ceremony = make("p", { class: "small" }, "Did you get the file of a ceremony? ", make("a", { href: "#ceremony" }, "Contribute to it"), ".");
+  place.replaceChildren(make("h2", {}, "Check a proof"), file, own, outcome, ceremony);
   listOwn();
   if (packed) await check(async () => [proofFrom(packed), consentFrom(signed)]);
 

@@ -7,6 +7,7 @@ from zk.batches import require_batch_of
 from zk.binding import read_model
 from zk.errors import CircuitError
 from zk.manifest import Manifest
+from zk.r1cs.system import KEY, ONE, Sum, System
 from zk.rewriting import attributes_of, known
 from zk.samples import Array
 
@@ -14,16 +15,19 @@ AGAIN = "Build both circuits again with `ape run build` and deploy them again."
 
 
 def audit_batch(single: Manifest, batch: Manifest) -> Report:
-    """Compare two builds operator by operator; `audit_build` has derived each from its model."""
+    """Compare two builds part by part; `audit_build` has derived each from its model."""
     size, name = batch.layout.batch, batch["circuit"]
     report = Report(f"batches of {size} by {name}, beside {single['circuit']}")
+    by_groth16 = single.prover == "groth16"
+    compare, parts = (_copies, "constraints") if by_groth16 else (_operators, "operators")
     try:
-        compared, differing = _compared(single, batch), ""
+        require_batch_of(single, batch)
+        compared, differing = compare(single, batch), ""
     except CircuitError as error:
         compared, differing = 0, str(error)
     report.check(
         not differing,
-        f"all {compared} operators do to each of {size} inputs what those of {single['circuit']} "
+        f"all {compared} {parts} do to each of {size} inputs what those of {single['circuit']} "
         "do to one, with the same weights",
         Finding(
             "batch-differs",
@@ -51,9 +55,39 @@ class _Graph:
         self.nodes = bound.graph.node[names.index([self.x]) + 1 : names.index([self.y]) + 1]
 
 
-def _compared(single: Manifest, batch: Manifest) -> int:
+def _copies(single: Manifest, batch: Manifest) -> int:
+    """Return the number of constraints of one input; raise at the first that has no copy.
+
+    Each input has separate wires: its key, its outputs, and all private ones.
+    """
+    one, many = (System.load(build.file("constraints")) for build in (single, batch))
+    size, count, taken = batch.layout.batch, len(one.constraints), set(range(many.first_input))
+    if (many.public, len(many.constraints)) != (size * one.public, size * count):
+        raise CircuitError(f"the constraints are not those of {size} inputs")
+    for place in range(size):
+        copies = many.constraints[place * count : (place + 1) * count]
+        public = [ONE, KEY + place]
+        public += range(1 + size + place * one.outputs, 1 + size + (place + 1) * one.outputs)
+        wires = dict(enumerate(public))
+        for number, (mine, its) in enumerate(zip(one.constraints, copies, strict=True)):
+            if not all(_same(*sums, wires) for sums in zip(mine, its, strict=True)):
+                raise CircuitError(f"constraint {number} of input {place} differs")
+        private = list(wires.values())[len(public) :]
+        if len({*private} - taken) < len(private):
+            raise CircuitError(f"input {place} has wires that are not separate")
+        taken.update(private)
+    return count
+
+
+def _same(mine: Sum, its: Sum, wires: dict[int, int]) -> bool:
+    """Return whether a sum is the copy of another; note the copy of each wire in `wires`."""
+    return list(mine.values()) == list(its.values()) and all(
+        wires.setdefault(wire, copy) == copy for wire, copy in zip(mine, its, strict=True)
+    )
+
+
+def _operators(single: Manifest, batch: Manifest) -> int:
     """Return the number of operators; raise at the first that differs."""
-    require_batch_of(single, batch)
     one, many = _Graph(single), _Graph(batch)
     if (one.x, one.y, len(one.nodes)) != (many.x, many.y, len(many.nodes)):
         raise CircuitError("the models have other inputs, outputs or numbers of operators")

@@ -14,13 +14,14 @@ import onnx
 
 from zk.binding import Model
 from zk.circuit import RunArgs
+from zk.errors import CircuitError
 from zk.files import digest, sha256
 from zk.groth16 import curve
 from zk.groth16.ceremony import Ceremony, begun, require_sound
 from zk.groth16.keys import VerificationKey, logrows_of
 from zk.groth16.powers import ensure_powers
 from zk.groth16.verifier import TEMPLATE, write_verifier
-from zk.layout import FIELD, Layout
+from zk.layout import FIELD, LARGEST, Layout
 from zk.manifest import Manifest
 from zk.r1cs.lowering import lower
 from zk.r1cs.system import System
@@ -146,14 +147,16 @@ def answers(
 ) -> Array:
     """Return the outputs for each input as whole numbers."""
     largest = max(abs(end) for span in bounds.values() for end in span)
-    numbers = system.numbers(inputs)
+    batches = layout.batches(inputs)
+    numbers = system.numbers(batches)
     if largest >= EXACT:
         numbers = [one.astype(object) for one in numbers]
     wires = system.values(0, numbers)
-    instances = np.empty((len(inputs), system.outputs), object)
+    instances = np.empty((len(batches), system.outputs), object)
     for place in range(system.outputs):
-        instances[:, place] = wires[2 + place] % FIELD
-    return np.array([layout.read(list(one)) for one in instances])
+        instances[:, place] = wires[1 + system.keys + place] % FIELD
+    outputs = np.array([layout.read(list(one)) for one in instances])
+    return outputs.reshape(len(batches) * layout.batch, -1)[: len(inputs)]
 
 
 def accuracy(
@@ -161,6 +164,14 @@ def accuracy(
 ) -> dict[str, Any]:
     """Compare the float model with the constraints on every test sample, for the manifest."""
     floats = float_answers(model, samples.test)
+    bits = layout.lane_bits if layout.lanes > 1 else LARGEST.bit_length()
+    reach, room = float(np.abs(floats).max()), 2.0 ** (bits - 1 - sizes["output_scale"])
+    if reach >= room:
+        raise CircuitError(
+            f"The model's outputs reach {reach:.4g} on the samples, and an instance has room for "
+            f"numbers below {room:.4g}: lower param_scale in apps/run_args.json, or declare inputs "
+            "that are whole numbers with a largest_input."
+        )
     whole = answers(system, layout, samples.test, sizes["bounds"])[:, : layout.outputs]
     return {
         "samples": len(samples.test),

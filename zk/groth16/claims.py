@@ -9,18 +9,19 @@ from zk.errors import CircuitError, RangeError
 from zk.files import write_whole
 from zk.groth16 import prover
 from zk.groth16.keys import ProvingKey, VerificationKey
-from zk.layout import Layout
+from zk.layout import Key, Layout
 from zk.r1cs.system import System
 from zk.samples import Array
 
 
 def outputs_of(constraints: Path, layout: Layout, x: Array) -> list[int]:
     """Return the model's outputs for an input as whole numbers, without a proof."""
-    return layout.read(witness_of(_system(constraints), 0, x)[2 : layout.instances + 1])
+    witness = witness_of(_system(constraints), 0, x)
+    return layout.read(witness[1 + layout.keys_end : 1 + layout.instances])
 
 
 def prove(
-    files: dict[str, Path], key: int, x: Array, kept: Path | None = None
+    files: dict[str, Path], key: Key, x: Array, kept: Path | None = None
 ) -> tuple[bytes, list[int]]:
     """Return a proof and its instances. The private witness is written to `kept`, if given."""
     system = _system(files["constraints"])
@@ -38,7 +39,7 @@ def verify(vk: Path, proof: bytes, instances: Sequence[int]) -> None:
     prover.verify(VerificationKey.load(vk), proof, instances)
 
 
-def witness_of(system: System, key: int, x: Array) -> list[int]:
+def witness_of(system: System, key: Key, x: Array) -> list[int]:
     """Return the value of every wire for a key and an input; raise if an output is too large."""
     if x.size != len(system.inputs):
         raise CircuitError(f"The circuit takes {len(system.inputs)} numbers, not {x.size}.")

@@ -1,6 +1,7 @@
 """From ONNX to rank-one constraints: weights become whole numbers, and every value has bounds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,13 +37,17 @@ MOVING = (
 
 
 def lower(model: "ModelProto", layout: Layout, args: RunArgs) -> tuple[System, dict[str, Any]]:
-    """Turn a model into constraints; return them, the outputs' scale, and every tensor's bounds."""
-    network = _Network(model, layout, args)
+    """Turn a model into constraints; return them, the outputs' scale, and every tensor's bounds.
+
+    Those for a batch are copies of those for one input.
+    """
+    network = _Network(model, replace(layout, batch=1), args)
     try:
         network.run()
     except RangeError as error:
         raise RangeError(f"{network.layer}: {error}") from None
-    return network.system, network.facts
+    single = network.system
+    return single.repeated(layout.batch) if layout.batch > 1 else single, network.facts
 
 
 class _Network:

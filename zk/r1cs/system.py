@@ -8,20 +8,21 @@ import gzip
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from zk.errors import CircuitError, RangeError
-from zk.layout import FIELD
+from zk.layout import FIELD, Key
 from zk.samples import Array
 
 Sum = dict[int, int]  # wires, each times a whole number
 Constraint = tuple[Sum, Sum, Sum]  # the product of the first two equals the third
 
 ONE = 0  # the wire that is 1
-KEY = 1  # the wire of the key, which is the first public one
+KEY = 1  # the wire of the first key, which is the first public one
 MAX_BITS = 252  # of a sum that is cut into bits: below the order of the field, they are unique
 
 
@@ -30,10 +31,10 @@ class System:
     """Constraints in the order of a model's layers.
 
     The wires are 1, the key, the public outputs, the bits of the inputs, and then those that
-    follow, in the order of `rules`.
+    follow, in the order of `rules`. A system for a batch has a key for each input of the model.
     """
 
-    outputs: int  # public wires after the key
+    outputs: int  # public wires after the keys
     inputs: list[list[int]]  # the values of the bits of each input
     lowest: int  # of an input: its bits are those of the difference
     scale: int  # inputs are the model's times 2**scale
@@ -42,6 +43,7 @@ class System:
     rules: list[tuple[Any, ...]] = field(default_factory=list)
     results: list[Sum] = field(default_factory=list)  # of the public outputs
     wires: int = 0
+    keys: int = 1
 
     @classmethod
     def taking(
@@ -80,6 +82,7 @@ class System:
             "constraints": [[_pairs(one) for one in three] for three in self.constraints],
             "rules": [[rule[0], *map(_written, rule[1:])] for rule in self.rules],
             "results": [_pairs(one) for one in self.results],
+            **({"keys": self.keys} if self.keys > 1 else {}),
         }
         text = json.dumps(content, separators=(",", ":"))
         path.write_bytes(gzip.compress(text.encode(), mtime=0))
@@ -87,11 +90,11 @@ class System:
     @property
     def public(self) -> int:
         """The number of public wires, without the 1."""
-        return 1 + self.outputs
+        return self.keys + self.outputs
 
     @property
     def first_input(self) -> int:
-        return 2 + self.outputs
+        return 1 + self.public
 
     def layer(self, name: str) -> None:
         """Begin a layer: the constraints that follow belong to it."""
@@ -131,6 +134,36 @@ class System:
         for place, result in enumerate(results):
             self.constraints.append((result, {ONE: 1}, {2 + place: 1}))
 
+    def repeated(self, count: int) -> "System":
+        """Return a system for several inputs: copies of this one, which share the wire 1 only."""
+        bits = sum(map(len, self.inputs))
+        groups = [*pairwise([KEY, 2, self.first_input, self.first_input + bits, self.wires])]
+        found = System(count * self.outputs, self.inputs * count, self.lowest, self.scale)
+        found.keys, found.wires = count, 1 + count * (self.wires - 1)
+        for place in range(count):
+            wires = [ONE]
+            for start, end in groups:
+                first = 1 + count * (start - 1) + place * (end - start)
+                wires += range(first, first + end - start)
+            found._copy(self, wires)
+        return found
+
+    def _copy(self, other: "System", wires: list[int]) -> None:
+        """Add another system, each of whose wires becomes the one at its place in `wires`."""
+
+        def moved(sum_: Sum) -> Sum:
+            return {wires[wire]: factor for wire, factor in sum_.items()}
+
+        first = len(self.constraints)
+        self.layers += [(name, first + start) for name, start in other.layers]
+        self.constraints += [(moved(a), moved(b), moved(c)) for a, b, c in other.constraints]
+        for kind, *rest in other.rules:
+            product = kind == "product"
+            self.rules.append(
+                (kind, first + rest[0]) if product else (kind, moved(rest[0]), rest[1])
+            )
+        self.results += map(moved, other.results)
+
     def numbers(self, inputs: Array) -> list[Array]:
         """Return the whole numbers of a model's inputs, one array for each place in an input."""
         whole = np.rint(inputs.reshape(-1, len(self.inputs)).astype(np.float64) * 2.0**self.scale)
@@ -145,13 +178,16 @@ class System:
             )
         return list(whole.astype(np.int64).T)
 
-    def witness(self, key: int, numbers: Sequence[int]) -> list[int]:
+    def witness(self, key: Key, numbers: Sequence[int]) -> list[int]:
         """Return the value of every wire, as field elements, for a key and whole-number inputs."""
         return [value % FIELD for value in self.values(key, numbers)]
 
-    def values(self, key: Any, numbers: Sequence[Any]) -> list[Any]:
-        """Return the value of every wire as a whole number; with arrays, for several inputs."""
-        wires: list[Any] = [1, key, *[0] * self.outputs]
+    def values(self, key: Key, numbers: Sequence[Any]) -> list[Any]:
+        """Return the value of every wire as a whole number; with arrays, for several witnesses."""
+        keys = [key] * self.keys if isinstance(key, int) else list(key)
+        if len(keys) != self.keys:
+            raise CircuitError(f"The circuit takes {self.keys} keys at once, not {len(keys)}.")
+        wires: list[Any] = [1, *keys, *[0] * self.outputs]
         for number, values in zip(numbers, self.inputs, strict=True):
             wires += _bits_of(number - self.lowest, values)
         for kind, *rest in self.rules:
@@ -162,7 +198,7 @@ class System:
                 number, count = total(rest[0], wires), rest[1]
                 wires += [number >> place & 1 for place in range(count)]
         for place, result in enumerate(self.results):
-            wires[2 + place] = total(result, wires)
+            wires[1 + self.keys + place] = total(result, wires)
         return wires
 
     def broken(self, witness: Sequence[int]) -> Iterator[str]:
