@@ -135,8 +135,13 @@ def compare(floats: Array, quantised: Array, labels: Array | None) -> dict[str, 
     return {"max_error": largest, **_comparison(floats, quantised, labels)}
 
 
-def require_faithful(circuit: str, measured: dict[str, Any]) -> None:
-    """Raise if the quantised model answers something else, from the result of `compare`."""
+def require_faithful(
+    circuit: str, measured: dict[str, Any], knobs: str = "find finer knobs with `ape run tune`"
+) -> None:
+    """Raise if the quantised model answers something else, from the result of `compare`.
+
+    `knobs` says where the user finds finer ones.
+    """
     if not math.isfinite(measured["max_error"]):
         raise CircuitError(
             f"The model of {circuit} returns numbers that are not finite: repair the model."
@@ -154,8 +159,8 @@ def require_faithful(circuit: str, measured: dict[str, Any]) -> None:
     else:
         return
     raise CircuitError(
-        f"The circuit {circuit} {problem}: find finer knobs with `ape run tune`, such as a higher "
-        "param_scale, or build it as it is with --accept-loss."
+        f"The circuit {circuit} {problem}: {knobs}, such as a higher param_scale, or build it as "
+        "it is with --accept-loss."
     )
 
 

@@ -234,6 +234,13 @@ def test_tuner_names_the_only_knob(build, samples, tmp_path):
         tune(circuit, samples, "prove", Limits(), finalists=1, artifacts=tmp_path, gas=None)
 
 
+def test_coarse_weights_are_refused(samples, tmp_path):
+    write_model(tmp_path / "tiny.onnx")
+    args = replace(TINY_GROTH16, param_scale=0)
+    with pytest.raises(CircuitError, match=r"finer knobs in apps/run_args\.json, such as a higher"):
+        run_in(tmp_path, tiny_in(tmp_path, samples, args))
+
+
 def test_layout_and_bounds_are_recorded(build):
     assert (build.layout.limbs, build.layout.limb_bits, build.layout.lanes) == (1, 252, 10)
     assert build["ceremony"] == {"contributions": 1, "beacon": False}

@@ -667,7 +667,11 @@ def test_sponsor_opens_a_round(visit, node, hub):
             ": 3 x 0.125 ether for a score of 0.3 or more."
         )
         hashed = page.get_by_text("Transaction 0x").text_content() or ""
-        paid.append(node.web3.eth.get_transaction(hashed.removeprefix("Transaction ")))
+        transaction = hashed.removeprefix("Transaction ")
+        paid.append(node.web3.eth.get_transaction(transaction))
+        receipt = node.web3.eth.get_transaction_receipt(transaction)
+        mined = f"In block {receipt['blockNumber']}, for {receipt['gasUsed']:,} gas."
+        expect(page.get_by_text(mined)).to_be_visible()
         row = page.locator("tbody tr").first
         expect(row.locator("td").first).to_have_text(f"{number}")
         expect(row).to_contain_text("0.3000")

@@ -49,18 +49,20 @@ export async function sendInto(
     const receipt = await send(transaction, () => {
       progress.textContent = "Sent. Waiting for its block…";
     });
-    const hash = receipt.transactionHash;
-    place.replaceChildren(make("p", { class: "result" }, await result(receipt)), explorerLink(state, hash));
-    return hash;
+    place.replaceChildren(make("p", { class: "result" }, await result(receipt)), ...details(state, receipt));
+    return receipt.transactionHash;
   } finally {
     progress.remove();
   }
 }
 
-function explorerLink(state: ChainState, hash: string): HTMLElement {
-  if (!state.explorer) return make("p", { class: "small" }, `Transaction ${hash}`);
-  const attributes = { href: `${state.explorer}/tx/${hash}`, rel: "noreferrer", target: "_blank" };
-  return make("p", {}, make("a", attributes, "View in the explorer"));
+/** The hash, the block and the gas of a transaction, with a link to the explorer of its network. */
+function details({ explorer }: ChainState, { transactionHash: hash, blockNumber, gasUsed }: TransactionReceipt): HTMLElement[] {
+  const link = make("a", { href: `${explorer}/tx/${hash}`, rel: "noreferrer", target: "_blank" }, "View in the explorer");
+  return [
+    make("p", { class: "small" }, `Transaction ${hash}`),
+    make("p", { class: "small" }, `In block ${blockNumber}, for ${gasUsed.toLocaleString()} gas. `, ...(explorer ? [link] : [])),
+  ];
 }
 
 /** The sentence that a view shows if the contract of its circuit is not deployed. */

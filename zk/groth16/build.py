@@ -38,6 +38,7 @@ FILES = {
     "transcript": "transcript.json",
 }
 CEREMONY = "ceremony.json"  # in the folder of a circuit: a finished one
+FINER = "give finer knobs in apps/run_args.json"
 EXACT = 2**62  # below it, numpy's whole numbers are exact
 
 
@@ -48,7 +49,7 @@ class Build(Steps):
         sizes = self.constraints()
         measured = self.accuracy(sizes)  # before the keys, which take longest
         if not self.circuit.accept_loss:
-            require_faithful(self.circuit.name, measured)
+            require_faithful(self.circuit.name, measured, FINER)
         powers = ensure_powers(self.folder.parent / "srs", self.kind, sizes["logrows"], self.report)
         srs = {"kind": self.kind, "sha256": sha256(powers)}
         held = self.setup(powers, srs)
