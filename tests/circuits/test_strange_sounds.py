@@ -6,10 +6,9 @@ import pytest
 from apps.voice import is_voice, score_from
 from models.data import noises, sound, voices
 from tests.inputs import REAL_VOICE
-from tests.scale import scaled
 from zk.witness import answers
 
-EACH = scaled(10, 20)
+EACH = 20
 KINDS = noises.TRAINED | noises.UNHEARD
 LOW = 0.2
 

@@ -34,9 +34,9 @@ def test_clan_in_documents(node, tmp_path, manifest):
     assert (proved["result"]["digit"], len(proved["result"]["logits"])) == (7, 10)
     assert suggested == f"join {out}"
     joined, suggested = document(node, *suggested.split())
-    assert (joined["account"], joined["clan"], suggested) == (BEN, 7, "clans")
+    assert (joined["account"], joined["clan"], suggested) == (BEN, 7, "clans --circuit clan")
     assert len(joined["transaction"]) == 66
-    clans, suggested = document(node, suggested)
+    clans, suggested = document(node, *suggested.split())
     assert clans == {"members": [0] * 7 + [1, 0, 0], "leader": 7}
     assert suggested == "prove --circuit clan --image drawing.png --account ACCOUNT"
 

@@ -44,6 +44,7 @@ pytestmark = pytest.mark.usefixtures("same_chain")
 SHOTS = ROOT / "out" / "screenshots"
 DESK = {"width": 1100, "height": 900}
 PHONE = {"width": 390, "height": 800}
+THREE = "0x90F79bf6EB2c4f870365E785982E1f101E93b906"
 ALICE = "0x0a11CE00000000000000000000000000000A11cE"  # an address that starts with a zero
 
 
@@ -271,6 +272,25 @@ def test_sing_prove_be_rewarded(visit, node):
     assert "0.2822 0x3C44" in ape(node, "rounds").stdout
 
 
+def test_reload_while_the_hub_proves(visit, hub):
+    def story(page: Page) -> None:
+        use_dev_account(page, 3)
+        draw_seven(page)
+        page.get_by_role("button", name="Prove this digit").click()
+        working = re.compile("Proving for|Next in the queue|Waiting for")
+        expect(page.get_by_text(working)).to_be_visible()
+        page.reload()
+        expect(page.get_by_text("The proof that you ordered is ready")).to_be_visible(
+            timeout=60_000
+        )
+        assert page.evaluate("localStorage.getItem('verdict-jobs')") == "[]"
+        page.goto(f"{hub.url}/#verify")
+        page.get_by_role("button", name="clan, for 0x90F7…b906").click()
+        expect(page.get_by_text(re.compile("^Valid: the verifier at"))).to_be_visible()
+
+    visit(story)
+
+
 def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
     """One account proves and signs, another opens the link and sends; the first one joins."""
     link: list[str] = []
@@ -289,7 +309,7 @@ def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
     def stranger(page: Page) -> None:
         use_dev_account(page, 4)
         page.get_by_role("button", name="Join for this account").click(timeout=20_000)
-        refusal = "Only 0x90F79bf6EB2c4f870365E785982E1f101E93b906 can join with this proof"
+        refusal = f"Only {THREE} can join with this proof"
         expect(page.get_by_text(refusal)).to_be_visible()
 
     def damaged(page: Page) -> None:
@@ -303,8 +323,10 @@ def test_a_link_for_a_relayer(visit, hub, node, tmp_path):
         assert page.locator("details.proof dl").text_content() == public[0]
         use_dev_account(page, 4)
         page.get_by_role("button", name="Join for this account").click()
-        joined = "0x90F79bf6EB2c4f870365E785982E1f101E93b906 has joined clan 7."
-        expect(page.get_by_text(joined)).to_be_visible(timeout=30_000)
+        joined = page.locator(".result").filter(has_text="0x90F7…b906 has joined clan 7.")
+        expect(joined).to_be_visible(timeout=30_000)
+        joined.get_by_role("button").click()
+        assert page.evaluate("navigator.clipboard.readText()") == THREE
         page.reload()
         refusal = "is already in clan 7 and cannot change clans."
         expect(page.get_by_text(refusal)).to_be_visible(timeout=20_000)
@@ -666,11 +688,11 @@ def test_sponsor_opens_a_round(visit, node, hub):
         expect(page.get_by_text(f"Round {number} is open until ")).to_contain_text(
             ": 3 x 0.125 ether for a score of 0.3 or more."
         )
-        hashed = page.get_by_text("Transaction 0x").text_content() or ""
-        transaction = hashed.removeprefix("Transaction ")
+        hashed = page.get_by_title("Copy 0x").last.get_attribute("title") or ""
+        transaction = hashed.removeprefix("Copy ")
         paid.append(node.web3.eth.get_transaction(transaction))
         receipt = node.web3.eth.get_transaction_receipt(transaction)
-        mined = f"In block {receipt['blockNumber']}, for {receipt['gasUsed']:,} gas."
+        mined = f"is in block {receipt['blockNumber']}, for {receipt['gasUsed']:,} gas."
         expect(page.get_by_text(mined)).to_be_visible()
         row = page.locator("tbody tr").first
         expect(row.locator("td").first).to_have_text(f"{number}")

@@ -178,8 +178,9 @@ def test_page_lets_the_hub_join(relaying, fresh, browser):
         expect(page.get_by_text("The model reads a 7.")).to_be_visible()
         page.get_by_role("button", name="Let this hub join for you").click()
         expect(page.get_by_text("Waiting for others who join with you")).to_be_visible()
-        joined = page.get_by_text(f"{ADA} has joined clan 7. The hub paid, in transaction 0x")
+        joined = page.get_by_text("has joined clan 7. The hub paid, in transaction")
         expect(joined).to_be_visible(timeout=60_000)
+        expect(joined.get_by_title(f"Copy {ADA}")).to_be_visible()
         expect(page.get_by_text("You are in clan 7, number 1 of 10")).to_be_visible()
 
     owned = fresh.rpc("eth_getBalance", ADA, "latest")

@@ -1,7 +1,7 @@
 // The contract of an application: reading it, watching it, and submitting proofs to it.
 import type { Hex, TransactionReceipt } from "viem";
 import type { ChainState, Deployment, ProofFile } from "./hub";
-import { make, say, sentence } from "./page";
+import { make, say, sentence, told } from "./page";
 import { type Transaction, onAccount, reader, send } from "./wallet";
 
 /** A function that reads the contract of a deployment. */
@@ -49,7 +49,7 @@ export async function sendInto(
     const receipt = await send(transaction, () => {
       progress.textContent = "Sent. Waiting for its block…";
     });
-    place.replaceChildren(make("p", { class: "result" }, await result(receipt)), ...details(state, receipt));
+    place.replaceChildren(make("p", { class: "result" }, ...told(await result(receipt))), details(state, receipt));
     return receipt.transactionHash;
   } finally {
     progress.remove();
@@ -57,12 +57,10 @@ export async function sendInto(
 }
 
 /** The hash, the block and the gas of a transaction, with a link to the explorer of its network. */
-function details({ explorer }: ChainState, { transactionHash: hash, blockNumber, gasUsed }: TransactionReceipt): HTMLElement[] {
+function details({ explorer }: ChainState, { transactionHash: hash, blockNumber, gasUsed }: TransactionReceipt): HTMLElement {
   const link = make("a", { href: `${explorer}/tx/${hash}`, rel: "noreferrer", target: "_blank" }, "View in the explorer");
-  return [
-    make("p", { class: "small" }, `Transaction ${hash}`),
-    make("p", { class: "small" }, `In block ${blockNumber}, for ${gasUsed.toLocaleString()} gas. `, ...(explorer ? [link] : [])),
-  ];
+  const words = told(`Transaction ${hash} is in block ${blockNumber}, for ${gasUsed.toLocaleString()} gas. `);
+  return make("p", { class: "small" }, ...words, ...(explorer ? [link] : []));
 }
 
 /** The sentence that a view shows if the contract of its circuit is not deployed. */

@@ -1,5 +1,6 @@
 // The hub that serves this page: predictions, proofs, verifications.
 import type { Abi, Address, Hex } from "viem";
+import { forgetJob, keepJob } from "./kept";
 import { Refusal } from "./refusal";
 
 export type Input = { drawing: string } | { clip: string } | { input: number[] };
@@ -130,17 +131,25 @@ export async function prove(
 ): Promise<Job> {
   const signed = consent && { deadline: Number(consent.deadline), signature: consent.signature };
   const body = { ...input, account, round, ...(signed && { relay: true, consent: signed }) };
-  let job = await ask<Job>("POST", `/v1/circuits/${name}/proofs`, body);
+  const { id } = await ask<Job>("POST", `/v1/circuits/${name}/proofs`, body);
+  keepJob(id);
+  return ended(id, follow);
+}
+
+/** Waits for a job, which was perhaps ordered before this page was loaded again. */
+export async function ended(id: string, follow: (job: Job) => void = () => {}): Promise<Job> {
+  let job = await ask<Job>("GET", `/v1/proofs/${id}`);
   for (let silent = 0; job.state === "queued" || job.state === "proving"; ) {
     follow(job);
     await new Promise((resolve) => setTimeout(resolve, 250));
     try {
-      job = await ask<Job>("GET", `/v1/proofs/${job.id}`);
+      job = await ask<Job>("GET", `/v1/proofs/${id}`);
       silent = 0;
     } catch (error) {
       if (++silent > 40) throw error; // ten seconds: a restarted hub continues the job
     }
   }
+  forgetJob(id);
   if (job.state === "failed") throw new Refusal(`Proving failed: ${job.reason}`);
   return job;
 }

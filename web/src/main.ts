@@ -2,6 +2,7 @@
 import { type App, apps } from "./apps/registry";
 import { generic } from "./generic";
 import * as hub from "./hub";
+import { forgetJob, keep, openJobs } from "./kept";
 import { button, make, say, sentence } from "./page";
 import { verify } from "./verify";
 import { onAccount, start } from "./wallet";
@@ -84,6 +85,21 @@ async function watch(): Promise<void> {
   if (problem) say(problem);
 }
 
+/** Waits for the jobs that were ordered before this page was loaded. */
+function resume(): void {
+  for (const id of openJobs())
+    hub.ended(id).then(
+      ({ proof, account, round }) => {
+        if (proof) keep({ proof, account, round, made: Date.now() });
+        say(proof ? "The proof that you ordered is ready: open it under Verify." : "The hub has sent the order that you signed.");
+      },
+      (error) => {
+        forgetJob(id);
+        say(sentence(error));
+      },
+    );
+}
+
 /** The field for a token, if the hub requires one. */
 function tokenField(): HTMLElement {
   const field = make("input", { type: "password", "aria-label": "Hub token", placeholder: "Hub token" });
@@ -96,5 +112,5 @@ function tokenField(): HTMLElement {
 }
 
 window.addEventListener("hashchange", show);
-void show().then(watch);
+void show().then(watch).then(resume);
 setInterval(watch, PULSE);

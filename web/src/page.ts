@@ -131,3 +131,22 @@ export function bars(rows: [label: string, value: number, shown: string][]): HTM
 }
 
 export const short = (account: string): string => `${account.slice(0, 6)}…${account.slice(-4)}`;
+
+/** A sentence whose accounts and hashes are short. A click on one copies it whole. */
+export function told(sentence: string): Child[] {
+  const parts = sentence.split(/(0x(?:[0-9a-f]{64}|[0-9a-f]{40}))/i);
+  return parts.map((part, at) => (at % 2 ? copied(part) : part));
+}
+
+function copied(whole: string): HTMLButtonElement {
+  const copy = button(short(whole), async () => {
+    await navigator.clipboard.writeText(whole).catch(() => {
+      throw new Refusal(`The browser does not let this page copy: select ${whole} here.`);
+    });
+    copy.textContent = "copied";
+    setTimeout(() => (copy.textContent = short(whole)), 1500);
+  });
+  copy.className = "copy";
+  copy.title = `Copy ${whole}`;
+  return copy;
+}

@@ -5,7 +5,7 @@ import * as hub from "../hub";
 import { middleSums, normalised } from "../drawing";
 import { type Local, localOf } from "../local";
 import { type Stroke, pad } from "../pad";
-import { bars, button, make, next, say, sentence, short, steps } from "../page";
+import { bars, button, make, next, say, sentence, short, steps, told } from "../page";
 import { picture } from "../picture";
 import { Refusal } from "../refusal";
 import { type Proved, outputsOf, proveHere, proveInto, resultOf, showProved } from "../proof";
@@ -158,7 +158,7 @@ async function view(place: HTMLElement, state: hub.ChainState, ended: AbortSigna
     const job = await proveInto(outcome, name, input, account, null, signed);
     reading.replaceChildren();
     const { result: clan, hash } = job.transaction!;
-    outcome.replaceChildren(make("p", {}, `${account} has joined clan ${clan}. The hub paid, in transaction ${hash}.`));
+    outcome.replaceChildren(make("p", {}, ...told(`${account} has joined clan ${clan}. The hub paid, in transaction ${hash}.`)));
     offerPicture(strokes, clan, account, hash);
   });
   const actions = [button("Clear", drawing.clear), button("Undo", drawing.undo), next(prove), ...(deployment?.relays ? [relayed] : [])];
