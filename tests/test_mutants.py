@@ -3,6 +3,8 @@
 import ast
 from itertools import zip_longest
 
+import pytest
+
 from tests.changes import compiles
 from tests.mutants import TESTS, draw, mutants_of, suite_of
 from zk.files import ROOT
@@ -29,6 +31,7 @@ def test_mutant_is_one_changed_line_that_parses():
         ast.parse(mutant.content)
 
 
+@pytest.mark.slow
 def test_contracts_have_mutants_that_compile():
     drawn = draw(1, 8, ["contracts/Clan.sol", "contracts/base/"])
     contracts = {"Clan.sol", "base/BoundApplication.sol", "base/BatchedApplication.sol"}

@@ -54,6 +54,7 @@ def test_build_is_deployed_once(entry, manifest, deployer, chain):
     assert read() == {"other": {}, "clan": entry}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [{"vk_sha256": "0"}, {"application": "Poll"}, {"contract": NOWHERE}, {"verifier": NOWHERE}],

@@ -82,6 +82,7 @@ def test_a_changed_proof_is_refused(folder):
     assert "accept the proof under the verification key of my_model" in result.stderr
 
 
+@pytest.mark.slow
 def test_audit_repeats_the_build(folder):
     assert "nothing wrong found" in verdict("audit", "--circuit", "my_model").output
     write_model(folder / "other.onnx", matrix=np.ones((4, 1)) * 2)
