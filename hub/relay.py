@@ -115,7 +115,7 @@ class Relay:
         self._store = Batches(jobs)
         self._jobs = jobs
         self._steps: dict[int, str] = {}
-        self._taken: dict[int, float] = {}  # since when the nonce of a batch is used
+        self._taken: dict[int, float] = {}  # since when a nonce is used without a receipt
         self._task: asyncio.Task[None] | None = None
         self._attempts: dict[int, int] = defaultdict(int)
 
@@ -227,7 +227,6 @@ class Relay:
         while not await asyncio.to_thread(self._advance, route, batch):
             await asyncio.sleep(POLL)
         self._steps.pop(batch.number, None)
-        self._taken.pop(batch.number, None)
 
     async def _prove(self, route: Route, batch: Batch) -> bool:
         self._steps[batch.number] = "proving"
@@ -269,8 +268,11 @@ class Relay:
         sender, head = self._terms.sender, ape.networks.provider.web3.eth.block_number
         # Asked before the receipts: a transaction that is mined in between is not sent again.
         taken = batch.nonce is not None and count(sender, "latest") > batch.nonce
+        if not taken:
+            self._taken.pop(batch.number, None)
         for sent in batch.sent:
             if receipt := _receipt(sent["hash"]):
+                self._taken.pop(batch.number, None)
                 self._steps[batch.number] = "waiting for confirmations"
                 if head - receipt["blockNumber"] < self._terms.confirmations:
                     return False

@@ -128,7 +128,7 @@ WRITTEN = """
 
 
 def shows_a_seven(picture: Image.Image) -> bool:
-    """Whether the picture has the drawing, and nothing that people do not see."""
+    """Return whether the picture shows the drawing, and hides nothing in its file."""
     pad = np.array(picture.convert("L"))[60:660, 240:840]
     places = (0.5, 0.2), (0.64, 0.34), (0.5, 0.68), (0.3, 0.5), (0.7, 0.7)
     drawn = [pad[int(y * 600), int(x * 600)] < 128 for x, y in places]

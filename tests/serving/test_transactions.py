@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,14 +159,20 @@ def test_a_reorganised_chain_gets_the_transaction_again(terms, route, jobs, batc
     assert [job.state for job in states(jobs, batch)] == ["done"] * 3
 
 
-def test_receipts_behind_nonces_send_nothing_again(terms, route, jobs, batch, monkeypatch):
+def test_receipts_behind_nonces_send_nothing_again(terms, route, jobs, batch, chain, monkeypatch):
     """A node, or another one behind the same URL, may know a nonce before the receipt."""
-    relay = relay_of(terms, route, jobs)
+    relay, clock = relay_of(replace(terms, confirmations=2), route, jobs), [0.0]
     relay._advance(route, batch)
     until(lambda: count(terms.sender, "latest") > batch.nonce, "the transaction is mined")
-    with monkeypatch.context() as behind:
-        behind.setattr(relaying, "_receipt", lambda _: None)
+    times = SimpleNamespace(monotonic=lambda: clock[0], time=time.time)
+    monkeypatch.setattr(relaying, "time", times)
+    for _ in range(2):
+        with monkeypatch.context() as behind:
+            behind.setattr(relaying, "_receipt", lambda _: None)
+            assert not relay._advance(route, batch)
         assert not relay._advance(route, batch)
+        clock[0] += 2 * relaying.LAG
+    chain.mine(2)
     assert relay._advance(route, batch)
     assert len(batch.sent) == 1
 
