@@ -4,7 +4,9 @@ The tests run on a fresh anvil. A fork copies a second anvil, which itself forks
 if FORK_RPC is the URL of a node.
 """
 
+import gc
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -30,6 +32,8 @@ from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
 from zk.samples import Samples
 
+# Thousands of modules are imported before the first test, and nothing of them can be freed.
+gc.disable()
 # Workers share the cores: torch's threads would wait for each other without giving theirs up.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
@@ -56,7 +60,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return (config.getoption("fast") and collection_path.name in OF_HUB) or None
+    """Leave out folders, and files whose tests are all left out: their imports take seconds."""
+    if collection_path.suffix != ".py":
+        return (config.getoption("fast") and collection_path.name in OF_HUB) or None
+    marks = re.findall(r"^pytestmark = .*", collection_path.read_text(), re.M)
+    return any(f"pytest.mark.{mark}" in "".join(marks) for mark in left_out(config)) or None
+
+
+def left_out(config: pytest.Config) -> set[str]:
+    """Return the marks of the tests that this run leaves out."""
+    full, fast = config.getoption("full"), config.getoption("fast")
+    fork = "-fork" in (config.getoption("network", None) or "")
+    return {mark for mark, out in (("full", not full), ("slow", fast), ("plain", fork)) if out}
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
@@ -66,15 +81,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Tests of a file share fixtures. Most tests in tests/hub/ share a hub; these take longest and go
     first. The files that need proofs of songs share those.
     """
-    full, fast = config.getoption("full"), config.getoption("fast")
-    fork = "-fork" in (config.getoption("network", None) or "")
-    left = [
-        item
-        for item in items
-        if (is_long(item) and not full) or (is_slow(item) and fast) or (is_plain(item) and fork)
-    ]
+    out = left_out(config)
+    left = [item for item in items if marks_of(item) & out]
     config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
+    items[:] = [item for item in items if not marks_of(item) & out]
     items.sort(key=lambda item: item.path.parent.name != "hub")
     groups: dict[Path, str] = {}
     for item in items:
@@ -86,19 +96,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.path.stem)))
 
 
-def is_long(item: pytest.Item) -> bool:
-    return item.get_closest_marker("full") is not None
+def pytest_collection_finish() -> None:
+    gc.freeze()  # later collections look at new objects only
+    gc.enable()
 
 
-def is_plain(item: pytest.Item) -> bool:
-    return item.get_closest_marker("plain") is not None
-
-
-def is_slow(item: pytest.Item) -> bool:
-    """Return whether a test takes seconds, starts a chain or needs a second circuit."""
-    marked = is_long(item) or item.get_closest_marker("slow") is not None
-    used = set(getattr(item, "fixturenames", []))
-    return marked or bool(used & SLOW)
+def marks_of(item: pytest.Item) -> set[str]:
+    """Return the names of a test's marks. It is slow if it starts a chain or a second circuit."""
+    marks = {mark.name for mark in item.iter_markers()}
+    return marks | ({"slow"} if SLOW & set(getattr(item, "fixturenames", [])) else set())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

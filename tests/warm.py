@@ -15,20 +15,9 @@ from tempfile import TemporaryDirectory
 
 APE = Path(sys.executable).with_name("ape")
 PATIENCE = 900  # seconds for a command to end
-# Importing these takes most of a short command's time.
-LIBRARIES = [
-    "ape._cli",
-    "ape_run._cli",
-    "ape.managers.chain",
-    "ape_foundry.provider",
-    "ape_node.provider",
-    "ape_test.provider",
-    "ape_solidity.compiler",
-    "ezkl",
-]
 
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(LIBRARIES)
+forks.set_forkserver_preload(["tests.preloaded"])
 Result = subprocess.CompletedProcess[str]
 
 

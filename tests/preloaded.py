@@ -1,0 +1,33 @@
+"""Import what all commands need, in the process that `tests.warm` forks for each of them.
+
+It imports nothing of the project, because a command may run in a copy of it.
+"""
+
+import gc
+import importlib
+
+from ape.utils import ManagerAccessMixin
+
+LIBRARIES = [
+    "ape._cli",
+    "ape_run._cli",
+    "ape.api.convert",
+    "ape.managers.chain",
+    "ape.managers.networks",
+    "ape_foundry.provider",
+    "ape_node.provider",
+    "ape_polygon.ecosystem",
+    "ape_test.provider",
+    "ape_solidity.compiler",
+    "eth_hash.backends.pycryptodome",
+    "ezkl",
+    "numpy.typing",
+    "onnx.compose",
+]
+
+gc.disable()
+for library in LIBRARIES:
+    importlib.import_module(library)
+next(ManagerAccessMixin.plugin_manager.projects)  # reads what all installed packages say of Ape
+gc.enable()
+gc.freeze()  # a fork that looked at these objects would copy their memory
