@@ -98,6 +98,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # later collections look at new objects only
+    gc.set_threshold(20_000)
     gc.enable()
 
 

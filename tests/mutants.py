@@ -202,6 +202,7 @@ def open_folder(parent: Path | None = None) -> Iterator[Path]:
 
 def copy_project(folder: Path) -> None:
     """Copy the files of git and what was built from them; the tools are shared."""
+    subprocess.run(["git", "init", "--quiet", folder], check=True)  # some tests list the files
     words = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
     for file in (file for file in listed if (ROOT / file).is_file()):

@@ -19,10 +19,18 @@ LIBRARIES = [
     "ape_polygon.ecosystem",
     "ape_test.provider",
     "ape_solidity.compiler",
+    "cryptography.x509",
     "eth_hash.backends.pycryptodome",
     "ezkl",
+    "fastapi",
     "numpy.typing",
     "onnx.compose",
+    "prometheus_client",
+    "psutil",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.orm",
+    "tornado.web",
+    "uvicorn",
 ]
 
 gc.disable()

@@ -5,7 +5,6 @@ Each rule is a function from sources to the places that break it, so that a test
 
 import ast
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -48,15 +47,18 @@ def sources(*folders: str) -> Sources:
     return found
 
 
-def imports(source: str) -> Iterator[str]:
+@cache
+def imports(source: str) -> list[str]:
     """The names that a module imports, also inside its functions."""
+    names: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield "a relative import"
+            names.append("a relative import")
+    return names
 
 
 def imported(modules: Sources, name: str) -> set[str]:

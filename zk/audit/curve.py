@@ -1,6 +1,7 @@
 """The curve BN254, and the points of the public ceremony's SRS."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from zk.layout import FIELD
@@ -68,6 +69,7 @@ def written(point: Point2) -> list[str]:
     return [f"0x{number:064x}" for number in point]
 
 
+@cache
 def in_g2(point: Point2) -> bool:
     """Return whether a point is on the curve of G2 and in the subgroup of prime order."""
     from py_ecc.optimized_bn128 import optimized_curve as bn
@@ -78,6 +80,7 @@ def in_g2(point: Point2) -> bool:
     return bn.is_on_curve(candidate, bn.b2) and bn.is_inf(bn.multiply(candidate, bn.curve_order))
 
 
+@cache
 def small_multiple(point: Point2, base: Point2) -> int:
     """The number, of 16 at most, by which a point of G2 is a multiple of another, or 0."""
     from py_ecc.optimized_bn128 import optimized_curve as bn

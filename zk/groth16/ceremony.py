@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,7 @@ def key_problems(key: ProvingKey, first: ProvingKey) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=4)
 def beacon_secret(beacon: str) -> int:
     """Return the factor that follows from a beacon, in hexadecimal."""
     try:
