@@ -41,6 +41,8 @@ pytest_plugins = ["tests.browsers"]
 # Fixtures that start a process or build a second circuit, and folders about the hub.
 SLOW = {"bad_manifest", "batch_manifest", "browser", "node", "voice_manifest"}
 OF_HUB = {"hub", "serving"}
+# Two groups that need none of the project's circuits run while the hub's builds those.
+FIRST = ("hub", "test_tuner", "test_audit_families")
 upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
@@ -78,22 +80,23 @@ def left_out(config: pytest.Config) -> set[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Choose the tests, and group them for the workers of `-n`.
 
-    Tests of a file share fixtures. Most tests in tests/hub/ share a hub; these take longest and go
-    first. The files that need proofs of songs share those.
+    Tests of a file share fixtures. Most tests in tests/hub/ share a hub. The files that need proofs
+    of songs share those. Groups that take longest go first.
     """
     out = left_out(config)
     left = [item for item in items if marks_of(item) & out]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if not marks_of(item) & out]
-    items.sort(key=lambda item: item.path.parent.name != "hub")
-    groups: dict[Path, str] = {}
+    groups: dict[Path, str] = {item.path: item.path.stem for item in items}
     for item in items:
         used = getattr(item, "fixturenames", [])
         for group, shared in (("hub", "same_chain"), ("songs", "sung")):
             if shared in used:
                 groups[item.path] = group
+    first = [*FIRST, *(group for path, group in groups.items() if path.parent.name == "hub")]
+    items.sort(key=lambda item: [*first, groups[item.path]].index(groups[item.path]))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups.get(item.path, item.path.stem)))
+        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
 
 
 def pytest_collection_finish() -> None:

@@ -43,6 +43,7 @@ TESTS = {
     "contracts/libraries/Outputs.sol": "chain/test_numbers.py chain/test_batches.py",
     "contracts/VoiceJudge.sol": "chain/test_rounds.py chain/test_singers.py chain/test_judge.py",
     "contracts/libraries/MerkleTree.sol": "chain/test_singers.py",
+    "zk/arrays.py": "circuits/test_arrays.py",
     "zk/audit/batch.py": "circuits/test_circuits_for_batches.py",
     "zk/audit/": "circuits/test_audit.py circuits/test_audit_build.py",
     "zk/audit/constraints.py": "circuits/test_groth16.py",
@@ -67,6 +68,7 @@ TESTS = {
     "zk/groth16/verifier.py": "chain/test_groth16_clan.py",
     "zk/journal.py": "circuits/test_files.py",
     "zk/layout.py": "circuits/test_layout.py circuits/test_circuits_for_batches.py",
+    "zk/limits.py": "circuits/test_limits.py",
     "zk/manifest.py": "circuits/test_manifest.py",
     "zk/private.py": "circuits/test_private.py",
     "zk/processes.py": "circuits/test_files.py circuits/test_processes.py",
@@ -167,18 +169,17 @@ def mutants_of(file: str) -> list[Mutant]:
     return [Mutant(file, number, lines[number - 1], after) for number, after in changed]
 
 
+def sources() -> list[str]:
+    """Return the files that mutants change."""
+    listed = subprocess.run(["git", "ls-files", *SOURCES], cwd=ROOT, capture_output=True, text=True)
+    files = [file for file in listed.stdout.split() if file.endswith((".py", ".sol"))]
+    return [file for file in files if not file.startswith(PROSE) and mutants_of(file)]
+
+
 def draw(seed: int, count: int, only: Iterable[str] = ("",)) -> list[Mutant]:
     """Draw mutants: one of each file, and the others by the number of its lines."""
-    listed = subprocess.run(["git", "ls-files", *SOURCES], cwd=ROOT, capture_output=True, text=True)
-    files = [
-        file
-        for file in listed.stdout.split()
-        if file.endswith((".py", ".sol"))
-        and file.startswith(tuple(only))
-        and not file.startswith(PROSE)
-    ]
+    files = [file for file in sources() if file.startswith(tuple(only))]
     shuffled = {file: mutants_of(file) for file in files}
-    shuffled = {file: mutants for file, mutants in shuffled.items() if mutants}
     for file, mutants in shuffled.items():
         random.Random(f"{seed} {file}").shuffle(mutants)
     weights = {f: len((ROOT / f).read_text().split("\n")) for f in shuffled}

@@ -6,7 +6,7 @@ from itertools import zip_longest
 import pytest
 
 from tests.changes import compiles
-from tests.mutants import TESTS, draw, mutants_of, suite_of
+from tests.mutants import TESTS, draw, mutants_of, sources, suite_of
 from zk.files import ROOT
 
 
@@ -70,4 +70,8 @@ def test_the_table_names_tests_that_exist():
         if not (ROOT / "tests" / test).exists()
     ]
     assert missing == []
+
+
+def test_the_table_has_tests_of_every_file():
+    assert all(suite_of(file) for file in sources())
     assert suite_of("zk/proof.py") == ["tests/circuits/test_proof.py"]
