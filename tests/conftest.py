@@ -17,16 +17,17 @@ import numpy as np
 import pytest
 from ape_ethereum.trace import Trace
 
-from apps.circuits import view_of
+from apps.circuits import VERIFIERS, view_of
 from apps.voice import score_from
 from chain.contracts import deploy, deploy_verifier
 from chain.network import NETWORKS, UPSTREAM, free_port
 from tests import scale
 from tests.builds import built
 from tests.hubs import postgres
-from tests.inputs import DRAWINGS, SONGS
+from tests.inputs import DRAWINGS, REAL_VOICE, SONGS
 from tests.nodes import start_anvil
-from tests.tiny import run_in, tiny_in, write_model
+from tests.tiny import ECHO_ARGS, echo_in, run_in, tiny_in, write_model
+from zk.build import build
 from zk.circuit import Circuit
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
@@ -39,7 +40,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
 pytest_plugins = ["tests.browsers"]
 # Fixtures that start a process or build a second circuit, and folders about the hub.
-SLOW = {"bad_manifest", "batch_manifest", "browser", "node", "voice_manifest"}
+SLOW = {"bad_manifest", "batch_manifest", "browser", "node", "song_manifest", "voice_manifest"}
 OF_HUB = {"hub", "serving"}
 # Two groups that need none of the project's circuits run while the hub's builds those.
 FIRST = ("hub", "test_tuner", "test_audit_families")
@@ -156,7 +157,9 @@ def clan(manifest, deployer):
 
 @pytest.fixture(scope="session")
 def verifier(project, clan):
-    return project.ClanVerifier.at(clan.verifier())
+    # Ape lists the sources once, perhaps before the verifier was built.
+    (compiled,) = project.load_contracts("contracts/verifiers/ClanVerifier.sol").values()
+    return compiled.at(clan.verifier())
 
 
 @pytest.fixture(scope="session")
@@ -209,37 +212,43 @@ def voice_manifest() -> Manifest:
 
 
 @pytest.fixture(scope="session")
-def judge(voice_manifest, deployer):
-    return deploy(voice_manifest, deployer)
+def real_voice() -> np.ndarray:
+    """The recorded voice as the circuit `voice` takes it."""
+    from models.data import sound
+
+    return view_of("voice", "clip")(sound.read(REAL_VOICE))
 
 
 @pytest.fixture(scope="session")
-def heard() -> list[np.ndarray]:
-    """The song of each test account as the circuit takes it."""
-    from models.data import sound, voices
-
-    paths = [
-        song if isinstance(song, Path) else voices.synthetic_clip(*song).path for song in SONGS
-    ]
-    return [view_of("voice", "clip")(sound.read(path)) for path in paths]
+def song_manifest(tmp_path_factory) -> Manifest:
+    """A small circuit of VoiceJudge, with a key of limbs like the voice's. It answers its input."""
+    folder = tmp_path_factory.mktemp("song")
+    name = f"song{os.environ.get('PYTEST_XDIST_WORKER', '')}"  # Ape compiles those of all workers
+    song = echo_in(folder, name, 1, ECHO_ARGS, "VoiceJudge")
+    return build(song, artifacts=folder / "artifacts", verifiers=VERIFIERS)[0]
 
 
 @pytest.fixture(scope="session")
-def scores(voice_manifest, heard) -> list[int]:
+def judge(song_manifest, deployer):
+    return deploy(song_manifest, deployer)
+
+
+@pytest.fixture(scope="session")
+def scores(song_manifest) -> list[int]:
     """The score of each song, in units of 1e-18."""
-    scale = voice_manifest["output_scale"]
-    return [score_from(int(answer(voice_manifest, x)[0]), scale) for x in heard]
+    scale = song_manifest["output_scale"]
+    return [score_from(int(answer(song_manifest, x)[0]), scale) for x in SONGS]
 
 
 @pytest.fixture(scope="session")
-def sung(voice_manifest, judge, heard, accounts) -> Callable[[int, int], Proof]:
+def sung(song_manifest, judge, accounts) -> Callable[[int, int], Proof]:
     """The proof of a test account's song for a round, made once."""
     made = {}
 
     def sung(number: int, round_number: int = 0) -> Proof:
         if (number, round_number) not in made:
             key = judge.keyOf(accounts[number], round_number)
-            made[number, round_number] = prove(voice_manifest, key, heard[number])
+            made[number, round_number] = prove(song_manifest, key, SONGS[number])
         return made[number, round_number]
 
     return sung

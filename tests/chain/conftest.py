@@ -16,7 +16,7 @@ def deployed(request):
 
     What a test asks for later, by `getfixturevalue`, is undone with the test's transactions.
     """
-    names = {"Clan": ("manifest", "clan"), "VoiceJudge": ("voice_manifest", "judge")}
+    names = {"Clan": ("manifest", "clan"), "VoiceJudge": ("song_manifest", "judge")}
     manifest, contract = map(request.getfixturevalue, names[request.param])
     return manifest, entry_for(manifest, contract)
 

@@ -20,9 +20,9 @@ JUDGE, CLAN = voice.application, clans.application
 # The registry
 
 
-def test_applications_by_name(manifest, voice_manifest):
+def test_applications_by_name(manifest, song_manifest):
     assert list(applications()) == ["Clan", "VoiceJudge"]
-    assert (application_of(manifest), application_of(voice_manifest)) == (CLAN, JUDGE)
+    assert (application_of(manifest), application_of(song_manifest)) == (CLAN, JUDGE)
     with pytest.raises(CircuitError, match="no application 'Poll': there are Clan, VoiceJudge"):
         named("Poll")
 

@@ -71,7 +71,7 @@ def test_thief_of_a_reward_pays_for_it(judge, chain, open_round, sung, accounts)
 
 @pytest.mark.parametrize("changed", ["argument", "instances"])
 def test_thief_who_changes_what_it_copied(
-    judge, voice_manifest, open_round, sung, accounts, changed
+    judge, song_manifest, open_round, sung, accounts, changed
 ):
     """The thief names itself as the account, and in one case also overwrites the key.
 
@@ -80,7 +80,7 @@ def test_thief_who_changes_what_it_copied(
     account, thief, proof = accounts[0], accounts[6], sung(0)
     instances = proof.instances
     if changed == "instances":
-        limbs = voice_manifest.layout.split(judge.keyOf(thief, 0))
+        limbs = song_manifest.layout.split(judge.keyOf(thief, 0))
         instances = [*limbs, proof.instances[-1]]
     honest = (0, account, proof.proof, proof.instances)
     stolen = (0, thief, proof.proof, instances)

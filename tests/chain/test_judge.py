@@ -7,7 +7,7 @@ from eth_utils import keccak
 
 from apps.voice import ONE, application, rounds, written
 from chain.contracts import ask, deploy
-from tests.inputs import REWARD
+from tests.inputs import REWARD, SONGS
 from tests.refusals import refusal
 from zk.layout import FIELD, LARGEST
 from zk.proof import Proof, prove, prove_all
@@ -91,11 +91,11 @@ def test_second_reward_in_a_round(judge, open_round, sung, scores, accounts, rel
 
 
 @pytest.fixture(scope="module")
-def clips(judge, voice_manifest, heard, scores, accounts):
+def clips(judge, song_manifest, scores, accounts):
     """Two proofs of one singer, a worse one and a better one, and their scores."""
     worse, better = sorted(range(3), key=lambda number: scores[number])[::2]
     key = judge.keyOf(accounts[0], 0)
-    proofs = prove_all(voice_manifest, [(key, heard[number]) for number in (worse, better)])
+    proofs = prove_all(song_manifest, [(key, SONGS[number]) for number in (worse, better)])
     return proofs, [scores[worse], scores[better]]
 
 
@@ -138,10 +138,10 @@ def test_second_reward_in_another_round(judge, open_round, sung, accounts):
     assert judge.creditOf(accounts[0]) == 2 * REWARD
 
 
-def test_same_proof_in_another_round(judge, voice_manifest, open_round, sung, accounts):
+def test_same_proof_in_another_round(judge, song_manifest, open_round, sung, accounts):
     open_round()
     open_round()
-    proved, wanted = (voice_manifest.layout.split(judge.keyOf(accounts[0], n)) for n in (0, 1))
+    proved, wanted = (song_manifest.layout.split(judge.keyOf(accounts[0], n)) for n in (0, 1))
     limb = next(i for i in range(LIMBS) if proved[i] != wanted[i])
     expected, actual = wanted[limb], proved[limb]
     with ape.reverts(judge.BoundApplication__WrongKey, limb=limb, expected=expected, actual=actual):
@@ -156,35 +156,35 @@ def test_same_proof_for_another_account(judge, open_round, sung, accounts):
 
 
 def test_same_proof_with_the_thief_written_over_the_key(
-    judge, voice_manifest, open_round, sung, accounts
+    judge, song_manifest, open_round, sung, accounts
 ):
     open_round()
-    limbs = voice_manifest.layout.split(judge.keyOf(accounts[1], 0))
+    limbs = song_manifest.layout.split(judge.keyOf(accounts[1], 0))
     stolen = Proof("voice", sung(0).proof, [*limbs, *sung(0).instances[LIMBS:]])
     with ape.reverts(judge.BoundApplication__InvalidProof):
         sing(judge, accounts[1], stolen)
 
 
-def test_better_score_written_over_the_output(judge, voice_manifest, open_round, sung, accounts):
+def test_better_score_written_over_the_output(judge, song_manifest, open_round, sung, accounts):
     open_round(threshold=ONE)
-    best = changed(sung(0), LIMBS, 2 ** voice_manifest["output_scale"])
+    best = changed(sung(0), LIMBS, 2 ** song_manifest["output_scale"])
     with ape.reverts(judge.BoundApplication__InvalidProof):
         sing(judge, accounts[0], best)
 
 
-def test_proof_for_another_contract(judge, voice_manifest, sung, accounts, deployer):
-    other = deploy(voice_manifest, deployer)
+def test_proof_for_another_contract(judge, song_manifest, sung, accounts, deployer):
+    other = deploy(song_manifest, deployer)
     with refusal("BoundApplication__WrongKey"):
         application.read(other, accounts[0], 0, sung(0))
 
 
-def test_proof_of_another_circuit(judge, manifest, voice_manifest, open_round, views, accounts):
+def test_proof_of_another_circuit(judge, manifest, song_manifest, open_round, views, accounts):
     """A proof of a digit for the right key, which stands in the limbs that the judge expects."""
     open_round()
     key = judge.keyOf(accounts[0], 0)
     foreign = prove(manifest, key, views[0])
-    best = 2 ** voice_manifest["output_scale"]
-    told = Proof("voice", foreign.proof, [*voice_manifest.layout.split(key), best])
+    best = 2 ** song_manifest["output_scale"]
+    told = Proof("voice", foreign.proof, [*song_manifest.layout.split(key), best])
     with ape.reverts(judge.BoundApplication__InvalidProof):
         sing(judge, accounts[0], told)
 
@@ -236,8 +236,8 @@ def test_dry_run_reads_the_score_and_changes_nothing(judge, open_round, sung, sc
     assert not judge.isRewarded(0, accounts[0])
 
 
-def test_scores_end_at_0_and_1(judge, voice_manifest):
-    one = 2 ** voice_manifest["output_scale"]
+def test_scores_end_at_0_and_1(judge, song_manifest):
+    one = 2 ** song_manifest["output_scale"]
     ends = {
         0: 0,
         1: ONE // one,

@@ -8,6 +8,7 @@ from ethpm_types import ContractType
 
 from apps.voice import ANYONE, ONE
 from chain.contracts import ask
+from tests.inputs import SONGS
 from tests.refusals import refusal
 from zk.files import ROOT
 from zk.proof import prove
@@ -224,13 +225,13 @@ def test_withdrawing(judge, chain, open_round, sung, accounts, relayer):
 
 
 @pytest.fixture
-def credited(judge, voice_manifest, heard, open_round, deployer, relayer):
+def credited(judge, song_manifest, open_round, deployer, relayer):
     """A contract of Payees.sol that has earned a reward."""
 
     def credited(name: str):
         account = payee(name, deployer)
         open_round()
-        proof = prove(voice_manifest, judge.keyOf(account, 0), heard[0])
+        proof = prove(song_manifest, judge.keyOf(account, 0), SONGS[0])
         judge.judge(0, account, proof.proof, proof.instances, sender=relayer)
         return account
 

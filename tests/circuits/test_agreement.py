@@ -11,17 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from apps.circuits import EXPORTS
+from apps.circuits import EXPORTS, view_of
 from apps.clan import application as clan_application
 from apps.voice import application as voice_application
 from apps.voice import score_from
+from chain.contracts import deploy
 from models import digits
 from models import voices as judges
 from models.data import drawing, mnist, sound, voices
 from tests.inputs import DRAWINGS
 from zk.ezkl import felt, satisfied
 from zk.layout import FIELD
-from zk.proof import answer
+from zk.proof import answer, prove
 from zk.witness import answers, witness
 
 # A digit reader's logits may move by this share of what they span, by quantising.
@@ -116,22 +117,30 @@ def test_the_constraints_hold(manifest, views, tmp_path):
     assert satisfied(path, manifest.file("compiled"))
 
 
-def test_scores_agree_to_the_last_unit(voice_manifest, judge, sung, scores, heard, accounts):
+@pytest.fixture(scope="module")
+def judge(voice_manifest, deployer):
+    return deploy(voice_manifest, deployer)
+
+
+def test_scores_agree_to_the_last_unit(voice_manifest, judge, real_voice, accounts):
     """torch and onnxruntime to the last bits, the witness within its quantisation, then exactly."""
     session = onnxruntime.InferenceSession(voice_manifest.file("model"))
-    network = load("voice")
-    scale = voice_manifest["output_scale"]
-    for number, x in enumerate(heard):
+    network, view = load("voice"), view_of("voice", "clip")
+    scale, key = voice_manifest["output_scale"], judge.keyOf(accounts[0], 0)
+    synthetic = [
+        voices.synthetic_clip(*clip).path for clip in (("m4", "happy", 1), ("f4", "calm", 2))
+    ]
+    for x in (real_voice, *(view(sound.read(path)) for path in synthetic)):
         y = float(session.run(None, {"x": x[None]})[0].item())
         with torch.no_grad():
             assert network(torch.from_numpy(x[None])).item() == pytest.approx(y, abs=1e-4)
         answered = int(answer(voice_manifest, x)[0])
         assert answered / 2**scale == pytest.approx(y, abs=VOICE_QUANTISATION)
-        proof = sung(number)
-        assert proof.outputs(voice_manifest.layout) == [answered]
-        assert score_from(answered, scale) == scores[number]
-        assert judge.scoreFrom(proof.instances[-1]) == scores[number]
-        assert voice_application.read(judge, accounts[number], 0, proof) == scores[number]
+        assert judge.scoreFrom(answered % FIELD) == score_from(answered, scale)
+    proof = prove(voice_manifest, key, real_voice)
+    (output,) = proof.outputs(voice_manifest.layout)
+    assert output == answer(voice_manifest, real_voice)[0]
+    assert voice_application.read(judge, accounts[0], 0, proof) == score_from(output, scale)
 
 
 @given(output=st.integers(-(2**127) + 1, 2**127 - 1) | st.integers(-(2**21), 2**21))
@@ -152,7 +161,7 @@ def test_torch_judge_is_onnxruntime(name):
         assert np.allclose(session.run(None, {"x": x})[0], expected, atol=1e-4)
 
 
-def test_voice_constraints_hold(voice_manifest, heard, tmp_path):
+def test_voice_constraints_hold(voice_manifest, real_voice, tmp_path):
     path = tmp_path / "witness.json"
-    witness(voice_manifest.file("compiled"), voice_manifest.layout, KEY, heard[0], path)
+    witness(voice_manifest.file("compiled"), voice_manifest.layout, KEY, real_voice, path)
     assert satisfied(path, voice_manifest.file("compiled"))

@@ -7,6 +7,7 @@ import pytest
 from web3.exceptions import ContractLogicError
 
 from apps.registry import named
+from chain.contracts import deploy
 from tests.refusals import refusal
 from tests.scale import scaled
 from zk.audit.attacks import genuine
@@ -82,10 +83,11 @@ def test_scores_that_wrap_around(judge, sung, accounts, output):
         named("VoiceJudge").read(judge, accounts[0], 0, forged)
 
 
-def test_limbs_that_overflow(voice_manifest, judge, heard, accounts):
+def test_limbs_that_overflow(voice_manifest, real_voice, accounts, deployer):
     """Limbs that overflow but join to the same key are refused, even with a valid proof."""
+    judge = deploy(voice_manifest, deployer)
     layout, key = voice_manifest.layout, judge.keyOf(accounts[0], 0)
-    limbs, numbers = layout.numbers(key, heard[0])
+    limbs, numbers = layout.numbers(key, real_voice)
     place = next(i for i, limb in enumerate(limbs[:-1]) if limbs[i + 1] > 0)
     limbs[place : place + 2] = limbs[place] + 2**24, limbs[place + 1] - 1
     assert layout.join(limbs) == key

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from chain.contracts import deploy, runtime_sha256
+from chain.network import free_port
 from tests.nodes import own_node
 from tests.typed import FULL, READ_ONLY, ape, ape_on, refused
 from zk.errors import CircuitError
@@ -15,7 +16,8 @@ from zk.files import ROOT
 def test_deployment_on_a_node_that_ends_is_not_recorded(manifest):
     record = ROOT / "deployments" / "31337.json"
     before = record.read_bytes() if record.is_file() else None
-    result = ape(None, "deploy", "--only", "clan", APE_FOUNDRY_HOST="auto")
+    host = f"http://127.0.0.1:{free_port()}"
+    result = ape(None, "deploy", "--only", "clan", APE_FOUNDRY_HOST=host)
     assert result.returncode == 0, result.stderr
     assert "Nothing is recorded: this anvil ends with this command" in result.stdout
     assert (record.read_bytes() if record.is_file() else None) == before

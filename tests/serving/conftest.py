@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from chain import deployments
+from chain.contracts import deploy
 from hub.circuits import Served
 from hub.jobs import Jobs
 from tests.hubs import new_database
@@ -20,6 +21,11 @@ END_HUBS = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+
+
+@pytest.fixture(scope="session")
+def judge(voice_manifest, deployer):
+    return deploy(voice_manifest, deployer)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
