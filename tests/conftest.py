@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +33,6 @@ from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
 from zk.samples import Samples
 
-# Thousands of modules are imported before the first test, and nothing of them can be freed.
-gc.disable()
 # Workers share the cores: torch's threads would wait for each other without giving theirs up.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
@@ -100,10 +98,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group(groups[item.path]))
 
 
-def pytest_collection_finish() -> None:
-    gc.freeze()  # later collections look at new objects only
-    gc.set_threshold(20_000)
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for garbage after the collection only, and never among the thousands of modules."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(20_000)
+        gc.enable()
 
 
 def marks_of(item: pytest.Item) -> set[str]:
