@@ -397,4 +397,7 @@ def test_forged_batches_of_the_audit_differ_in_one_place():
         **{f"a batch with another instance {place}": [place] for place in range(16, 24)},
     }
     assert forged["a batch with a key of another domain"].instances[0] == 7
-    assert len(forged) == len(changes) + 3  # two with another length, one without a proof
+    assert forged["a batch without its last instance"].instances == proof.instances[:23]
+    assert forged["a batch with one more instance"].instances == [*proof.instances, 0]
+    assert forged["an empty proof"] == replace(proof, proof=b"")
+    assert len(forged) == len(changes) + 3

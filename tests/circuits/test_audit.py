@@ -17,6 +17,8 @@ from tests.builds import built
 from zk import ezkl
 from zk.audit import curve
 from zk.audit.application import audit_application
+from zk.audit.attacks import attacks
+from zk.audit.calldata import Call, Shape
 from zk.audit.code import strange
 from zk.audit.findings import Report
 from zk.audit.halo2 import find_shape, forge
@@ -26,6 +28,7 @@ from zk.audit.syntax import verifiers_of
 from zk.audit.verifier import audit_verifier
 from zk.errors import CircuitError
 from zk.files import ROOT
+from zk.layout import FIELD
 from zk.manifest import Manifest
 from zk.verifier import SOLC
 
@@ -602,6 +605,28 @@ def test_good_applications_are_sound(folder_of_applications, name):
     assert report.facts["functions"]
     questions = [finding.name for finding in report.findings]
     assert questions == ["beneficiary-not-bound"] * (name in QUESTIONED)
+
+
+def test_each_forgery_has_one_fault():
+    """One with a second fault would be refused although its first one is accepted."""
+    words, given = [1, 2, 3, 4], [5, 6]
+    made = dict(attacks(b"", Shape(4, 2, points=[2], scalars=[]), Call(words, given)))
+    changed = {
+        "word 1 of the proof changed": ([1, 3, 3, 4], given),
+        "the point at word 2 at infinity": ([1, 2, 0, 0], given),
+        "the point at word 2 off the curve": ([1, 2, 3, 5], given),
+        "instance 0 plus 1": (words, [6, 6]),
+        "instance 1 plus the order": (words, [5, 6 + FIELD]),
+        "no proof": ([], given),
+        "no instances": (words, []),
+        "a proof that is too short": ([1, 2, 3], given),
+        "a proof that is too long": ([1, 2, 3, 4, 0], given),
+        "one instance too few": (words, [5]),
+        "one instance too many": (words, [5, 6, 0]),
+    }
+    assert {what: made[what] for what in changed} == {
+        what: Call(*parts).usual() for what, parts in changed.items()
+    }
 
 
 def test_command(faulty_verifiers):
