@@ -46,7 +46,7 @@ TESTS = {
     "zk/arrays.py": "circuits/test_arrays.py",
     "zk/audit/batch.py": "circuits/test_circuits_for_batches.py",
     "zk/audit/": "circuits/test_audit.py circuits/test_audit_build.py",
-    "zk/audit/constraints.py": "circuits/test_groth16.py",
+    "zk/audit/constraints.py": "circuits/test_groth16.py chain/test_groth16_clan.py",
     "zk/audit/powers.py": "circuits/test_groth16.py",
     "zk/audit/reach.py": "circuits/test_audit_reach.py circuits/test_audit_families.py",
     "zk/audit/checks.py": "circuits/test_audit_families.py circuits/test_audit.py",
@@ -88,7 +88,7 @@ TESTS = {
     "apps/audit.py": "chain/test_batches.py chain/test_audit_deployment.py",
     "apps/drafts.py": "commands/test_new_applications.py",
     "apps/registry.py": "chain/test_applications.py commands/test_prove.py",
-    "apps/rules.py": "commands/test_new_applications.py",
+    "apps/rules.py": "chain/test_applications.py commands/test_new_applications.py",
     "hub/batches.py": "serving/test_transactions.py",
     "hub/relay.py": "serving/test_transactions.py hub/test_relaying.py",
     "apps/batches.py": "commands/test_batch_commands.py",
@@ -100,10 +100,12 @@ TESTS = {
     "chain/": "chain/test_contracts.py chain/test_front_runner.py",
     "chain/contracts.py": (
         "chain/test_contracts.py chain/test_front_runner.py chain/test_batches.py "
-        "serving/test_relay.py"
+        "serving/test_relay.py chain/test_edited_code.py commands/test_deploy.py"
     ),
     "chain/deployments.py": "chain/test_deployments.py",
-    "chain/sending.py": "chain/test_sending.py chain/test_front_runner.py",
+    "chain/sending.py": (
+        "chain/test_sending.py chain/test_contracts.py chain/test_front_runner.py"
+    ),
     "hub/": "serving/test_service.py serving/test_relay.py serving/test_circuits.py",
     "hub/chain.py": "serving/test_relay.py",
     "hub/circuits.py": "serving/test_circuits.py",

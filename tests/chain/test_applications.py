@@ -7,6 +7,7 @@ import pytest
 from apps import clan as clans
 from apps import voice
 from apps.registry import RefusedError, application_of, applications, named, require_outputs
+from apps.rules import Argmax, Threshold
 from apps.voice import FAINTEST_VOICE, ONE, exactly, is_voice, score_from, written
 from chain.network import moment
 from zk.errors import CircuitError
@@ -278,3 +279,27 @@ def test_forgeries_of_two_genuine_proofs(judge, clan, accounts):
 def test_a_voice_scores_more_than_other_sounds(scale):
     assert not is_voice(int(FAINTEST_VOICE * 2**scale), scale)
     assert is_voice(int(FAINTEST_VOICE * 2**scale) + 1, scale)
+
+
+# Rules
+
+
+class Chosen(Argmax):
+    name, labels = "Chosen", ("no", "yes", "perhaps")
+
+
+class Passed(Threshold):
+    name, labels = "Passed", ("score",)
+
+
+@pytest.mark.parametrize(
+    ("rule", "least", "too_little", "reason"),
+    [
+        (Chosen(), [-3, 4, 0], [-3, 4, 1], "yes leads by 0.75, less than the margin of 1 that"),
+        (Passed(), [4], [3], "A score of 0.7500 is too low: Passed asks for 1. "),
+    ],
+)
+def test_rule_is_fulfilled_at_its_limit(rule, least, too_little, reason):
+    rule.require_rule(least, 2, ONE)
+    with pytest.raises(RefusedError, match=reason):
+        rule.require_rule(too_little, 2, ONE)

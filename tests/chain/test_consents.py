@@ -282,7 +282,8 @@ def test_files_that_are_no_consents(tmp_path, content, signed):
         Consent.load(path)
     with pytest.raises(CircuitError, match="No consent found at"):
         Consent.load(tmp_path / "none.json")
-    for wrong in ({"deadline": "soon"}, {"nonce": -1}, {"signature": "0xzz"}, {"signature": 5}):
+    numbers = {"deadline": "soon"}, {"nonce": -1}, {"nonce": 2**256}
+    for wrong in (*numbers, {"signature": "0xzz"}, {"signature": 5}):
         replace(signed, **wrong).save(path)
         with pytest.raises(CircuitError, match="is not a consent file"):
             Consent.load(path)

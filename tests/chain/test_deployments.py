@@ -54,6 +54,15 @@ def test_build_is_deployed_once(entry, manifest, deployer, chain):
     assert read() == {"other": {}, "clan": entry}
 
 
+def test_build_with_a_batch_is_deployed_once(entry, manifest, batch_manifest, deployer):
+    said: list[str] = []
+    one, other = (
+        deploy_once(manifest, deployer, said.append, batch_manifest).address for _ in range(2)
+    )
+    assert one == other != entry["contract"]
+    assert deploy_once(manifest, deployer, said.append).address == one
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",

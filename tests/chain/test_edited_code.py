@@ -8,7 +8,7 @@ import requests
 from apps.audit import attack, audit_contracts
 from apps.consents import immutables
 from chain import contracts
-from chain.contracts import UnreachableError
+from chain.contracts import UnreachableError, creation_of, deploy_verifier
 from chain.deployments import entry_for
 from tests.audits import named
 from tests.scale import scaled
@@ -104,3 +104,10 @@ def test_creation_of_a_deployment(manifest, clan, deployer):
     address = entry_for(manifest, clan)["verifier"].lower()
     assert f"its code has verifier = {address} at all 2 places" in report.passed
     assert "its code has limbs = 1 at all 4 places" in report.passed
+
+
+def test_creation_in_the_newest_block(manifest, deployer, chain):
+    chain.mine(20)  # blocks have numbers of two hexadecimal digits
+    made = creation_of(deploy_verifier(manifest, deployer).address)
+    assert made
+    assert (made.block, made.sender) == (chain.blocks.height, deployer.address.lower())

@@ -136,7 +136,7 @@ class Checks:
 
     def _srs(self) -> None:
         report, pairings = self.report, self.baseline.pairings
-        points = [second for _, second in pairings[-1]] if pairings else []
+        points = {second for pairing in pairings for _, second in pairing}
         secret = [point for point in points if point != curve.GENERATOR]
         if len(points) != 2 or len(secret) != 1 or not curve.in_g2(secret[0]):
             report.findings.append(
@@ -144,8 +144,8 @@ class Checks:
                     "bad-srs-point",
                     Severity.CRITICAL,
                     "The SRS point in the pairing is not a point of G2.",
-                    f"the pairing takes {len(points)} points of G2, {len(secret)} of them other "
-                    "than the generator",
+                    f"it pairs with {len(points)} points of G2, {len(secret)} of them other than "
+                    "the generator",
                     "Generate the verifier again from a verified SRS (`ape run srs --verify`).",
                 )
             )
