@@ -74,7 +74,7 @@ class Batches:
         batch: Batch,
         mined: dict[str, dict[str, Any]],
         reasons: dict[str, str],
-        cost: int = 0,
+        cost: int,
     ) -> None:
         """End a batch: jobs by id are done, with their transaction, or failed with a reason.
 
