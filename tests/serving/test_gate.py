@@ -248,6 +248,8 @@ def test_large_bodies_share_memory_and_small_ones_have_room():
             found = await refused(bodies, request(b" " * 11))
             assert (found.status, found.retry_after) == (503, 5)
             assert found.detail == "This hub has too many large requests at once."
+        half = b" " * 15
+        async with bodies.read(request(half), LARGEST), bodies.read(request(half), LARGEST):
             assert await read(bodies, b" " * 10) == b" " * 10
         async with bodies.read(request(b" " * 19), LARGEST):
             assert await read(bodies, b" " * 11) == b" " * 11
