@@ -55,11 +55,15 @@ TESTS = {
     "zk/audit/interfaces.py": "circuits/test_audit_families.py",
     "zk/audit/plonk.py": "circuits/test_audit_families.py",
     "zk/audit/sums.py": "circuits/test_audit_families.py circuits/test_audit.py",
+    "zk/audit/syntax.py": "circuits/test_audit.py circuits/test_audit_families.py",
+    "zk/audit/verifying.py": "circuits/test_audit.py circuits/test_audit_families.py",
     "zk/batches.py": "circuits/test_circuits_for_batches.py",
-    "zk/binding.py": "circuits/test_binding.py circuits/test_circuits_for_batches.py",
+    "zk/binding.py": (
+        "circuits/test_binding.py circuits/test_choices.py circuits/test_circuits_for_batches.py"
+    ),
     "zk/build.py": "circuits/test_build.py",
     "zk/child.py": "circuits/test_processes.py",
-    "zk/circuit.py": "circuits/test_samples.py",
+    "zk/circuit.py": "circuits/test_samples.py circuits/test_limits.py",
     "zk/downloads.py": "circuits/test_srs.py",
     "zk/errors.py": "circuits/test_files.py",
     "zk/ezkl.py": "circuits/test_ezkl.py circuits/test_verifier.py circuits/test_proof.py",

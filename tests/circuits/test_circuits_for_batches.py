@@ -169,6 +169,13 @@ def test_operators_that_could_mix_inputs_are_refused(tmp_path, nodes, weights):
         bind(model, args.layout(6), tmp_path / "a", tmp_path / "b", **args.rewriting)
 
 
+def test_flattening_keeps_inputs_apart(tmp_path):
+    nodes = [helper.make_node("Flatten", ["x"], ["y"])]
+    model = read_model(model_of(tmp_path / "m.onnx", nodes, {}, (1, 2, 3), (1, 6)))
+    args = RunArgs(largest_input=4, batch=2)
+    bind(model, args.layout(6), tmp_path / "a", tmp_path / "b", **args.rewriting)
+
+
 def test_batch_whose_instances_would_be_shared():
     RunArgs(prover="groth16", batch=16).layout(1)
     RunArgs(prover="groth16", batch=16).layout(20)
