@@ -224,6 +224,13 @@ def real_voice() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
+def real_score(voice_manifest, real_voice) -> int:
+    """The score of the recorded voice, in units of 1e-18."""
+    (output,) = answer(voice_manifest, real_voice)
+    return score_from(int(output), voice_manifest["output_scale"])
+
+
+@pytest.fixture(scope="session")
 def song_manifest(tmp_path_factory) -> Manifest:
     """A small circuit of VoiceJudge, with a key of limbs like the voice's. It answers its input."""
     folder = tmp_path_factory.mktemp("song")

@@ -41,7 +41,7 @@ def test_clan_in_documents(node, tmp_path, manifest):
     assert suggested == "prove --circuit clan --image drawing.png --account ACCOUNT"
 
 
-def test_voice_judge_in_documents(node, tmp_path, scores):
+def test_voice_judge_in_documents(node, tmp_path, real_score):
     assert document(node, "rounds") == ([], "open-round --threshold 0.25 --reward 0.01")
     offer = ("open-round", "--threshold", "0.01", "--reward", "0.01")
     opened, suggested = document(node, *offer)
@@ -49,7 +49,7 @@ def test_voice_judge_in_documents(node, tmp_path, scores):
     assert suggested == "prove --circuit voice --clip song.wav --account ACCOUNT --round 0"
     out = str(tmp_path / "proof.json")
     (proved,), suggested = document(node, *SING, "--out", out)
-    assert (proved["round"], proved["result"]["score"]) == (0, str(scores[0]))
+    assert (proved["round"], proved["result"]["score"]) == (0, str(real_score))
     judged, suggested = document(node, *suggested.split(), "--account", "2")
     assert (judged["account"], judged["round"], judged["credit"]) == (BEN, 0, "0.01")
     assert suggested == "withdraw --account 1"

@@ -36,20 +36,20 @@ def test_open_round_refuses(node):
     )
 
 
-def test_song_of_the_readme_earns_its_reward(scores):
+def test_song_of_the_readme_earns_its_reward(real_score):
     walk = (ROOT / "README.md").read_text()
     threshold = re.search(r"open-round --threshold (\S+)", walk)
-    assert threshold and scores[0] >= Decimal(threshold[1]) * 10**18
+    assert threshold and real_score >= Decimal(threshold[1]) * 10**18
 
 
-def test_prove_refuses_what_would_not_be_rewarded(node, tmp_path, scores):
+def test_prove_refuses_what_would_not_be_rewarded(node, tmp_path, real_score):
     """Before proving: a low score, and a round that does not exist or is over."""
     sing = (*SING, "--out", str(tmp_path / "proof.json"))
     open_round(node, "--threshold", "0.9999")
     result = ape(node, *sing)
-    assert f"the judge's score is {written(scores[0])}" in result.stdout
+    assert f"the judge's score is {written(real_score)}" in result.stdout
     assert "round 0 pays 0.01 ether for a score of 0.9999 or more" in result.stdout
-    low = f"A score of {exactly(scores[0])} is too low: round 0 asks for 0.9999"
+    low = f"A score of {exactly(real_score)} is too low: round 0 asks for 0.9999"
     assert low in refused(result)
     assert "There is no round 1" in refused(ape(node, *sing, "--round", "1"))
     open_round(node, "--hours", "1")
@@ -94,9 +94,9 @@ def test_judge_refuses_damaged_proofs(node, song_proof, tmp_path):
     all_refused(node, cases)
 
 
-def test_open_round_admit_prove_judge_rounds_withdraw(node, tmp_path, scores, accounts):
-    proof, score = str(tmp_path / "proof.json"), written(scores[0])
-    offer = ("--threshold", exactly(scores[0]), "--reward", "0.01", "--rewards", "2")
+def test_open_round_admit_prove_judge_rounds_withdraw(node, tmp_path, real_score, accounts):
+    proof, score = str(tmp_path / "proof.json"), written(real_score)
+    offer = ("--threshold", exactly(real_score), "--reward", "0.01", "--rewards", "2")
     singers, others = tmp_path / "singers.txt", tmp_path / "others.txt"
     singers.write_text(f"{accounts[1]}\n{accounts[2]}\n")
     others.write_text(f"{accounts[2]}\n")
