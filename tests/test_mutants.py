@@ -10,6 +10,7 @@ from tests.mutants import TESTS, draw, mutants_of, sources, suite_of
 from zk.files import ROOT
 
 
+@pytest.mark.slow
 def test_same_seed_draws_the_same_mutants():
     drawn = draw(1, 30, ["zk/"])
     assert len(set(drawn)) == 30

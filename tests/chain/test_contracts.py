@@ -230,6 +230,7 @@ def test_only_the_ceremonys_srs_is_deployed_to_a_live_network(manifest, chain, m
             require(kind, sha256)
 
 
+@pytest.mark.slow
 def test_deployment_to_a_live_network_needs_funds(manifest, accounts, chain, monkeypatch):
     sender, public = accounts[5], CEREMONY_SHA256[manifest["logrows"]]
     nonce = sender.nonce

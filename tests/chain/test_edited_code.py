@@ -62,6 +62,7 @@ def test_node_that_stops_answering(manifest, clan, monkeypatch, error):
         assert report.wrong[0].evidence == "gone"
 
 
+@pytest.mark.slow
 def test_second_verifier_behind_an_honest_getter(manifest, clan, chain):
     """The getter names the genuine verifier, and the check asks one that accepts anything."""
     entry = entry_for(manifest, clan)

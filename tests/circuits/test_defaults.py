@@ -33,6 +33,7 @@ def test_small_models_keep_the_usual_knobs():
     }
 
 
+@pytest.mark.slow
 def test_knobs_that_somebody_chose_stay(tmp_path):
     model = write_model(tmp_path / "m.onnx", matrix=np.ones((4, 1)))
     assert RunArgs().untuned and RunArgs(largest_input=4).untuned
