@@ -76,7 +76,7 @@ TESTS = {
     "zk/manifest.py": "circuits/test_manifest.py",
     "zk/private.py": "circuits/test_private.py",
     "zk/processes.py": "circuits/test_files.py circuits/test_processes.py",
-    "zk/proof.py": "circuits/test_proof.py",
+    "zk/proof.py": "circuits/test_proof.py circuits/test_processes.py circuits/test_groth16.py",
     "zk/r1cs/": "circuits/test_r1cs.py",
     "zk/rewriting.py": "circuits/test_rewriting.py",
     "zk/samples.py": "circuits/test_samples.py",

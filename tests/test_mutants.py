@@ -75,4 +75,4 @@ def test_the_table_names_tests_that_exist():
 
 def test_the_table_has_tests_of_every_file():
     assert all(suite_of(file) for file in sources())
-    assert suite_of("zk/proof.py") == ["tests/circuits/test_proof.py"]
+    assert suite_of("zk/witness.py") == ["tests/circuits/test_witness.py"]

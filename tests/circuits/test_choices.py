@@ -116,8 +116,27 @@ def test_inputs_that_are_refused(tmp_path):
         read_model(model)
     with pytest.raises(CircuitError, match=r"factor has shape \(3,\), but .* takes \(1, 3\)"):
         read_model(model, constants={"factor": np.ones(3), "offset": np.ones((1, 3))})
+    with pytest.raises(CircuitError, match=r"factor has shape \(1, 4\), but .* takes \(1, 3\)"):
+        read_model(model, constants={"factor": np.ones((1, 4)), "offset": np.ones((1, 3))})
     nodes = [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)]
     inputs = {"x": (TensorProto.DOUBLE, [1, 3])}
     double = saved(tmp_path / "d.onnx", nodes, inputs, {}, [1, 3])
     with pytest.raises(CircuitError, match=r"has the inputs x \(DOUBLE\)"):
         read_model(double)
+
+
+def test_one_of_several_outputs(tmp_path):
+    path, shape = tmp_path / "m.onnx", [1, 3]
+    nodes = [helper.make_node(name, ["x"], [name]) for name in ("Relu", "Neg")]
+    given, *made = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name in ("x", "Relu", "Neg")
+    )
+    opset = [helper.make_opsetid("", 18)]
+    graph = helper.make_graph(nodes, "two", [given], made)
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
+    for name in ("Relu", "Neg"):
+        assert read_model(path, Choice(output=name)).output == name
+    for name in (None, "Abs"):
+        with pytest.raises(CircuitError, match="has 2 outputs, of float32: Relu, Neg"):
+            read_model(path, Choice(output=name))

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,3 +220,15 @@ def test_file_that_is_no_proof(tmp_path):
         path.write_text(text)
         with pytest.raises(CircuitError, match=r"proof\.json is not a proof file"):
             Proof.load(path)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_values_that_a_table_holds(columns):
+    """ezkl fills the last column of a table beyond its largest value."""
+    rows = ezkl.usable_rows(8)
+    first, largest = -3, -3 + rows * (columns - 1)
+    table: Any = {"lookup_range": [str(first), str(largest)], "logrows": 8}
+    last = first + rows * columns - 1
+    assert proof._in_table(table, (first, last))
+    assert not proof._in_table(table, (first - 1, last))
+    assert not proof._in_table(table, (first, last + 1))
