@@ -40,7 +40,7 @@ pytest_plugins = ["tests.browsers"]
 # Fixtures that start a process or build a second circuit, and folders about the hub.
 SLOW = {"bad_manifest", "batch_manifest", "browser", "node", "song_manifest", "voice_manifest"}
 OF_HUB = {"hub", "serving"}
-# Two groups that need none of the project's circuits run while the hub's builds those.
+# The hub's group builds the project's circuits. The other two need none of these meanwhile.
 FIRST = ("hub", "test_tuner", "test_audit_families")
 upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
@@ -228,6 +228,17 @@ def real_score(voice_manifest, real_voice) -> int:
     """The score of the recorded voice, in units of 1e-18."""
     (output,) = answer(voice_manifest, real_voice)
     return score_from(int(output), voice_manifest["output_scale"])
+
+
+@pytest.fixture(scope="session")
+def voice_judge(voice_manifest, deployer):
+    return deploy(voice_manifest, deployer)
+
+
+@pytest.fixture(scope="session")
+def voice_proof(voice_manifest, voice_judge, real_voice, accounts) -> Proof:
+    """The proof of the recorded voice, for the first test account in round 0."""
+    return prove(voice_manifest, voice_judge.keyOf(accounts[0], 0), real_voice)
 
 
 @pytest.fixture(scope="session")

@@ -176,16 +176,16 @@ def mutants_of(file: str) -> list[Mutant]:
 
 
 def sources() -> list[str]:
-    """Return the files that mutants change."""
+    """Return the files that mutants may change."""
     listed = subprocess.run(["git", "ls-files", *SOURCES], cwd=ROOT, capture_output=True, text=True)
     files = [file for file in listed.stdout.split() if file.endswith((".py", ".sol"))]
-    return [file for file in files if not file.startswith(PROSE) and mutants_of(file)]
+    return [file for file in files if not file.startswith(PROSE)]
 
 
 def draw(seed: int, count: int, only: Iterable[str] = ("",)) -> list[Mutant]:
     """Draw mutants: one of each file, and the others by the number of its lines."""
     files = [file for file in sources() if file.startswith(tuple(only))]
-    shuffled = {file: mutants_of(file) for file in files}
+    shuffled = {file: mutants for file in files if (mutants := mutants_of(file))}
     for file, mutants in shuffled.items():
         random.Random(f"{seed} {file}").shuffle(mutants)
     weights = {f: len((ROOT / f).read_text().split("\n")) for f in shuffled}

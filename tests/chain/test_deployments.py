@@ -61,6 +61,7 @@ def test_build_with_a_batch_is_deployed_once(entry, manifest, batch_manifest, de
     )
     assert one == other != entry["contract"]
     assert deploy_once(manifest, deployer, said.append).address == one
+    assert sum("already deployed" in line for line in said) == 2
 
 
 @pytest.mark.slow

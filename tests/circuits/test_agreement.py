@@ -15,14 +15,13 @@ from apps.circuits import EXPORTS, view_of
 from apps.clan import application as clan_application
 from apps.voice import application as voice_application
 from apps.voice import score_from
-from chain.contracts import deploy
 from models import digits
 from models import voices as judges
 from models.data import drawing, mnist, sound, voices
 from tests.inputs import DRAWINGS
 from zk.ezkl import felt, satisfied
 from zk.layout import FIELD
-from zk.proof import answer, prove
+from zk.proof import answer
 from zk.witness import answers, witness
 
 # A digit reader's logits may move by this share of what they span, by quantising.
@@ -117,16 +116,13 @@ def test_the_constraints_hold(manifest, views, tmp_path):
     assert satisfied(path, manifest.file("compiled"))
 
 
-@pytest.fixture(scope="module")
-def judge(voice_manifest, deployer):
-    return deploy(voice_manifest, deployer)
-
-
-def test_scores_agree_to_the_last_unit(voice_manifest, judge, real_voice, accounts):
+def test_scores_agree_to_the_last_unit(
+    voice_manifest, voice_judge, voice_proof, real_voice, accounts
+):
     """torch and onnxruntime to the last bits, the witness within its quantisation, then exactly."""
     session = onnxruntime.InferenceSession(voice_manifest.file("model"))
     network, view = load("voice"), view_of("voice", "clip")
-    scale, key = voice_manifest["output_scale"], judge.keyOf(accounts[0], 0)
+    scale = voice_manifest["output_scale"]
     synthetic = [
         voices.synthetic_clip(*clip).path for clip in (("m4", "happy", 1), ("f4", "calm", 2))
     ]
@@ -136,18 +132,19 @@ def test_scores_agree_to_the_last_unit(voice_manifest, judge, real_voice, accoun
             assert network(torch.from_numpy(x[None])).item() == pytest.approx(y, abs=1e-4)
         answered = int(answer(voice_manifest, x)[0])
         assert answered / 2**scale == pytest.approx(y, abs=VOICE_QUANTISATION)
-        assert judge.scoreFrom(answered % FIELD) == score_from(answered, scale)
-    proof = prove(voice_manifest, key, real_voice)
-    (output,) = proof.outputs(voice_manifest.layout)
+        assert voice_judge.scoreFrom(answered % FIELD) == score_from(answered, scale)
+    (output,) = voice_proof.outputs(voice_manifest.layout)
     assert output == answer(voice_manifest, real_voice)[0]
-    assert voice_application.read(judge, accounts[0], 0, proof) == score_from(output, scale)
+    assert voice_application.read(voice_judge, accounts[0], 0, voice_proof) == score_from(
+        output, scale
+    )
 
 
 @given(output=st.integers(-(2**127) + 1, 2**127 - 1) | st.integers(-(2**21), 2**21))
 @settings(deadline=None, max_examples=60)
-def test_any_score_agrees_to_the_last_unit(voice_manifest, judge, output):
+def test_any_score_agrees_to_the_last_unit(voice_manifest, voice_judge, output):
     expected = score_from(output, voice_manifest["output_scale"])
-    assert judge.scoreFrom(output % FIELD) == expected
+    assert voice_judge.scoreFrom(output % FIELD) == expected
 
 
 @pytest.mark.parametrize("name", JUDGES)

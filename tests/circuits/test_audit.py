@@ -19,10 +19,11 @@ from zk.audit import curve
 from zk.audit.application import audit_application
 from zk.audit.attacks import attacks
 from zk.audit.calldata import Call, Shape
+from zk.audit.checks import Checks
 from zk.audit.code import strange
 from zk.audit.findings import Report
 from zk.audit.halo2 import find_shape, forge
-from zk.audit.machine import run
+from zk.audit.machine import PAIRING, Run, run
 from zk.audit.sources import sources_of
 from zk.audit.syntax import verifiers_of
 from zk.audit.verifier import audit_verifier
@@ -605,6 +606,22 @@ def test_good_applications_are_sound(folder_of_applications, name):
     assert report.facts["functions"]
     questions = [finding.name for finding in report.findings]
     assert questions == ["beneficiary-not-bound"] * (name in QUESTIONED)
+
+
+def test_each_pairing_tells_its_srs():
+    """A verifier with two pairings could show the ceremony's point in one of them only."""
+    other = curve.scaled_second(curve.GENERATOR, 2**100)
+
+    def names(*secrets: curve.Point2) -> list[str]:
+        pairs = [(1, 2, *curve.GENERATOR, 1, 2, *secret) for secret in secrets]
+        calls = [(PAIRING, b"".join(word.to_bytes(32) for word in pair)) for pair in pairs]
+        report = Report("a verifier")
+        Checks(report, b"", Call([], []), Run(calls=calls), live=True)._srs()
+        return [finding.name for finding in report.findings]
+
+    assert names(curve.CEREMONY) == names(curve.CEREMONY, curve.CEREMONY) == []
+    assert names(other) == ["unknown-srs"]
+    assert names(other, curve.CEREMONY) == names(curve.CEREMONY, other) == ["bad-srs-point"]
 
 
 def test_each_forgery_has_one_fault():

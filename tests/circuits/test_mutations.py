@@ -7,7 +7,6 @@ import pytest
 from web3.exceptions import ContractLogicError
 
 from apps.registry import named
-from chain.contracts import deploy
 from tests.refusals import refusal
 from tests.scale import scaled
 from zk.audit.attacks import genuine
@@ -56,12 +55,12 @@ def mutated(call: Call, numbers: random.Random, points: list[tuple[int, int]]) -
     return Call(proof, instances).usual()
 
 
-@pytest.mark.parametrize("application", ["clan", "judge"])
-def test_no_mutation_is_accepted(application, clan, judge, proof, sung, chain):
+@pytest.mark.parametrize("circuit", ["clan", "voice"])
+def test_no_mutation_is_accepted(circuit, clan, voice_judge, proof, voice_proof, chain):
     contract, call = {
         "clan": (clan, genuine(proof)),
-        "judge": (judge, genuine(sung(0, 0))),
-    }[application]
+        "voice": (voice_judge, genuine(voice_proof)),
+    }[circuit]
     numbers, points = random.Random(SEED), multiples(2, 50)
     verifier, ask = contract.verifier(), chain.provider.web3.eth.call
     assert int.from_bytes(ask({"to": verifier, "data": call.usual()})) == 1
@@ -83,10 +82,9 @@ def test_scores_that_wrap_around(judge, sung, accounts, output):
         named("VoiceJudge").read(judge, accounts[0], 0, forged)
 
 
-def test_limbs_that_overflow(voice_manifest, real_voice, accounts, deployer):
+def test_limbs_that_overflow(voice_manifest, voice_judge, real_voice, accounts):
     """Limbs that overflow but join to the same key are refused, even with a valid proof."""
-    judge = deploy(voice_manifest, deployer)
-    layout, key = voice_manifest.layout, judge.keyOf(accounts[0], 0)
+    layout, key = voice_manifest.layout, voice_judge.keyOf(accounts[0], 0)
     limbs, numbers = layout.numbers(key, real_voice)
     place = next(i for i, limb in enumerate(limbs[:-1]) if limbs[i + 1] > 0)
     limbs[place : place + 2] = limbs[place] + 2**24, limbs[place + 1] - 1
@@ -94,7 +92,7 @@ def test_limbs_that_overflow(voice_manifest, real_voice, accounts, deployer):
     forged = proved(voice_manifest, [limbs, numbers])
     verify(voice_manifest, forged)
     with refusal("BoundApplication__WrongKey", limb=place):
-        named("VoiceJudge").read(judge, accounts[0], 0, forged)
+        named("VoiceJudge").read(voice_judge, accounts[0], 0, forged)
 
 
 @pytest.mark.parametrize("bits", [136, 152])

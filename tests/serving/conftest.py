@@ -8,7 +8,6 @@ import psycopg
 import pytest
 
 from chain import deployments
-from chain.contracts import deploy
 from hub.circuits import Served
 from hub.jobs import Jobs
 from tests.hubs import new_database
@@ -21,11 +20,6 @@ END_HUBS = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-
-
-@pytest.fixture(scope="session")
-def judge(voice_manifest, deployer):
-    return deploy(voice_manifest, deployer)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -108,7 +102,7 @@ def clan_recorded(record, manifest, clan) -> Path:
 
 
 @pytest.fixture
-def both_recorded(clan_recorded, voice_manifest, judge) -> Path:
-    entry = deployments.entry_for(voice_manifest, judge)
+def both_recorded(clan_recorded, voice_manifest, voice_judge) -> Path:
+    entry = deployments.entry_for(voice_manifest, voice_judge)
     write_json(clan_recorded, {**deployments.read(), "voice": entry})
     return clan_recorded

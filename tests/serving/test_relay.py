@@ -27,13 +27,13 @@ def hub_chain(both_recorded) -> Chain:
 
 
 @pytest.fixture
-def open_round(judge, deployer, chain):
+def open_round(voice_judge, deployer, chain):
     """A function that opens a round, and returns its number."""
 
     def open_round(threshold: int = 10**18, hours: int = 1) -> int:
         offer = (threshold, 1, chain.pending_timestamp + hours * HOUR, ANYONE)
-        judge.openRound(*offer, value=1, sender=deployer)
-        return judge.rounds() - 1
+        voice_judge.openRound(*offer, value=1, sender=deployer)
+        return voice_judge.rounds() - 1
 
     return open_round
 
@@ -61,31 +61,33 @@ def asked(monkeypatch, clan_served, voice_served) -> list[str]:
 # Keys
 
 
-def test_keys_are_those_of_the_contracts(hub_chain, clan, judge, clan_served, voice_served, asked):
+def test_keys_are_those_of_the_contracts(
+    hub_chain, clan, voice_judge, clan_served, voice_served, asked
+):
     for account in (ADA, BEN, ADA):
         assert hub_chain.key(clan_served, account, None) == (clan.keyOf(account), None)
     assert asked == ["read", "key"]
 
 
-def test_each_round_has_keys(hub_chain, judge, voice_served, open_round, asked):
+def test_each_round_has_keys(hub_chain, voice_judge, voice_served, open_round, asked):
     first, second = open_round(), open_round()
     for round_number in (first, second, first):
         for account in (ADA, BEN):
-            expected = judge.keyOf(account, round_number), round_number
+            expected = voice_judge.keyOf(account, round_number), round_number
             assert hub_chain.key(voice_served, account, round_number) == expected
-    assert hub_chain.key(voice_served, ADA, None) == (judge.keyOf(ADA, second), second)
+    assert hub_chain.key(voice_served, ADA, None) == (voice_judge.keyOf(ADA, second), second)
     assert asked == ["read", "key", "key"]
 
 
 def test_a_key_that_would_be_refused_is_not_given(
-    hub_chain, judge, voice_served, open_round, chain
+    hub_chain, voice_judge, voice_served, open_round, chain
 ):
     with pytest.raises(RefusedError, match="No round is open"):
         hub_chain.key(voice_served, ADA, None)
     round_number = open_round()
     with pytest.raises(RefusedError, match=f"There is no round {round_number + 1}"):
         hub_chain.key(voice_served, ADA, round_number + 1)
-    chain.mine(timestamp=judge.roundOf(round_number).deadline + 1)
+    chain.mine(timestamp=voice_judge.roundOf(round_number).deadline + 1)
     with pytest.raises(RefusedError, match="ended at its deadline"):
         hub_chain.key(voice_served, ADA, round_number)
 
@@ -113,17 +115,17 @@ def test_a_circuit_without_an_application_has_no_keys(hub_chain, plain_served):
 
 
 def test_a_proof_that_the_contract_would_accept(
-    hub_chain, clan, judge, clan_served, voice_served, open_round
+    hub_chain, clan, voice_judge, clan_served, voice_served, open_round
 ):
     assert hub_chain.submission(clan_served, clan.keyOf(ADA), [0] * 10) == (None, "accepted", None)
     first, _ = open_round(threshold=0), open_round()
-    found = hub_chain.submission(voice_served, judge.keyOf(ADA, first), [0])
+    found = hub_chain.submission(voice_served, voice_judge.keyOf(ADA, first), [0])
     assert found == (first, "accepted", None)
 
 
-def test_a_score_that_is_too_low(hub_chain, judge, voice_served, open_round, voice_manifest):
+def test_a_score_that_is_too_low(hub_chain, voice_judge, voice_served, open_round, voice_manifest):
     round_number, one = open_round(), 2 ** voice_manifest["output_scale"]
-    key = judge.keyOf(ADA, round_number)
+    key = voice_judge.keyOf(ADA, round_number)
     found, answer, reason = hub_chain.submission(voice_served, key, [one - 1])
     assert (found, answer) == (round_number, "refused")
     assert "is too low" in reason
@@ -147,10 +149,10 @@ def test_a_proof_of_a_circuit_that_is_not_deployed(record, clan_served):
 
 @pytest.mark.parametrize("error", [requests.ConnectionError, UnreachableError])
 def test_a_node_that_does_not_answer_after_the_round_was_found(
-    hub_chain, judge, voice_served, open_round, monkeypatch, error
+    hub_chain, voice_judge, voice_served, open_round, monkeypatch, error
 ):
     round_number = open_round()
-    key = judge.keyOf(ADA, round_number)
+    key = voice_judge.keyOf(ADA, round_number)
 
     def silent(*_):
         raise error
@@ -173,9 +175,9 @@ def test_a_node_that_does_not_answer_is_no_refusal(hub_chain, clan_served, monke
 
 
 @pytest.fixture
-def reset(chain, clan, judge) -> Iterator[Callable[[], None]]:
+def reset(chain, clan, voice_judge) -> Iterator[Callable[[], None]]:
     """A function that takes the contracts off the chain, like a reset."""
-    codes = {one.address: chain.provider.get_code(one.address) for one in (clan, judge)}
+    codes = {one.address: chain.provider.get_code(one.address) for one in (clan, voice_judge)}
 
     def reset() -> None:
         for address in codes:
@@ -216,7 +218,7 @@ def test_a_node_that_cannot_be_asked_is_said(hub_chain, monkeypatch):
 
 
 @pytest.mark.parametrize("tokens", [True, False])
-def test_the_chain_as_the_page_gets_it(hub_chain, clan, judge, manifest, chain, tokens):
+def test_the_chain_as_the_page_gets_it(hub_chain, clan, voice_judge, manifest, chain, tokens):
     described = hub_chain.described(tokens)
     assert (described.chain_id, described.tokens) == (chain.chain_id, tokens)
     assert described.network == ape.networks.provider.network.choice
