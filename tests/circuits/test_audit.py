@@ -102,6 +102,12 @@ FAULTY_APPLICATIONS = {
     "beneficiary-not-bound 2": ("uint160(address(account))", "uint160(address(this))"),
     "no-replay-guard": ("if (won[account]) revert Refused();", ""),
     "no-replay-guard 2": ("won[account] = true;", ""),
+    # A limit of a sum refuses no replay until the sum reaches it.
+    "no-replay-guard 3": (
+        "re:(=> bool\\) public used;)((.|\\n)*)if \\(won.account.\\)((.|\\n)*)won.account. = true;",
+        "\\g<1> mapping(address => uint256) public paid;\\g<2>"
+        "if (paid[account] > 9 ether)\\g<4>paid[account] += score;",
+    ),
     "replay-by-proof": ("won[account]", "used[keccak256(proof)]"),
     "negative-output": ("if (score >= LARGEST) revert Refused();", ""),
     "verifier-revert": (
