@@ -40,8 +40,9 @@ pytest_plugins = ["tests.browsers"]
 # Fixtures that start a process or build a second circuit, and folders about the hub.
 SLOW = {"bad_manifest", "batch_manifest", "browser", "node", "song_manifest", "voice_manifest"}
 OF_HUB = {"hub", "serving"}
-# The hub's group builds the project's circuits. The other two need none of these meanwhile.
-FIRST = ("hub", "test_tuner", "test_audit_families")
+# The hub's group builds the project's circuits. The others need none of these meanwhile; in their
+# long form, the notebook and the containers take minutes.
+FIRST = ("hub", "test_notebook", "test_containers", "test_tuner", "test_audit_families")
 upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
 

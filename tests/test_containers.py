@@ -307,8 +307,8 @@ def test_services_answer_on_their_ports(containers, views):
     assert answers(f"{notebook}/api/contents/notebooks/mnist.ipynb?token=secret").ok
     assert answers(f"{hub}/healthz").ok
     assert "<html" in answers(hub).text
-    assert requests.post(f"{hub}/v1/circuits/clan/proofs", timeout=5).status_code == 401
-    assert Hub(hub, token[1]).prove("clan", ADA, views[0]).instances
+    assert requests.post(f"{hub}/v1/circuits/clan-groth16/proofs", timeout=5).status_code == 401
+    assert Hub(hub, token[1]).prove("clan-groth16", ADA, views[0]).instances
 
     address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     where = containers.run("podman", "inspect", "--format", address, "verdict-test_hub_1").strip()

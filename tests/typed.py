@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.nodes import Node
-from tests.warm import APE, PATIENCE, Result, ape_run
+from tests.warm import PATIENCE, Result, ape_run
 from zk.files import ROOT
 
 # The sentences of a command that finds no room, or a disk that it cannot write to.
@@ -27,9 +27,7 @@ def ape_in(project: Path, node: Node | None, *words: str) -> Result:
 
 def ape_on(folder: Path, disk: str, node: Node | None, *words: str, **environment: str) -> Result:
     """Run a command with another disk mounted at a folder, which only this command sees."""
-    mount = f'mount -t tmpfs -o {disk} none "$0" && exec "$@"'
-    alone = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, str(folder))
-    return new_process(_environment(node, environment), *alone, str(APE), "run", *words)
+    return ape_run(ROOT, words, _environment(node, environment), disk=(folder, disk))
 
 
 def new_process(

@@ -1,31 +1,39 @@
-"""Processes of `ape` that start fast: each is a fork of one that has imported the libraries.
+"""Processes that start fast: each is a fork of one that has imported the libraries.
 
 This module imports nothing of the project, because a command may run in a copy of it.
 """
 
 import atexit
+import ctypes
 import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 APE = Path(sys.executable).with_name("ape")
 PATIENCE = 900  # seconds for a command to end
+PROJECT = str(Path(__file__).parents[1])
+NEW_USER, NEW_MOUNTS = 0x10000000, 0x00020000  # namespaces of Linux
 
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(["tests.preloaded"])
 Result = subprocess.CompletedProcess[str]
 
 
-def ape_run(folder: Path, words: tuple[str, ...], environment: dict[str, str]) -> Result:
-    """Run a command in a folder."""
+def ape_run(
+    folder: Path, words: tuple[str, ...], environment: dict[str, str], **options: Any
+) -> Result:
+    """Run a command in a folder, with the options of `_forked`."""
     with TemporaryDirectory() as made:
         texts = [Path(made, name) for name in ("stdout", "stderr")]
-        process = forks.Process(target=_forked, args=(folder, words, environment, texts))
+        given = (folder, words, environment, texts)
+        process = forks.Process(target=_forked, args=given, kwargs=options)
         process.start()
         process.join(PATIENCE)
         if process.exitcode is None:
@@ -59,11 +67,11 @@ class Started:
 
 
 def ape_start(
-    folder: Path, words: tuple[str, ...], environment: dict[str, str], log: Path
+    folder: Path, words: tuple[str, ...], environment: dict[str, str], log: Path, **options: Any
 ) -> Started:
     """Start a command in a folder; it writes to the end of a log."""
     given = (folder, words, environment, [log, log])
-    process = forks.Process(target=_forked, args=given, kwargs={"alone": True})
+    process = forks.Process(target=_forked, args=given, kwargs={"alone": True, **options})
     process.start()
     return Started(process)
 
@@ -74,21 +82,39 @@ def _forked(
     environment: dict[str, str],
     texts: list[Path],
     alone: bool = False,
+    disk: tuple[Path, str] | None = None,
+    module: str = "",
 ) -> None:
-    """Become the command, with the files `texts` as its output, or in a separate session."""
+    """Become the command, or a module of the project, with the files `texts` as its output.
+
+    It may run in a separate session, or see a disk of its own at a folder.
+    """
     from ape._cli import cli
 
     if alone:
         os.setsid()
+    if disk:
+        _mount(*disk)
     for stream, text in enumerate(texts, start=1):
         os.dup2(os.open(text, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    project = str(Path(__file__).parents[1])
-    sys.path[:] = [str(APE.parent), *(path for path in sys.path if path not in ("", project))]
-    sys.argv = [str(APE), "run", *words]
+    others = [path for path in sys.path if path not in ("", PROJECT)]
+    sys.path[:] = [PROJECT if module else str(APE.parent), *others]
+    sys.argv = [module, *words] if module else [str(APE), "run", *words]
     try:
-        cli()
+        runpy.run_module(module, run_name="__main__") if module else cli()
     finally:
         atexit._run_exitfuncs()  # forks leave these out
+
+
+def _mount(folder: Path, disk: str) -> None:
+    """Mount a disk at a folder, which only this process and those that it starts see."""
+    user, group = os.getuid(), os.getgid()
+    if ctypes.CDLL(None, use_errno=True).unshare(NEW_USER | NEW_MOUNTS):
+        raise OSError(ctypes.get_errno(), "this machine allows no namespaces")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", disk, "none", folder], check=True)

@@ -39,15 +39,13 @@ REWARD = 10**16
 ROUNDS = 2  # the rounds that the proofs are for
 TAKES = {0: 2, 1: 1}  # in the first round, each account sings twice
 TOGETHER = 4  # accounts in a batch
-ACCOUNTS = scaled(16, 200)
-# A fork gets fewer calls than a plain chain, because its rules are the same.
-FEW_CALLS = settings(
+ACCOUNTS = scaled(16, 100)
+CALLS = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    max_examples=2,
-    stateful_step_count=scaled(25, 50),
+    max_examples=scaled(2, 6),
+    stateful_step_count=scaled(60, 100),
 )
-CALLS = settings(FEW_CALLS, max_examples=scaled(2, 6), stateful_step_count=scaled(60, 200))
 
 
 @dataclass
@@ -57,7 +55,6 @@ class Crowd:
     chain: Any
     keys: list[bytes]
     accounts: list[str]
-    settings: settings
 
     @property
     def anybody(self):
@@ -86,14 +83,13 @@ class Crowd:
 
 
 @pytest.fixture(scope="module")
-def crowd(chain, pytestconfig):
-    forked = "fork" in (pytestconfig.getoption("network") or "")
-    keys = [keccak(text=f"actor {number}") for number in range(12 if forked else ACCOUNTS)]
+def crowd(chain):
+    keys = [keccak(text=f"actor {number}") for number in range(ACCOUNTS)]
     accounts = [Account.from_key(key).address for key in keys]
     for account in accounts:
         chain.provider.set_balance(account, 10**21)
     chain.provider.make_request("anvil_autoImpersonateAccount", [True])
-    yield Crowd(chain, keys, accounts, FEW_CALLS if forked else CALLS)
+    yield Crowd(chain, keys, accounts)
     chain.provider.make_request("anvil_autoImpersonateAccount", [False])
 
 
@@ -292,9 +288,7 @@ def test_clan_counts_its_members(project, verifier_of, deployer, crowd):
         batch, [([key for key, _ in claim], np.stack([x for _, x in claim])) for claim in claims]
     )
     batches = [Batch(*pair) for pair in zip(chosen, made, strict=True)]
-    run_state_machine_as_test(
-        lambda: Members(clan, crowd, proofs, digits, batches), settings=crowd.settings
-    )
+    run_state_machine_as_test(lambda: Members(clan, crowd, proofs, digits, batches), settings=CALLS)
 
 
 class Ledger(RuleBasedStateMachine):
@@ -485,4 +479,4 @@ def test_voice_judge_can_always_pay_what_it_owes(project, verifier_of, deployer,
     ]
     made = iter(prove_all(manifest, claims))
     proofs = {one: [next(made) for _ in crowd.accounts] for one in sung}
-    run_state_machine_as_test(lambda: Ledger(judge, crowd, proofs, scores), settings=crowd.settings)
+    run_state_machine_as_test(lambda: Ledger(judge, crowd, proofs, scores), settings=CALLS)

@@ -24,6 +24,7 @@ from zk.samples import Samples
 from zk.srs import ensure_srs, srs_path
 
 EVERYTHING = ["knobs", "bind", "settings", "compile", "accuracy", "setup", "verifier"]
+SHORT = ("knobs", "setup", "verifier")  # the first, the longest and the last
 
 
 def test_second_build_does_nothing(tiny, run, first_build):
@@ -121,7 +122,10 @@ def test_damaged_file_is_refused_and_then_made_again(tiny, run, samples, label, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", EVERYTHING)
+@pytest.mark.parametrize(
+    "step",
+    [pytest.param(one, marks=[] if one in SHORT else pytest.mark.full) for one in EVERYTHING],
+)
 def test_killed_build_leaves_the_finished_one_and_goes_on(tiny, run, samples, tmp_path, step):
     """The process gets a SIGKILL as the step begins."""
     finished, _ = run(tiny)

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +17,7 @@ from web3 import Web3
 from chain.network import NETWORKS
 from tests.nodes import Node, own_node
 from tests.scale import scaled
+from tests.warm import Result, ape_run, ape_start
 from zk.files import ROOT, read_json
 
 pytestmark = pytest.mark.slow
@@ -74,21 +73,18 @@ def deploying(node: Node, network: str = "polygon:amoy") -> list[str]:
     return ["deploy", "--only", "clan", "--account", ALIAS, "--network", choice]
 
 
-def process_of(folder: Path, words: list[str]) -> tuple[list[str], dict[str, str]]:
-    """The arguments and the environment of a command on the folder's build."""
-    environment = {
+def environment_of(folder: Path) -> dict[str, str]:
+    """The environment of a command on the folder's build."""
+    return {
         **os.environ,
         "APE_DATA_FOLDER": str(folder / "ape"),
         f"APE_ACCOUNTS_{ALIAS}_PASSPHRASE": PASSPHRASE,
     }
-    return [sys.executable, "-m", "tests.live", str(folder), *words], environment
 
 
-def run(folder: Path, words: list[str], **more: str) -> subprocess.CompletedProcess[str]:
-    given, environment = process_of(folder, words)
-    return subprocess.run(
-        given, cwd=ROOT, env=environment | more, capture_output=True, text=True, timeout=300
-    )
+def run(folder: Path, words: list[str], **more: str) -> Result:
+    given = (str(folder), *words)
+    return ape_run(ROOT, given, environment_of(folder) | more, module="tests.live")
 
 
 def mined(web3: Web3) -> list[dict[str, Any]]:
@@ -176,17 +172,18 @@ def test_two_deployments_at_once(folder, live):
 
 def kill_when(moment: Callable[[], bool], folder: Path, node: Node) -> None:
     """Start a deployment, and kill it as soon as the moment has come."""
-    given, environment = process_of(folder, deploying(node))
-    with subprocess.Popen(given, cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
-        try:
-            limit = time.monotonic() + PATIENCE
-            while not moment():
-                ended = process.poll() is not None and not moment()
-                assert not ended, f"the deployment ended before {moment.__name__}"
-                assert time.monotonic() < limit, f"no {moment.__name__} within {PATIENCE} s"
-                time.sleep(0.01)
-        finally:
-            process.kill()
+    given, log = (str(folder), *deploying(node)), folder / "killed.log"
+    process = ape_start(ROOT, given, environment_of(folder), log, module="tests.live")
+    try:
+        limit = time.monotonic() + PATIENCE
+        while not moment():
+            ended = process.poll() is not None and not moment()
+            assert not ended, f"the deployment ended before {moment.__name__}: {log.read_text()}"
+            assert time.monotonic() < limit, f"no {moment.__name__} within {PATIENCE} s"
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("story", range(STORIES))

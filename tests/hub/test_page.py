@@ -40,7 +40,10 @@ from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, prove_all
 
-pytestmark = pytest.mark.usefixtures("same_chain")
+pytestmark = [
+    pytest.mark.usefixtures("same_chain"),
+    pytest.mark.parametrize("hub", ["postgres"], indirect=True, scope="session"),
+]
 SHOTS = ROOT / "out" / "screenshots"
 DESK = {"width": 1100, "height": 900}
 PHONE = {"width": 390, "height": 800}

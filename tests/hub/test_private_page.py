@@ -315,6 +315,7 @@ def test_click_contributes_to_a_ceremony(visit, served, small, tmp_path):
     assert json.loads(verified.stdout) == {"contributions": 2, "beacon": False}, verified.stderr
 
 
+@pytest.mark.full
 def test_browser_proves_in_half_the_time_of_the_hub(visit, served, views):
     """Warm, in turn: the page with Groth16, and the hub with ezkl."""
     page_seconds, hub_seconds = list[float](), list[float]()
