@@ -54,7 +54,6 @@ TESTS = {
     "zk/audit/groth16.py": "circuits/test_audit_families.py",
     "zk/audit/interfaces.py": "circuits/test_audit_families.py",
     "zk/audit/plonk.py": "circuits/test_audit_families.py",
-    "zk/audit/sums.py": "circuits/test_audit_families.py circuits/test_audit.py",
     "zk/audit/syntax.py": "circuits/test_audit.py circuits/test_audit_families.py",
     "zk/audit/verifying.py": "circuits/test_audit.py circuits/test_audit_families.py",
     "zk/batches.py": "circuits/test_circuits_for_batches.py",

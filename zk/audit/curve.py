@@ -100,15 +100,9 @@ def logrows_among(constants: Iterable[int]) -> int | None:
     return next((roots[constant] for constant in constants if constant in roots), None)
 
 
-def same_ratio(lower: Point1 | None, upper: Point1 | None, secret: Point2) -> bool:
-    """Return whether the upper point is the lower one times the secret of a point of G2."""
-    from py_ecc.optimized_bn128 import optimized_curve as bn
-    from py_ecc.optimized_bn128.optimized_pairing import pairing
-
-    if lower is None or upper is None:
-        return lower is upper
-    same: bool = pairing(_second(secret), _first(lower)) == pairing(bn.G2, _first(upper))
-    return same
+def real_first(point: Point2) -> Point2:
+    """The coordinates of a point of G2 in the order of `zk.groth16.curve`."""
+    return point[1], point[0], point[3], point[2]
 
 
 def _first(point: Point1) -> Any:

@@ -19,7 +19,7 @@ from zk.audit.curve import BASE_FIELD, Point1, Point2
 from zk.audit.findings import Finding, Report, Severity
 from zk.audit.interfaces import Interface
 from zk.audit.machine import MULTIPLY, PAIRING, PERMISSIVE, TRUE, Run, run
-from zk.audit.sums import add, weighted_sum
+from zk.groth16.curve import G1, coordinates, point_of, weighted
 from zk.layout import FIELD
 
 INFINITY, INFINITY2 = (0, 0), (0, 0, 0, 0)
@@ -248,9 +248,10 @@ class _Checks(Checks):
         weights = [
             (self.good.instances[place] - self.other.instances[place]) % FIELD for place in used
         ]
-        difference = add(_affine(total), _affine(_negated(found[1])))
-        changed = _word(weighted_sum(list(used.values()), weights, 254)) if used else INFINITY
-        return bool(_sign(_word(difference), changed))
+        if not all(map(curve.on_curve, [*used.values(), total, found[1]])):
+            return False
+        difference = _sum([total, found[1]], [1, -1])
+        return bool(_sign(difference, _sum(list(used.values()), weights)))
 
     def _total_with(self, place: int) -> Point1 | None:
         other = self.other.instances[place]
@@ -324,9 +325,8 @@ class _Checks(Checks):
             made.append((total, gamma, INFINITY))
         if factor := _ratio(delta, gamma):
             made.append((alpha, beta, curve.scaled(total, -pow(factor, -1, FIELD))))
-        if factor := _ratio(beta, gamma):
-            weighted = _affine(curve.scaled(alpha, factor))
-            made.append((_word(add(weighted, _affine(total))), gamma, INFINITY))
+        if (factor := _ratio(beta, gamma)) and all(map(curve.on_curve, (alpha, total))):
+            made.append((_sum([alpha, total], [factor, 1]), gamma, INFINITY))
         if factor := _ratio(beta, delta):
             made.append((total, gamma, curve.scaled(alpha, -factor)))
         for a, b, c in made:
@@ -353,9 +353,7 @@ def _times(factor: int) -> str:
     return "" if factor == 1 else f"{factor} times "
 
 
-def _affine(point: Point1) -> Point1 | None:
-    return point if any(point) else None
-
-
-def _word(point: Point1 | None) -> Point1:
-    return point or INFINITY
+def _sum(points: list[Point1], weights: list[int]) -> Point1:
+    """Add points, each times a weight."""
+    x, y = coordinates(weighted([point_of(one) for one in points], weights, G1))
+    return x, y

@@ -60,7 +60,7 @@ def _relations(powers: Powers, logrows: int) -> list[tuple[str, bool]]:
         ("the first powers are the generators", (tau1[0], tau2[0]) == (G1, G2)),
         (
             "the points of G1 are powers of one tau, also times alpha and beta",
-            all(_are_powers(points, weights, secret) for points in (tau1, alpha, beta)),
+            all(are_powers(points, weights, secret) for points in (tau1, alpha, beta)),
         ),
         (
             "the points of G2 are powers of the same tau",
@@ -83,7 +83,7 @@ def _relations(powers: Powers, logrows: int) -> list[tuple[str, bool]]:
     ]
 
 
-def _are_powers(points: list[Point], weights: list[int], secret: Point) -> bool:
+def are_powers(points: list[Point], weights: list[int], secret: Point) -> bool:
     """Return whether each point is the one before times the secret of a point of G2."""
     count = len(points) - 1
     lower, upper = (curve.weighted(p, weights[:count], G1) for p in (points[:-1], points[1:]))

@@ -4,23 +4,24 @@ The file holds `2**k` powers of a secret times the base point of G1, the same in
 the generator of G2, and the secret times this generator. Coordinates are in Montgomery form.
 """
 
-import random
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from zk.audit import curve
+from zk.audit.curve import Point1, Point2
 from zk.audit.findings import Finding, Report, Severity
-from zk.audit.sums import Point, add, weighted_sum
+from zk.audit.powers import WEIGHT_BITS, are_powers
 from zk.errors import CircuitError
 from zk.files import sha256
+from zk.groth16.curve import G1, point_of, weighted
 from zk.layout import FIELD
 from zk.srs import CEREMONY_SHA256
 
 BYTES = 32
 UNMADE = pow(2**256, -1, curve.BASE_FIELD)  # converts from Montgomery form
-WEIGHT_BITS = 64  # of random weights: a wrong power passes with probability 2**-64
 AGAIN = "Remove the file and fetch or make it again with `ape run srs`."
 
 
@@ -29,10 +30,10 @@ class Srs:
     """The content of an SRS."""
 
     logrows: int
-    powers: list[Point]
-    lagrange: list[Point]
-    generator: curve.Point2
-    secret: curve.Point2  # the secret times the generator of G2
+    powers: list[Point1]
+    lagrange: list[Point1]
+    generator: Point2
+    secret: Point2  # the secret times the generator of G2
 
     @classmethod
     def read(cls, path: Path) -> "Srs":
@@ -48,9 +49,7 @@ class Srs:
             for place in range(4, len(content), BYTES)
         ]
         rows = 2**logrows
-        points: list[Point] = list(
-            zip(numbers[: 4 * rows : 2], numbers[1 : 4 * rows : 2], strict=True)
-        )
+        points = list(zip(numbers[: 4 * rows : 2], numbers[1 : 4 * rows : 2], strict=True))
         second = numbers[4 * rows :]
         generator, secret = (
             (second[place + 1], second[place], second[place + 3], second[place + 2])
@@ -102,7 +101,7 @@ def _check_points(report: Report, srs: Srs) -> None:
     stray = [
         place
         for place, point in enumerate([*srs.powers, *srs.lagrange])
-        if point is None or (point[1] ** 2 - point[0] ** 3 - 3) % field
+        if (point[1] ** 2 - point[0] ** 3 - 3) % field
     ]
     on_curve = _check(
         report,
@@ -123,27 +122,22 @@ def _check_points(report: Report, srs: Srs) -> None:
 
 
 def _check_powers(report: Report, srs: Srs) -> None:
-    rows, numbers = 2**srs.logrows, random.SystemRandom()
-    weights = [numbers.getrandbits(WEIGHT_BITS) for _ in range(rows)]
-    with tqdm(total=3, desc="verifying the SRS", leave=False, disable=None) as bar:
-        last = weighted_sum(srs.powers[-1:], weights[-1:], WEIGHT_BITS)
-        lower = weighted_sum(srs.powers[:-1], weights[:-1], WEIGHT_BITS)
-        bar.update()
-        upper = weighted_sum(srs.powers[1:], weights[:-1], WEIGHT_BITS)
-        bar.update()
-        _check(
-            report,
-            curve.same_ratio(lower, upper, srs.secret),
-            "the points are the powers of the secret of the point in G2",
-            "srs-powers",
-            "The points are not the powers of the secret of the point in G2.",
-        )
-        values = _evaluated(weights, pow(curve.ROOT, 2 ** (28 - srs.logrows), FIELD))
-        same = weighted_sum(srs.lagrange, values, FIELD.bit_length()) == add(lower, last)
-        bar.update()
+    rows = 2**srs.logrows
+    read = [*srs.powers, *srs.lagrange]
+    points = [point_of(one) for one in tqdm(read, "verifying the SRS", leave=False, disable=None)]
+    powers, lagrange = points[:rows], points[rows:]
+    weights = [secrets.randbits(WEIGHT_BITS) for _ in powers]
     _check(
         report,
-        same,
+        are_powers(powers, weights, point_of(curve.real_first(srs.secret))),
+        "the points are the powers of the secret of the point in G2",
+        "srs-powers",
+        "The points are not the powers of the secret of the point in G2.",
+    )
+    values = _evaluated(weights, pow(curve.ROOT, 2 ** (28 - srs.logrows), FIELD))
+    _check(
+        report,
+        weighted(lagrange, values, G1) == weighted(powers, weights, G1),
         "the Lagrange basis matches the powers",
         "srs-lagrange",
         "The Lagrange basis does not match the powers.",
