@@ -34,9 +34,8 @@ def test_mutant_is_one_changed_line_that_parses():
 
 @pytest.mark.slow
 def test_contracts_have_mutants_that_compile():
-    drawn = draw(1, 4, ["contracts/Clan.sol", "contracts/base/"])
-    contracts = {"Clan.sol", "base/BoundApplication.sol", "base/BatchedApplication.sol"}
-    assert {mutant.file for mutant in drawn} >= {f"contracts/{name}" for name in contracts}
+    contracts = ["contracts/Clan.sol", "contracts/base/BoundApplication.sol"]
+    assert [mutant.file for mutant in draw(1, 2, contracts)] == contracts
     assert not compiles("contracts/Clan.sol", "contract Clan {")
 
 
