@@ -46,7 +46,7 @@ MODELS = {
             ("Sigmoid", "h", "y", {}),
         ],
         ((1, 2, 8, 9), (1, 4)),
-        {"k": weights(3, 2, 3, 3), "b": weights(3), "l": weights(2, 3, 2, 2), "m": weights(4, 4)},
+        {"k": weights(3, 2, 3, 2), "b": weights(3), "l": weights(2, 3, 2, 2), "m": weights(6, 4)},
     ),
     "rows": (
         [

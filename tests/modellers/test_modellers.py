@@ -299,6 +299,8 @@ def test_both_modellers_start_and_stop(folder, tmp_path):
         assert requests.get(f"http://127.0.0.1:{ports['AUTO']}/healthz", timeout=5).ok
         below = psutil.Process(process.pid).children(recursive=True)
         assert len(below) >= 2
+        (jupyter,) = (one for one in below if "jupyterlab" in one.cmdline())
+        assert os.getpgid(jupyter.pid) == jupyter.pid  # Ctrl-C in a terminal signals a group
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         _, alive = psutil.wait_procs(below, timeout=20)
