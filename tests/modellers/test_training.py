@@ -163,8 +163,10 @@ def test_foreign_models(folder, kind):
     if kind == "code":
         content = pickle.dumps(Code(trap))
     elif kind == "bomb":
-        with zipfile.ZipFile(folder / "saved", "w", zipfile.ZIP_DEFLATED) as parts:
-            parts.writestr("archive/data/0", bytes(LARGEST + 1))
+        (whole,) = unpack(folder / MODELS, (f"{NETWORK}.safetensors",)).values()
+        torch.save(load(whole), folder / "saved")
+        with zipfile.ZipFile(folder / "saved", "a", zipfile.ZIP_DEFLATED) as parts:
+            parts.writestr("saved/more", bytes(LARGEST))  # torch would not read it
         content = (folder / "saved").read_bytes()
     elif kind == "list":
         content = pickle.dumps([1, 2], protocol=2)
