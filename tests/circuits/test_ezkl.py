@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.networks import weights, write_onnx
 from zk import ezkl
 from zk.circuit import RunArgs, Shape
 from zk.errors import CircuitError, InvalidProofError, RangeError
@@ -40,6 +41,14 @@ def test_settings_of_a_built_circuit(made, settings):
     assert found.shape == Shape(**made["shape"])
     assert found.lookup_scales == []
     assert found.product_cells == 0
+
+
+def test_calibration_of_the_notebooks_uses_two_columns(tmp_path):
+    nodes = [("MatMul", "x m", "y", {})]
+    model = write_onnx(tmp_path / "m.onnx", nodes, (1, 4), (1, 2), m=weights(4, 2))
+    path = tmp_path / "settings.json"
+    ezkl.calibrate(model, path, [[0.5, 1.0, -1.0, 2.0]], [4], "calibrate")
+    assert json.loads(path.read_text())["run_args"]["num_inner_cols"] == 2
 
 
 def test_rows_are_folded_into_columns(settings):

@@ -1,5 +1,7 @@
 """Layouts: keys in limbs, inputs in bits and outputs in lanes, each exact and in one way only."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,6 +95,13 @@ def test_layout_in_a_manifest():
 def test_inputs_of_a_circuit_with_limbs():
     assert WIDE.numbers(2**24 + 7, np.array([[0.5], [-1]])) == [[7, 1, *[0] * 9], [0.5, -1.0]]
     assert Layout(0, 0, 1).numbers(7, np.array([0.5])) == [[0.5]]
+
+
+def test_last_batch_is_filled_with_zeros():
+    x = np.arange(1, 13).reshape(3, 2, 2)
+    full, rest = replace(SLIM, batch=2).batches(x)
+    assert np.array_equal(full, x[:2])
+    assert np.array_equal(rest, [x[2], np.zeros((2, 2))])
 
 
 @pytest.mark.parametrize("largest", range(1, 41))

@@ -1,5 +1,6 @@
 """Several processes return the same answers as one, and fail with one sentence."""
 
+import math
 import os
 import signal
 import subprocess
@@ -66,6 +67,16 @@ def test_process_that_stands_still_is_killed():
     with pytest.raises(TimeLimitError, match="not stand: it had not ended after 1 seconds"):
         answer_all(stop, [1], "stand", 1, limit=1)
     assert answer_all(abs, [-1], "count", 1, limit=60) == [1]
+
+
+def seconds_left(_: int) -> float:
+    return signal.getitimer(signal.ITIMER_REAL)[0]
+
+
+@pytest.mark.parametrize(("limit", "least", "most"), [(math.inf, 0, 0), (60, 59, 61)])
+def test_process_ends_itself_after_a_limit(limit, least, most):
+    left = answer_all(seconds_left, [1, 2], "wait", 2, limit=limit)
+    assert least <= min(left) <= max(left) <= most
 
 
 def test_process_leaves_interrupts_to_its_parent(capfd):

@@ -113,6 +113,14 @@ def test_bounds_are_reached(network, tmp_path):
         assert facts["bounds"]["hidden"][1 - row] == (max, min)[row](ends)
 
 
+@pytest.mark.parametrize(("operator", "ends"), [("Add", [0, 8]), ("Sub", [-4, 4])])
+def test_bounds_of_a_sum(tmp_path, operator, ends):
+    """Of two values from 0 to 4 each."""
+    nodes = [helper.make_node(operator, ["x", "x"], ["y"])]
+    facts, _ = slim(tmp_path, model_of(tmp_path, nodes, {}, outputs=6))
+    assert list(facts["bounds"]["y"]) == ends
+
+
 def test_weights_are_whole_and_the_input_is_bits(network, tmp_path):
     _, path = slim(tmp_path, network)
     graph = onnx.load(path).graph
