@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from models import voices as judges
 from models.data import voices
 from tests.tiny import TINY_ARGS, write_model
+from zk import limits
 from zk.binding import read_model
 from zk.errors import CircuitError
 from zk.files import ROOT, locked, sha256
@@ -369,6 +370,13 @@ def test_voice_proves_within_its_figures(voice_manifest):
     if "(RAVDESS speech)" in measured["source"]:
         assert measured["correlation"]["quantised"] >= 0.45
         assert measured["error"]["quantised"] <= 0.85
+
+
+def test_verifier_that_no_contract_can_hold_is_not_built(tiny, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "LARGEST_CODE", 5000)
+    with pytest.raises(CircuitError, match=r"verifier of other has about .* at most 5,000"):
+        run(replace(tiny, name="other"))
+    assert not list((tmp_path / "artifacts" / "other").glob("*.key"))
 
 
 @pytest.mark.full

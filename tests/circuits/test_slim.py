@@ -121,6 +121,16 @@ def test_bounds_of_a_sum(tmp_path, operator, ends):
     assert list(facts["bounds"]["y"]) == ends
 
 
+def test_bounds_of_a_value_in_another_shape(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "m"], ["sums"]),
+        helper.make_node("Reshape", ["sums", "shape"], ["y"]),
+    ]
+    weights = {"m": np.eye(6, 3, dtype=np.float32), "shape": [1, 3]}
+    facts, _ = slim(tmp_path, model_of(tmp_path, nodes, weights))
+    assert facts["bounds"]["y"] == facts["bounds"]["sums"] == [0, 4 * 2**SCALE]
+
+
 def test_weights_are_whole_and_the_input_is_bits(network, tmp_path):
     _, path = slim(tmp_path, network)
     graph = onnx.load(path).graph

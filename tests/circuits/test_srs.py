@@ -39,6 +39,13 @@ def ceremony(made, monkeypatch) -> bytes:
     return made
 
 
+def test_each_size_of_the_ceremonies_has_a_hash():
+    sizes = [(srs.CEREMONY_SHA256, range(1, 27)), (srs.POWERS_SHA256, range(8, 21))]
+    for hashes, logrows in sizes:
+        assert list(hashes) == list(logrows)
+        assert len(set(hashes.values())) == len(logrows)
+
+
 @contextmanager
 def server(content: bytes, *, breaks_after: int | None = None, ranges: bool = True) -> Iterator:
     """Serve one file, perhaps not to its end; yield the address and the ranges of the requests."""
