@@ -12,7 +12,7 @@ import pytest
 
 from tests.audits import named
 from tests.groth16 import OUTSIDE, moved_out
-from tests.tiny import TINY_GROTH16, run_in, tiny_in, write_model
+from tests.tiny import TINY_GROTH16, echo_in, run_in, tiny_in, write_model
 from zk import srs
 from zk.audit.build import audit_build
 from zk.audit.powers import audit_powers
@@ -205,6 +205,14 @@ def test_model_whose_outputs_have_no_room(samples, tmp_path):
     write_model(tmp_path / "tiny.onnx", weight=1e6)
     with pytest.raises(CircuitError, match="an instance has room for numbers below"):
         run_in(tmp_path, tiny_in(tmp_path, samples, TINY_GROTH16))
+
+
+def test_output_alone_in_its_instance_has_more_room(tmp_path):
+    circuit = echo_in(tmp_path, "one", 1, TINY_GROTH16)
+    write_model(circuit.model, operator="Identity", matrix=np.array([[1e6]]))
+    manifest, _ = run_in(tmp_path, circuit)
+    (output,) = answer(manifest, np.array([2.0]))
+    assert output == 2e6 * 2 ** manifest["output_scale"] > 2**25
 
 
 def test_private_witness_stays_private(build, samples, tmp_path):
