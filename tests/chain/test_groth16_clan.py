@@ -24,6 +24,8 @@ from zk.errors import CircuitError
 from zk.files import ROOT, sha256
 from zk.groth16.build import CEREMONY, answers
 from zk.groth16.ceremony import begun
+from zk.groth16.keys import VerificationKey
+from zk.groth16.verifier import source_of
 from zk.layout import FIELD
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
@@ -50,6 +52,12 @@ def clan16(build, deployer):
 @pytest.fixture(scope="module")
 def drawn(build, clan16, views, accounts) -> Proof:
     return prove(build, clan16.keyOf(accounts[0]), views[DRAWINGS[0]])
+
+
+def test_verifier_is_that_of_the_key(build):
+    """Otherwise the other tests run one that was built before a change of the code."""
+    source = source_of(build["verifier"]["contract"], VerificationKey.load(build.file("vk")))
+    assert build.file("verifier").read_text() == source
 
 
 def test_account_joins(clan16, accounts, drawn, build):
