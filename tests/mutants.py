@@ -84,6 +84,7 @@ TESTS = {
     "zk/steps.py": "circuits/test_build.py circuits/test_groth16.py",
     "zk/translation.py": "circuits/test_translation.py",
     "zk/tuning/": "circuits/test_tuner.py",
+    "zk/tuning/defaults.py": "circuits/test_defaults.py",
     "zk/verifier.py": "circuits/test_verifier.py",
     "zk/witness.py": "circuits/test_witness.py",
     "apps/": "chain/test_applications.py",

@@ -102,6 +102,11 @@ OPERATORS = {
     "ReduceSum": (IMAGE, [("ReduceSum", "x axes", "y", {})], {"axes": places([-1])}),
     "Flatten": (IMAGE, [("Flatten", "x", "y", {})], {}),
     "Pad": (IMAGE, [("Pad", "x p", "y", {})], {"p": places([0, 0, 1, 2, 0, 0, 0, 1])}),
+    "Pad with zero": (
+        IMAGE,
+        [("Pad", "x p zero", "y", {})],
+        {"p": places([0, 0, 1, 0, 0, 0, 0, 0]), "zero": np.float32(0)},
+    ),
     "Transpose": (IMAGE, [("Transpose", "x", "y", {"perm": [0, 3, 1, 2]})], {}),
     "Reshape": (IMAGE, [("Reshape", "x s", "y", {})], {"s": places([1, -1, 5])}),
     "Gather": (ROW, [("Gather", "x i", "y", {"axis": 1})], {"i": places([5, 0, 0, 3, 1, 2, 4])}),
@@ -329,6 +334,11 @@ def test_value_that_fits_needs_no_check():
     before = len(system.constraints)
     assert within(system, Number(given, 0, 1), -4, 3).sum == given
     assert len(system.constraints) == before
+
+
+def test_as_many_bits_as_are_unique():
+    system = System(0, [], 0, 0)
+    assert len(system.bits({ONE: 2**MAX_BITS - 1}, MAX_BITS)) == MAX_BITS
 
 
 @pytest.mark.parametrize("bits", [0, MAX_BITS + 1, 254])
