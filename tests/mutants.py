@@ -89,7 +89,9 @@ TESTS = {
     "zk/witness.py": "circuits/test_witness.py",
     "apps/": "chain/test_applications.py",
     "apps/attestations.py": "chain/test_attestations.py",
-    "apps/audit.py": "chain/test_batches.py chain/test_audit_deployment.py",
+    "apps/audit.py": (
+        "chain/test_batches.py chain/test_audit_deployment.py commands/test_groth16_commands.py"
+    ),
     "apps/drafts.py": "commands/test_new_applications.py",
     "apps/registry.py": "chain/test_applications.py commands/test_prove.py",
     "apps/rules.py": "chain/test_applications.py commands/test_new_applications.py",

@@ -179,3 +179,9 @@ def test_key_of_the_issuer_is_elsewhere(manifest, compiled, verifier, deployer, 
 def test_slim_circuits_are_not_attested(manifest):
     with pytest.raises(CircuitError, match="An attested circuit is not slim"):
         RunArgs(attested=True, largest_input=255).layout(3)
+
+
+def test_issuer_who_declines_to_sign(contract, accounts, monkeypatch):
+    monkeypatch.setattr(type(accounts[2]), "sign_message", lambda *_, **__: None)
+    with pytest.raises(CircuitError, match=f"{accounts[2]} did not sign: nothing was sent"):
+        attest(contract, accounts[0].address, 1)

@@ -289,3 +289,9 @@ def test_files_that_are_no_consents(tmp_path, content, signed):
             Consent.load(path)
     signed.save(path)
     assert Consent.load(path) == signed
+
+
+def test_account_that_declines_to_sign(clan, accounts, monkeypatch):
+    monkeypatch.setattr(type(accounts[0]), "sign_message", lambda *_, **__: None)
+    with pytest.raises(CircuitError, match=f"{accounts[0]} did not sign: nothing was sent"):
+        sign(clan, accounts[0], digit=7, days=1)
