@@ -87,7 +87,7 @@ def _forked(
 ) -> None:
     """Become the command, or a module of the project, with the files `texts` as its output.
 
-    It may run in a separate session, or see a disk of its own at a folder.
+    `alone` starts a separate session; `disk` mounts a file system at a folder, for this process.
     """
     from ape._cli import cli
 
@@ -104,7 +104,10 @@ def _forked(
     sys.path[:] = [PROJECT if module else str(APE.parent), *others]
     sys.argv = [module, *words] if module else [str(APE), "run", *words]
     try:
-        runpy.run_module(module, run_name="__main__") if module else cli()
+        if module:
+            runpy.run_module(module, run_name="__main__")
+        else:
+            cli()
     finally:
         atexit._run_exitfuncs()  # forks leave these out
 

@@ -101,7 +101,7 @@ def logrows_among(constants: Iterable[int]) -> int | None:
 
 
 def real_first(point: Point2) -> Point2:
-    """The coordinates of a point of G2 in the order of `zk.groth16.curve`."""
+    """Return the coordinates of a point of G2 in the order of `zk.groth16.curve`."""
     return point[1], point[0], point[3], point[2]
 
 
