@@ -115,7 +115,6 @@ def test_from_a_model_to_an_audited_contract(project, node: Node):
     assert "the code of MyBadge is compiled from contracts/MyBadge.sol" in result.stdout
 
 
-@pytest.mark.full  # test_credit in test_examples.py is such an application, too
 def test_threshold(project, gate, node: Node):
     assert "Next: `ape run build --circuit gate`" in gate.stdout, gate.stderr
     result = ape_in(project, None, "build", "--circuit", "gate")

@@ -34,7 +34,7 @@ KILLS = scaled(3, 13)  # on each database
 CLIENTS, EACH = scaled(10, 20), scaled(2, 3)
 
 
-@pytest.fixture(params=["postgres", pytest.param("sqlite", marks=pytest.mark.full)])
+@pytest.fixture(params=["sqlite", "postgres"])
 def database(request, tmp_path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'jobs.sqlite'}"
