@@ -33,7 +33,7 @@ from zk.witness import float_answers
 pytestmark = pytest.mark.slow
 TREES = scaled(3, 10)
 # Other models in the lists have the same operators, which test_translation.py covers one by one.
-ALIKE = {"logistic", "scaled", "svc", "tree", "forest", "boosted", "boosted-regression", "mlp"}
+ALIKE = {"logistic", "scaled", "svc", "tree", "forest", "boosted"}
 CLASSIFIERS = {
     "logistic": LogisticRegression(max_iter=500),
     "scaled": make_pipeline(StandardScaler(), LogisticRegression()),
