@@ -227,6 +227,12 @@ FAULTY_LIBRARIES = {
 }
 
 
+NO_POINT = (
+    "return _holds(proof, key, total);",
+    "if (total[0] != 1) total[1] ^= 1; return _holds(proof, key, total);",
+)
+
+
 @pytest.fixture(scope="module")
 def verifiers(tmp_path_factory) -> Iterator[Callable[[str], dict[str, bytes]]]:
     """The code of a sound or faulty verifier's contracts, by its name."""
@@ -238,6 +244,7 @@ def verifiers(tmp_path_factory) -> Iterator[Callable[[str], dict[str, bytes]]]:
         "groth16 wrapped": groth16 + WRAPPED,
         "groth16 chosen": groth16 + CHOSEN,
         "groth16 data": groth16 + WITH_DATA,
+        "groth16 no point": planted(groth16, NO_POINT),
         "groth16 making": groth16 + MAKING,
         "groth16 library": planted(groth16, TO_LIBRARY) + LIBRARIES,
         "plonk": plonk,
@@ -323,6 +330,12 @@ def test_sound_twins(verifiers, name):
         assert report.facts["instances"] == 2
         malleable = "proof-malleable" in [finding.name for finding in report.findings]
         assert malleable == name.startswith("groth16")
+
+
+def test_sum_that_is_no_point(verifiers):
+    """The contract notices that the audit's sums are the base point. It refuses all proofs."""
+    for report in audits(verifiers("groth16 no point")):
+        assert named(report) == []
 
 
 def test_functions_with_different_keys(verifiers):
