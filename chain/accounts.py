@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 import ape
@@ -41,8 +42,7 @@ def signer(name: str | None) -> AccountAPI:
 
 def name_of(address: str) -> str:
     """The name under which `signer` knows an account, or else `STRANGER`."""
-    numbers = enumerate(ape.accounts.test_accounts) if is_dev() else ()
-    ours = {one.address: str(number) for number, one in numbers}
+    ours = dict(_test_addresses()) if is_dev() else {}
     ours |= {str(ape.accounts.load(alias).address): alias for alias in ape.accounts.aliases}
     return ours.get(address, STRANGER)
 
@@ -96,6 +96,12 @@ def account_of(key: int) -> str:
     from eth_utils.address import to_checksum_address
 
     return str(to_checksum_address(f"0x{key % 2**160:040x}"))
+
+
+@cache
+def _test_addresses() -> dict[str, str]:
+    """The numbers of the test accounts by their addresses, which take a while to derive."""
+    return {str(one.address): str(number) for number, one in enumerate(ape.accounts.test_accounts)}
 
 
 def _test_account(number: str) -> AccountAPI:

@@ -1,36 +1,26 @@
 """The circuits that a hub serves: reading inputs, predicting, and checking proofs."""
 
 import base64
-import binascii
 import logging
 import math
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
-from pathlib import Path
-from threading import Lock
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from apps.circuits import ARTIFACTS, sources, view_of
 from apps.registry import Application, Outputs, Result, application_of
+from hub.aside import answer_of, aside, flaw_of, hear, levels_of
 from hub.limits import largest_order
 from hub.proving import Artifact
 from hub.schemas import CircuitState, Input, Picture, Prediction
-from models.data import drawing, sound
+from models.data import drawing
 from zk.binding import read_model
 from zk.errors import CircuitError
 from zk.manifest import Manifest
-from zk.private import private_folder
-from zk.processes import process_pool
-from zk.proof import Proof, answer, verify
+from zk.proof import Proof
 from zk.samples import Array
 
 log = logging.getLogger("hub")
-Parameters = ParamSpec("Parameters")
-Answer = TypeVar("Answer")
 SHOWN = (  # of a manifest
     "accuracy",
     "cells",
@@ -94,7 +84,7 @@ class Served:
         if given.drawing is not None:
             return view_of(self.name, "drawing")(_drawing(given.drawing))
         if given.clip is not None:
-            return aside(_hear, view_of(self.name, "clip"), given.clip)
+            return aside(hear, view_of(self.name, "clip"), given.clip)
         with np.errstate(over="ignore"):
             x: Array = np.array(given.input, np.float32)
         size = int(np.prod(self.shape))
@@ -105,8 +95,8 @@ class Served:
     def predict(self, given: Input) -> Prediction:
         """The answer of the quantised model, and what it saw of a drawing or recording."""
         x = self.read(given)
-        outputs = [int(value) for value in aside(_answer, self.manifest.folder, x)]
-        picture = aside(_picture, given.clip) if given.clip is not None else None
+        outputs = [int(value) for value in aside(answer_of, self.manifest.folder, x)]
+        picture = _picture(aside(levels_of, given.clip)) if given.clip is not None else None
         seen = _drawing(given.drawing) if given.drawing is not None else None
         return Prediction(
             result=self.result(outputs),
@@ -126,7 +116,7 @@ class Served:
 
     def flaw(self, proof: Proof) -> str | None:
         """The reason why a proof is not valid under this circuit's key."""
-        return aside(_flaw, self.manifest.folder, proof)
+        return aside(flaw_of, self.manifest.folder, proof)
 
 
 def _application(manifest: Manifest) -> Application | None:
@@ -152,69 +142,12 @@ def find(url: str) -> dict[str, Served]:
     return served
 
 
-_pool: ProcessPoolExecutor | None = None
-_making = Lock()
-
-
-def aside(
-    task: Callable[Parameters, Answer], *arguments: Parameters.args, **more: Parameters.kwargs
-) -> Answer:
-    """Run a task in a process beside the hub, because ezkl would block the hub's threads."""
-    global _pool
-    for last in (False, True):
-        with _making:
-            pool = _pool = _pool or process_pool(1)
-        try:
-            return pool.submit(task, *arguments, **more).result()
-        except BrokenProcessPool:
-            _pool = None
-            if last:
-                raise CircuitError(
-                    "The process that runs models was killed, perhaps for lack of memory: try "
-                    "again."
-                ) from None
-    raise AssertionError
-
-
-def _answer(folder: Path, x: Array) -> Array:
-    return answer(Manifest(folder), x)
-
-
-def _flaw(folder: Path, proof: Proof) -> str | None:
-    try:
-        verify(Manifest(folder), proof)
-    except CircuitError as error:
-        return str(error)
-    return None
-
-
 def _drawing(bits: str) -> Array:
     """The normalised drawing of a request."""
     pixels = np.array([int(bit) for bit in bits], np.uint8).reshape(drawing.SIDE, drawing.SIDE)
     return drawing.normalised(drawing.check(pixels))
 
 
-def _hear(view: Callable[[Array], Array], clip: str) -> Array:
-    return view(_samples(clip))
-
-
-def _picture(clip: str) -> Picture:
-    level = sound.onset_window(_samples(clip))
-    points = np.rint(255 * (1 - np.clip(level / sound.QUIET, 0, 1))).astype(np.uint8)
-    height, width = points.shape
-    return Picture(width=width, height=height, levels=base64.b64encode(points.tobytes()).decode())
-
-
-def _samples(clip: str) -> Array:
-    try:
-        content = base64.b64decode(clip, validate=True)
-    except (binascii.Error, ValueError):
-        raise CircuitError("The clip is not valid base64.") from None
-    with private_folder() as folder:
-        path = folder / "clip"
-        path.write_bytes(content)
-        try:
-            samples: Array = sound.read(path)
-        except sound.SoundError as error:
-            raise CircuitError(str(error).replace(str(path), "The clip")) from None
-    return samples
+def _picture(levels: Array) -> Picture:
+    height, width = levels.shape
+    return Picture(width=width, height=height, levels=base64.b64encode(levels.tobytes()).decode())

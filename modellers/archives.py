@@ -36,7 +36,7 @@ def pack(path: Path, contents: dict[str, bytes]) -> None:
     with (
         whole(path) as partial,
         partial.open("wb") as file,
-        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as zipped,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
         for name, content in contents.items():

@@ -112,7 +112,7 @@ class Running:
 
     def stop(self) -> None:
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
+            os.kill(self.process.pid, signal.SIGTERM)  # it stops its workers
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(15)
         with suppress(ProcessLookupError):

@@ -113,6 +113,7 @@ TESTS = {
         "chain/test_sending.py chain/test_contracts.py chain/test_front_runner.py"
     ),
     "hub/": "serving/test_service.py serving/test_relay.py serving/test_circuits.py",
+    "hub/aside.py": "serving/test_circuits.py",
     "hub/chain.py": "serving/test_relay.py",
     "hub/circuits.py": "serving/test_circuits.py",
     "hub/client.py": "serving/test_client.py",

@@ -1,7 +1,4 @@
-"""Import what all commands need, in the process that `tests.warm` forks for each of them.
-
-It imports nothing of the project, because a command may run in a copy of it.
-"""
+"""Import what all commands need, in the process that `tests.warm` forks for each of them."""
 
 import gc
 import importlib
@@ -20,6 +17,7 @@ LIBRARIES = [
     "ape_test.provider",
     "ape_solidity.compiler",
     "cryptography.x509",
+    "distributed",
     "eth_hash.backends.pycryptodome",
     "ezkl",
     "fastapi",
@@ -31,6 +29,19 @@ LIBRARIES = [
     "sqlalchemy.orm",
     "tornado.web",
     "uvicorn",
+    # Of the project, which a command in a copy of it forgets.
+    "apps.audit",
+    "apps.batches",
+    "apps.clan",
+    "apps.voice",
+    "chain.deployments",
+    "chain.sending",
+    "hub.relay",
+    "hub.server",
+    "scripts._builds",
+    "scripts._relay",
+    "verdict.reports",
+    "zk.build",
 ]
 
 gc.disable()

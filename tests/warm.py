@@ -1,7 +1,4 @@
-"""Processes that start fast: each is a fork of one that has imported the libraries.
-
-This module imports nothing of the project, because a command may run in a copy of it.
-"""
+"""Processes that start fast: each is a fork of one that has imported libraries and the project."""
 
 import atexit
 import ctypes
@@ -10,6 +7,7 @@ import os
 import runpy
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 APE = Path(sys.executable).with_name("ape")
 PATIENCE = 900  # seconds for a command to end
 PROJECT = str(Path(__file__).parents[1])
+PACKAGES = {path.parent.name for path in Path(PROJECT).glob("*/*.py")} - {"tests"}
 NEW_USER, NEW_MOUNTS = 0x10000000, 0x00020000  # namespaces of Linux
 
 forks = multiprocessing.get_context("forkserver")
@@ -100,6 +99,8 @@ def _forked(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    if str(folder) != PROJECT or "XDG_CACHE_HOME" in environment:  # which the project read already
+        _forget_the_project()
     others = [path for path in sys.path if path not in ("", PROJECT)]
     sys.path[:] = [PROJECT if module else str(APE.parent), *others]
     sys.argv = [module, *words] if module else [str(APE), "run", *words]
@@ -108,8 +109,15 @@ def _forked(
             runpy.run_module(module, run_name="__main__")
         else:
             cli()
-    finally:
-        atexit._run_exitfuncs()  # forks leave these out
+    finally:  # forks leave this out
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+
+
+def _forget_the_project() -> None:
+    """Import the project's packages again, from the folder of the command."""
+    for name in [one for one in sys.modules if one.partition(".")[0] in PACKAGES]:
+        del sys.modules[name]
 
 
 def _mount(folder: Path, disk: str) -> None:

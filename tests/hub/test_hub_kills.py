@@ -258,7 +258,8 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
     with ExitStack() as stack:
         first = stack.enter_context(dask(str(BIN / "dask"), "scheduler", *words))
         stack.enter_context(dask(*elsewhere, *worker_words(scheduler), XDG_CACHE_HOME=str(cache)))
-        hub = stack.enter_context(running(tmp_path, node, "--scheduler", scheduler))
+        # Dask reads the certificates' settings when it is imported.
+        hub = stack.enter_context(running(tmp_path, node, "--scheduler", scheduler, cold=True))
         verify(manifest, hub.client.prove("clan", ADA, xs[0]))
         fetched = {path: path.stat().st_mtime_ns for path in (cache / "verdict").iterdir()}
         assert len(fetched) == 5

@@ -13,7 +13,8 @@ import pytest
 
 from apps.registry import Outputs, Score
 from hub import circuits, proving
-from hub.circuits import Served, aside, find
+from hub.aside import _samples, aside, hear, levels_of
+from hub.circuits import Served, find
 from hub.proving import Artifact, ArtifactError, Order
 from hub.schemas import Input
 from models.data import drawing, sound
@@ -116,8 +117,8 @@ def test_a_recording_is_read_as_the_model_hears_it(voice_manifest):
     clip = base64.b64encode(REAL_VOICE.read_bytes()).decode()
     view = sound.VIEWS["voice"]
     samples = sound.read(REAL_VOICE)
-    assert np.array_equal(circuits._hear(view, clip), view(samples))
-    picture = circuits._picture(clip)
+    assert np.array_equal(hear(view, clip), view(samples))
+    picture = circuits._picture(levels_of(clip))
     level = sound.onset_window(samples)
     assert (picture.height, picture.width) == level.shape
     points = np.frombuffer(base64.b64decode(picture.levels), np.uint8).reshape(level.shape)
@@ -138,7 +139,7 @@ def test_a_recording_is_read_as_the_model_hears_it(voice_manifest):
 )
 def test_a_bad_recording_is_refused_without_its_path(clip, reason):
     with pytest.raises(CircuitError) as refusal:
-        circuits._samples(clip)
+        _samples(clip)
     assert str(refusal.value).startswith(reason)
     assert "/" not in str(refusal.value).split(":")[0]
 
@@ -162,7 +163,7 @@ def test_a_recording_is_predicted_with_its_picture(voice_served, monkeypatch):
     clip = base64.b64encode(REAL_VOICE.read_bytes()).decode()
     predicted = voice_served.predict(given(clip=clip))
     assert isinstance(predicted.result, Score)
-    assert predicted.picture == circuits._picture(clip)
+    assert predicted.picture == circuits._picture(levels_of(clip))
 
 
 def test_a_proof_is_checked_under_the_circuits_key(clan_served, manifest, proof):

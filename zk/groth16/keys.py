@@ -25,6 +25,7 @@ from zk.layout import FIELD
 from zk.r1cs.system import System
 
 Column = list[tuple[int, int]]  # rows, and the wire's factors in them
+SMALL = 2**32  # below it, a multiplication takes microseconds
 
 
 @dataclass(frozen=True)
@@ -183,8 +184,14 @@ def columns(system: System) -> list[dict[int, Column]]:
 
 
 def _sum(parts: list[tuple[list[Point], Column]]) -> Point:
-    points = [points[row] for points, column in parts for row, _ in column]
-    return curve.weighted(points, (f for _, column in parts for _, f in column), parts[0][0][0])
+    """Add points, each times a factor. Most factors are small, also those below 0."""
+    terms = [(points[row], factor) for points, column in parts for row, factor in column]
+    large = [(point, factor) for point, factor in terms if abs(factor) >= SMALL]
+    total = curve.weighted([point for point, _ in large], [f for _, f in large], parts[0][0][0])
+    for point, factor in terms:
+        if abs(factor) < SMALL:
+            total += point * factor if factor > 0 else -(point * -factor)
+    return total
 
 
 @lru_cache(maxsize=2)
