@@ -11,7 +11,10 @@ from typing import Any
 from eth_typing import Address, BlockNumber, Hash32
 
 from zk.audit.code import libraries_of
-from zk.audit.curve import Point1, Point2
+from zk.audit.curve import Point1, Point2, in_g2, real_first
+from zk.errors import CircuitError
+from zk.groth16.curve import pairing_holds, point_of, to_bytes
+from zk.layout import FIELD
 
 ADD, MULTIPLY, PAIRING = 6, 7, 8  # the addresses of the curve's precompiled contracts
 TRUE, FALSE, BASE = (1).to_bytes(32), bytes(32), (1).to_bytes(32) + (2).to_bytes(32)
@@ -21,6 +24,7 @@ Site = tuple[int, int]  # the address of a library, or 0, and a position in its 
 # Every sum and product is the base point, for speed, and the pairing always holds.
 PERMISSIVE: Answers = {ADD: BASE, MULTIPLY: BASE, PAIRING: TRUE}
 
+PAIR = 192  # bytes of a point of each group
 CONTRACT, CALLER = Address(b"\x11" * 20), Address(b"\x22" * 20)
 GAS = 50_000_000
 
@@ -134,9 +138,12 @@ class _Recorder:
             self.seen.sites.add(self.site)
             if self.site == self.failing:
                 raise Revert("made to fail")  # keeps the gas: a site may be in a loop
-            if address not in self.answers:
+            if address in self.answers:
+                computation.output = self.answers[address]
+            elif address in (ADD, MULTIPLY, PAIRING):
+                computation.output = _computed(address, data)
+            else:
                 return original(computation)
-            computation.output = self.answers[address]
             return computation
 
         return recorded
@@ -193,6 +200,35 @@ def _pushing_one(original: Code) -> Code:
         computation.stack_push_int(1)
 
     return replaced
+
+
+def _computed(address: int, data: bytes) -> bytes:
+    """The answer of a precompiled contract of the curve, which py-evm takes long to compute."""
+    from eth.exceptions import VMError
+
+    try:
+        if address == PAIRING:
+            return TRUE if pairing_holds(_pairs(data)) else FALSE
+        numbers = words(data[:128].ljust(128, b"\0"))
+        point = point_of(numbers[:2])
+        if address == ADD:
+            return to_bytes([point + point_of(numbers[2:])])
+        return to_bytes([point * (numbers[2] % FIELD)])
+    except CircuitError as error:
+        raise VMError(str(error)) from None
+
+
+def _pairs(data: bytes) -> list[tuple[Any, Any]]:
+    if len(data) % PAIR:
+        raise CircuitError(f"{len(data)} bytes are no pairs of points.")
+    found = []
+    for place in range(0, len(data), PAIR):
+        x, y, a, b, c, d = words(data[place : place + PAIR])
+        second = (a, b, c, d)
+        if any(second) and not in_g2(second):
+            raise CircuitError(f"{second} are those of a point outside the group.")
+        found.append((point_of((x, y)), point_of(real_first(second))))
+    return found
 
 
 def _number(value: int | bytes) -> int:

@@ -43,7 +43,8 @@ def weighted(points: Sequence[Point], factors: Iterable[int], zero: Point) -> Po
 def pairing_holds(pairs: Sequence[tuple[Point, Point]]) -> bool:
     """Return whether the product of the pairings is 1."""
     one = ec_bn254.multi_pairing([G1, -G1], [G2, G2])
-    return bool(ec_bn254.multi_pairing(*map(list, zip(*pairs, strict=True))) == one)
+    firsts, seconds = [first for first, _ in pairs], [second for _, second in pairs]
+    return bool(ec_bn254.multi_pairing(firsts, seconds) == one)
 
 
 def is_g1(point: Point) -> bool:
