@@ -29,6 +29,8 @@ from tests.nodes import start_anvil
 from tests.tiny import ECHO_ARGS, echo_in, run_in, tiny_in, write_model
 from zk.build import build
 from zk.circuit import Circuit
+from zk.ezkl import make_srs
+from zk.files import ROOT, locked, whole
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove
 from zk.samples import Samples
@@ -129,6 +131,25 @@ def no_traces() -> Iterator[None]:
     """Keep Ape from printing all calls of what reverts, which takes seconds for a verifier."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trace, "show", lambda *_, **__: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_srs() -> Iterator[None]:
+    """Make the SRS of each size once: the same circuits in other folders then have the same keys,
+    whose verifiers are compiled once.
+    """
+
+    def shared(path: Path, logrows: int) -> None:
+        kept = ROOT / ".cache" / "srs" / f"k{logrows}.srs"
+        with locked(kept.parent):
+            if not kept.is_file():
+                with whole(kept) as partial:
+                    make_srs(partial, logrows)
+        shutil.copy(kept, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zk.srs.make_srs", shared)
         yield
 
 
