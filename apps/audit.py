@@ -16,6 +16,7 @@ from requests.exceptions import RequestException
 from apps.circuits import circuit, sources
 from apps.registry import Application, application_of, named
 from chain.accounts import account_of
+from chain.compiler import application_contract
 from chain.contracts import (
     NOBODY,
     NodeError,
@@ -199,7 +200,7 @@ def _answers(report: Report) -> Iterator[None]:
 
 
 def _contract(entry: Entry) -> ContractInstance:
-    return getattr(ape.project, entry["application"]).at(entry["contract"])
+    return application_contract(entry["application"]).at(entry["contract"])
 
 
 def _check_code(

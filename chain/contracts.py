@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ape
 
+from chain.compiler import application_contract, contract_in
 from chain.network import is_dev
 from chain.sending import Report, Sending, require_funds
 from zk.circuit import HASHES
@@ -18,7 +19,7 @@ from zk.layout import DOMAIN_BITS, Layout
 from zk.manifest import Manifest
 from zk.proof import Proof
 from zk.srs import CEREMONY_SHA256, powers_hash
-from zk.verifier import require_solc, runtime_code, without_metadata
+from zk.verifier import runtime_code, without_metadata
 
 if TYPE_CHECKING:
     from ape.api import AccountAPI
@@ -55,7 +56,7 @@ def deploy(
     name, builds = manifest.application, [manifest, *([batch] if batch else [])]
     for build in builds:
         _require_ceremony(build)
-    verifiers, contract = list(map(_compiled_verifier, builds)), _compiled(f"contracts/{name}.sol")
+    verifiers, contract = list(map(compiled_verifier, builds)), application_contract(name)
     sending = sending or Sending()
     if not is_dev():
         require_funds(sender, [*verifiers, contract], report)
@@ -87,7 +88,7 @@ def takes_batches(contract: ContractContainer | ContractInstance) -> bool:
 def deploy_verifier(manifest: Manifest, sender: AccountAPI) -> ContractInstance:
     """Deploy the verifier of a build alone."""
     _require_ceremony(manifest)
-    return _deploy(manifest, _compiled_verifier(manifest), sender, Sending())
+    return _deploy(manifest, compiled_verifier(manifest), sender, Sending())
 
 
 def _require_ceremony(manifest: Manifest) -> None:
@@ -106,16 +107,10 @@ def _require_ceremony(manifest: Manifest) -> None:
         require_enough(manifest, network.choice)
 
 
-def _compiled_verifier(manifest: Manifest) -> ContractContainer:
+def compiled_verifier(manifest: Manifest) -> ContractContainer:
     """Compile the verifier of a build."""
     manifest.file("verifier")
-    return _compiled(f"contracts/verifiers/{manifest['verifier']['contract']}.sol")
-
-
-def _compiled(source: str) -> ContractContainer:
-    """Compile a contract without Ape's cache, which can miss that a verifier was replaced."""
-    require_solc()
-    return ape.project.load_contracts(source, use_cache=False)[Path(source).stem]
+    return contract_in(f"contracts/verifiers/{manifest['verifier']['contract']}.sol")
 
 
 def _deploy(
@@ -143,7 +138,7 @@ def gas_of(verifier_name: str, source: Path, proof: Proof) -> int:
     code = runtime_code(verifier_name, source.read_text())
     address = to_checksum_address(hashlib.sha256(code).digest()[-20:])
     ape.networks.provider.set_code(address, code)
-    face = _compiled("contracts/interfaces/IVerifier.sol").contract_type
+    face = contract_in("contracts/interfaces/IVerifier.sol").contract_type
     verifier = ape.Contract(address, contract_type=face)
     sender = ape.accounts.test_accounts[0]
     # The interface says `view`, which makes Ape call unless a transaction is asked for.

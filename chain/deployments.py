@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ape
 from ape.exceptions import ApeException
 
+from chain.compiler import application_contract
 from chain.contracts import code_at, deploy, runtime_sha256
 from chain.sending import Report, Sending
 from zk.errors import CircuitError
@@ -209,4 +210,4 @@ def _again(circuit: str) -> str:
 
 
 def _contract(entry: dict[str, Any]) -> ContractInstance:
-    return getattr(ape.project, entry["application"]).at(entry["contract"])
+    return application_contract(entry["application"]).at(entry["contract"])

@@ -11,6 +11,7 @@ import requests
 from apps.registry import Application, RefusedError, application_of, applications
 from chain import deployments
 from chain.accounts import account_of, checked_account
+from chain.compiler import application_contract
 from chain.contracts import NodeError, code_at, first_block
 from chain.deployments import MissingError
 from chain.network import explorer, is_dev
@@ -130,7 +131,7 @@ class Chain:
                 action=applications()[entry["application"]].action,
                 abi=[
                     item.model_dump(mode="json", exclude_none=True)
-                    for item in getattr(ape.project, entry["application"]).contract_type.abi
+                    for item in application_contract(entry["application"]).contract_type.abi
                 ],
             )
             for circuit, entry in deployments.read().items()

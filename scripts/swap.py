@@ -1,6 +1,5 @@
 from collections.abc import Callable
 
-import ape
 import click
 import numpy as np
 from ape.exceptions import ContractLogicError
@@ -9,7 +8,7 @@ from ape.logging import logger
 from apps.circuits import circuit, view_of
 from apps.clan import application, digit_of
 from chain.accounts import signer
-from chain.contracts import deploy, deploy_verifier
+from chain.contracts import compiled_verifier, deploy, deploy_verifier
 from scripts._builds import run_build
 from scripts._cli import ChainCommand, refusal, suggest
 from zk.errors import CircuitError, InvalidProofError
@@ -40,7 +39,7 @@ def cli(account: str | None) -> None:
     good, bad = run_build(circuit("clan")), run_build(circuit("clan-bad"))
     sender = signer(account)
     contract, bad_verifier = deploy(good, sender), deploy_verifier(bad, sender)
-    good_verifier = getattr(ape.project, good["verifier"]["contract"]).at(contract.verifier())
+    good_verifier = compiled_verifier(good).at(contract.verifier())
     views = view_of("clan", "drawing")(mnist.drawings("test"))
     chosen = next(i for i, x in enumerate(views) if _reading(good, x) != _reading(bad, x))
     click.echo(f"\n{drawing.as_text(mnist.drawings('test')[chosen])}")

@@ -17,7 +17,6 @@ LARGEST_CODE = 24_576  # bytes of a deployed contract (EIP-170)
 SETTINGS = {
     "optimizer": {"enabled": True, "runs": 200},
     "evmVersion": "paris",
-    "outputSelection": {"*": {"*": ["evm.deployedBytecode.object"]}},
 }
 
 
@@ -45,19 +44,26 @@ def require_solc() -> None:
 @cache
 def runtime_code(verifier_name: str, source: str) -> bytes:
     """Compile a verifier; return its runtime code."""
+    file, output = f"{verifier_name}.sol", "evm.deployedBytecode.object"
+    contract = compiled(file, {file: source}, [output])
+    return bytes.fromhex(contract["evm"]["deployedBytecode"]["object"])
+
+
+def compiled(file: str, sources: dict[str, str], outputs: list[str]) -> dict[str, Any]:
+    """Compile a file's contract, which has the file's name; return the compiler's outputs."""
     import solcx
     from solcx.exceptions import SolcError
 
     require_solc()
-    sources = {f"{verifier_name}.sol": {"content": source}}
+    name, content = Path(file).stem, {one: {"content": text} for one, text in sources.items()}
+    settings = {**SETTINGS, "outputSelection": {file: {name: outputs}}}
+    question = {"language": "Solidity", "sources": content, "settings": settings}
     try:
-        compiled = solcx.compile_standard(
-            {"language": "Solidity", "sources": sources, "settings": SETTINGS}, solc_version=SOLC
-        )
+        answer = solcx.compile_standard(question, solc_version=SOLC)
     except SolcError as error:
-        raise CircuitError(f"solc could not compile {verifier_name}: {error.message}") from error
-    contract = compiled["contracts"][f"{verifier_name}.sol"][verifier_name]
-    return bytes.fromhex(contract["evm"]["deployedBytecode"]["object"])
+        raise CircuitError(f"solc could not compile {name}: {error.message}") from error
+    contract: dict[str, Any] = answer["contracts"][file][name]
+    return contract
 
 
 def without_metadata(code: bytes) -> bytes:

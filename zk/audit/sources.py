@@ -20,23 +20,24 @@ def sources_of(path: Path) -> dict[str, str]:
         file = waiting.pop()
         if str(file) in found:
             continue
-        text = _read(file)
+        text = read(file)
         for name in IMPORT.findall(text):
-            target = _imported(name, file)
+            target = imported(name, file)
             text = text.replace(f'"{name}"', f'"{target}"').replace(f"'{name}'", f'"{target}"')
             waiting.append(target)
         found[str(file)] = PRAGMA.sub("", text)
     return found
 
 
-def _read(file: Path) -> str:
+def read(file: Path) -> str:
+    """The text of a source; raise if it cannot be read."""
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise CircuitError(f"{file} cannot be read: {error}.") from error
 
 
-def _imported(name: str, file: Path) -> Path:
+def imported(name: str, file: Path) -> Path:
     """Find an import: relative to its file, or in the packages of a folder above."""
     if name.startswith("."):
         return (file.parent / name).resolve()
@@ -72,7 +73,7 @@ def _profile(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        profiles = tomllib.loads(_read(file)).get("profile", {})
+        profiles = tomllib.loads(read(file)).get("profile", {})
     except tomllib.TOMLDecodeError as error:
         raise CircuitError(f"{file} is no TOML: {error}.") from error
     found: dict[str, Any] = profiles.get("default", {})
@@ -82,7 +83,7 @@ def _profile(folder: Path) -> dict[str, Any]:
 def _remappings(folder: Path, profile: dict[str, Any], file: Path) -> list[tuple[str, str]]:
     """The prefixes that a project replaces in the imports of a file, the longest first."""
     listed = folder / "remappings.txt"
-    lines = [*(_read(listed).splitlines() if listed.is_file() else [])]
+    lines = [*(read(listed).splitlines() if listed.is_file() else [])]
     lines += profile.get("remappings", [])
     found = []
     for line in lines:
