@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from ape_ethereum.trace import Trace
 
 from apps.circuits import VERIFIERS, view_of
 from apps.voice import score_from
-from chain.contracts import deploy, deploy_verifier
+from chain.compiler import application_contract
+from chain.contracts import compiled_verifier, deploy, deploy_verifier
 from chain.network import NETWORKS, UPSTREAM, free_port
 from tests import scale
 from tests.builds import built
@@ -184,10 +186,14 @@ def clan(manifest, deployer):
 
 
 @pytest.fixture(scope="session")
-def verifier(project, clan):
-    # Ape lists the sources once, perhaps before the verifier was built.
-    (compiled,) = project.load_contracts("contracts/verifiers/ClanVerifier.sol").values()
-    return compiled.at(clan.verifier())
+def contracts() -> SimpleNamespace:
+    """The compiled contracts of both applications."""
+    return SimpleNamespace(**{name: application_contract(name) for name in ("Clan", "VoiceJudge")})
+
+
+@pytest.fixture(scope="session")
+def verifier(manifest, clan):
+    return compiled_verifier(manifest).at(clan.verifier())
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,13 @@ from ape.exceptions import ContractLogicError
 from eth_utils import keccak
 
 from apps.attestations import ATTESTATION, attest
+from chain.compiler import contract_in
 from chain.contracts import NOBODY
 from tests.attestations import agreeing
 from tests.tiny import write_model
 from zk.build import build
 from zk.circuit import Circuit, RunArgs
 from zk.errors import CircuitError
-from zk.files import ROOT
 from zk.manifest import Manifest
 from zk.proof import Proof, commitment, prove
 from zk.samples import Samples
@@ -38,9 +38,8 @@ def manifest(tmp_path_factory) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def compiled(project):
-    source = ROOT / "tests" / "contracts" / "Attested.sol"
-    return project.load_contracts(source, use_cache=False)["Attested"]
+def compiled():
+    return contract_in("tests/contracts/Attested.sol")
 
 
 @pytest.fixture(scope="module")

@@ -55,16 +55,16 @@ def test_edited_code_of_the_application(manifest, entry, chain):
 @pytest.mark.parametrize(
     "changed", [(1, 252, 17, 8), (1, 253, 18, 8), (2, 252, 18, 8), (1, 252, 18, 1)]
 )
-def test_edited_constructor_parameter(manifest, entry, project, deployer, changed):
+def test_edited_constructor_parameter(manifest, entry, contracts, deployer, changed):
     """Limbs, their bits, the scale of the outputs, and their lanes."""
     assert tuple(manifest.contract_layout.values()) == (1, 252, 18, 8)
-    other = deployer.deploy(project.Clan, entry["verifier"], changed, *NO_BATCH)
+    other = deployer.deploy(contracts.Clan, entry["verifier"], changed, *NO_BATCH)
     found = audit_contracts(manifest, entry | {"contract": other.address})
     assert named(found) == ["parameter-differs"]
 
 
-def test_other_verifier_of_the_application(manifest, entry, project, deployer, bad_verifier):
-    other = deployer.deploy(project.Clan, bad_verifier.address, (1, 252, 18, 8), *NO_BATCH)
+def test_other_verifier_of_the_application(manifest, entry, contracts, deployer, bad_verifier):
+    other = deployer.deploy(contracts.Clan, bad_verifier.address, (1, 252, 18, 8), *NO_BATCH)
     found = audit_contracts(manifest, entry | {"contract": other.address})
     assert named(found) == ["parameter-differs"]
     found = audit_contracts(

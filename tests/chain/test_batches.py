@@ -324,27 +324,29 @@ def test_contract_without_batches(clan, many, relayer):
         ((11, 24, 18, 1), "batch", SIZE),
     ],
 )
-def test_deployment_refuses_a_bad_batch(many, project, deployer, accounts, layout, verifier, size):
+def test_deployment_refuses_a_bad_batch(
+    many, contracts, deployer, accounts, layout, verifier, size
+):
     address = {"batch": many.clan.batchVerifier(), "none": ZERO, "account": accounts[1].address}
-    error = project.Clan.BatchedApplication__BadBatch
+    error = contracts.Clan.BatchedApplication__BadBatch
     with ape.reverts(error, verifier=address[verifier], size=size):
-        deployer.deploy(project.Clan, many.clan.verifier(), layout, address[verifier], size)
+        deployer.deploy(contracts.Clan, many.clan.verifier(), layout, address[verifier], size)
 
 
-def test_the_smallest_batch_is_of_two(many, project, deployer):
+def test_the_smallest_batch_is_of_two(many, contracts, deployer):
     served = many.clan.verifier(), (1, 252, 18, 8), many.clan.batchVerifier()
-    assert deployer.deploy(project.Clan, *served, 2).batchSize() == 2
+    assert deployer.deploy(contracts.Clan, *served, 2).batchSize() == 2
 
 
 # Answers in lanes, across accounts
 
 
 @pytest.fixture(scope="module")
-def credulous(project, many, deployer, chain):
+def credulous(contracts, many, deployer, chain):
     """A Clan whose verifier of batches believes everything."""
     believes = "0x" + f"{0xFACE07:040x}"
     chain.provider.make_request("anvil_setCode", [believes, "0x600160005260206000f3"])
-    return deployer.deploy(project.Clan, many.clan.verifier(), (1, 252, 18, 8), believes, SIZE)
+    return deployer.deploy(contracts.Clan, many.clan.verifier(), (1, 252, 18, 8), believes, SIZE)
 
 
 LOGIT = st.integers(-(2**28), 2**28 - 1) | st.sampled_from([0, -1, 1, 2**28 - 1, -(2**28)])

@@ -144,8 +144,8 @@ def test_free_port_is_bound_by_nobody_and_never_lent_to_connections(monkeypatch)
 # Questions to contracts
 
 
-def test_answers_of_a_node(project, code_at, monkeypatch):
-    contract = project.Clan.at(code_at(RETURNS_5))
+def test_answers_of_a_node(contracts, code_at, monkeypatch):
+    contract = contracts.Clan.at(code_at(RETURNS_5))
     assert ask(contract, "isMember", ADDRESS) == 5
     assert accepts(ADDRESS, b"")
     code_at(REVERTS)
@@ -252,14 +252,14 @@ def test_code_that_is_not_the_built_code(manifest, deployer):
 
 
 @pytest.fixture
-def send(project, clan, tmp_path):
+def send(contracts, clan, tmp_path):
     """Deploy a contract as one run of a command would; return its address."""
     layout = (11, 24, 12, 1)
 
     def send(sender, about="build", ours=lambda there: True, layout=layout):
         run = Sending(tmp_path / "sent.json", about)
         return run.deploy(
-            "clan", project.Clan, sender, clan.verifier(), layout, *NO_BATCH, ours=ours
+            "clan", contracts.Clan, sender, clan.verifier(), layout, *NO_BATCH, ours=ours
         ).address
 
     return send
@@ -328,12 +328,12 @@ def test_pending_transaction_is_awaited(send, accounts, chain, monkeypatch):
         provider.auto_mine = True
 
 
-def test_without_a_record_nothing_is_found_again(project, clan, accounts):
+def test_without_a_record_nothing_is_found_again(contracts, clan, accounts):
     run = Sending()
     made = [
         run.deploy(
             "clan",
-            project.Clan,
+            contracts.Clan,
             accounts[5],
             clan.verifier(),
             (11, 24, 12, 1),
@@ -348,12 +348,12 @@ def test_without_a_record_nothing_is_found_again(project, clan, accounts):
 
 
 @pytest.mark.parametrize("rollup", [False, True])
-def test_funds_that_a_deployment_needs(project, accounts, chain, code_at, monkeypatch, rollup):
+def test_funds_that_a_deployment_needs(contracts, accounts, chain, code_at, monkeypatch, rollup):
     gas_price = 3 * 10**9  # the chain of the tests asks for none
     monkeypatch.setattr(type(chain.provider), "gas_price", gas_price)
     provider, sender = chain.provider, accounts[5]
     code_at(RETURNS_SIZE if rollup else "0x", sending.PUBLISHING)
-    both = [project.Clan, project.VoiceJudge]
+    both = [contracts.Clan, contracts.VoiceJudge]
     codes = [
         [
             bytes.fromhex(str(code.bytecode)[2:])

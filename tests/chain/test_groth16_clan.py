@@ -9,6 +9,7 @@ import pytest
 from web3.exceptions import ContractLogicError
 
 from chain import contracts
+from chain.compiler import contract_in
 from chain.contracts import deploy, gas_of
 from tests.builds import built
 from tests.groth16 import OUTSIDE, moved_out
@@ -21,7 +22,7 @@ from zk.audit.attacks import genuine
 from zk.audit.calldata import Call
 from zk.audit.curve import BASE_FIELD
 from zk.errors import CircuitError
-from zk.files import ROOT, sha256
+from zk.files import sha256
 from zk.groth16.build import CEREMONY, answers
 from zk.groth16.ceremony import begun
 from zk.groth16.keys import VerificationKey
@@ -176,9 +177,8 @@ def test_contract_reads_what_python_and_the_model_read(build, views, reading16):
 
 
 @pytest.fixture(scope="module")
-def reading16(project, deployer):
-    contracts = project.load_contracts(ROOT / "tests" / "contracts" / "Reading.sol")
-    return deployer.deploy(contracts["Reading"])
+def reading16(deployer):
+    return deployer.deploy(contract_in("tests/contracts/Reading.sol"))
 
 
 @pytest.fixture

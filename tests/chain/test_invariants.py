@@ -260,11 +260,11 @@ class Batch:
     proof: Proof
 
 
-def test_clan_counts_its_members(project, verifier_of, deployer, crowd):
+def test_clan_counts_its_members(contracts, verifier_of, deployer, crowd):
     (one, manifest), (several, batch) = (
         verifier_of(10, args) for args in (SLIM_ARGS, replace(SLIM_ARGS, batch=TOGETHER))
     )
-    clan = project.Clan.deploy(one, layout_of(manifest), several, TOGETHER, sender=deployer)
+    clan = contracts.Clan.deploy(one, layout_of(manifest), several, TOGETHER, sender=deployer)
     random = np.random.default_rng(0)
     logits = random.integers(0, 5, size=(len(crowd.accounts), 10))
     logits[::7, 3] = logits[::7, 8] = 4  # ties, which go to the lower digit
@@ -464,9 +464,9 @@ class Ledger(RuleBasedStateMachine):
             assert ask(self.judge, "rewardsLeft", number) == offer["left"]
 
 
-def test_voice_judge_can_always_pay_what_it_owes(project, verifier_of, deployer, crowd):
+def test_voice_judge_can_always_pay_what_it_owes(contracts, verifier_of, deployer, crowd):
     verifier, manifest = verifier_of(1, ECHO_ARGS)
-    judge = project.VoiceJudge.deploy(verifier, layout_of(manifest), sender=deployer)
+    judge = contracts.VoiceJudge.deploy(verifier, layout_of(manifest), sender=deployer)
     songs = np.random.default_rng(0).uniform(-0.3, 1.3, size=(2, len(crowd.accounts), 1))
     songs[0, :3] = [[0], [1], [0.5]]
     scale = manifest["output_scale"]

@@ -183,14 +183,14 @@ def test_clan_zero_is_a_clan(clan, proof_of, accounts):
 @pytest.mark.parametrize(
     ("limbs", "bits"), [(11, 0), (10, 24), (1, 254), (0, 24)], ids=["flat", "short", "wide", "none"]
 )
-def test_deployment_refuses_a_bad_key_layout(project, verifier, deployer, limbs, bits):
-    with ape.reverts(project.Clan.BoundApplication__BadKeyLayout, limbs=limbs, limbBits=bits):
-        deployer.deploy(project.Clan, verifier, (limbs, bits, 12, 1), *NO_BATCH)
+def test_deployment_refuses_a_bad_key_layout(contracts, verifier, deployer, limbs, bits):
+    with ape.reverts(contracts.Clan.BoundApplication__BadKeyLayout, limbs=limbs, limbBits=bits):
+        deployer.deploy(contracts.Clan, verifier, (limbs, bits, 12, 1), *NO_BATCH)
 
 
-def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
-    with ape.reverts(project.Clan.BoundApplication__NoVerifier, verifier=accounts[5].address):
-        deployer.deploy(project.Clan, accounts[5], (11, 24, 12, 1), *NO_BATCH)
+def test_deployment_refuses_a_verifier_without_code(contracts, deployer, accounts):
+    with ape.reverts(contracts.Clan.BoundApplication__NoVerifier, verifier=accounts[5].address):
+        deployer.deploy(contracts.Clan, accounts[5], (11, 24, 12, 1), *NO_BATCH)
 
 
 def test_verifier_whose_code_is_gone(verifier, clan, accounts, proof, chain):
@@ -203,33 +203,35 @@ def test_verifier_whose_code_is_gone(verifier, clan, accounts, proof, chain):
 @pytest.mark.parametrize(
     ("limbs", "bits", "scale"), [(1, 253, 12), (1, 252, 0), (252, 1, 127), (11, 24, 127)]
 )
-def test_deployment_accepts_the_ends_of_layouts(project, verifier, deployer, limbs, bits, scale):
+def test_deployment_accepts_the_ends_of_layouts(contracts, verifier, deployer, limbs, bits, scale):
     for lanes in (1, 8, 10):
         layout = (limbs, bits, scale, lanes)
-        made = deployer.deploy(project.Clan, verifier, layout, *NO_BATCH)
+        made = deployer.deploy(contracts.Clan, verifier, layout, *NO_BATCH)
         assert (made.limbs(), made.limbBits(), made.outputScale(), made.lanes()) == layout
         assert made.verifier() == verifier.address
 
 
 @pytest.mark.parametrize("lanes", [0, 2, 5, 7, 9, 11, 2**256 - 1])
-def test_deployment_refuses_other_lanes(project, verifier, deployer, lanes):
-    with ape.reverts(project.Clan.BoundApplication__BadLanes, lanes=lanes):
-        deployer.deploy(project.Clan, verifier, (11, 24, 12, lanes), *NO_BATCH)
+def test_deployment_refuses_other_lanes(contracts, verifier, deployer, lanes):
+    with ape.reverts(contracts.Clan.BoundApplication__BadLanes, lanes=lanes):
+        deployer.deploy(contracts.Clan, verifier, (11, 24, 12, lanes), *NO_BATCH)
 
 
 @pytest.mark.parametrize(("limbs", "bits"), [(1, 251), (251, 1)])
-def test_deployment_refuses_a_layout_without_the_last_bit(project, verifier, deployer, limbs, bits):
-    with ape.reverts(project.Clan.BoundApplication__BadKeyLayout, limbs=limbs, limbBits=bits):
-        deployer.deploy(project.Clan, verifier, (limbs, bits, 12, 1), *NO_BATCH)
+def test_deployment_refuses_a_layout_without_the_last_bit(
+    contracts, verifier, deployer, limbs, bits
+):
+    with ape.reverts(contracts.Clan.BoundApplication__BadKeyLayout, limbs=limbs, limbBits=bits):
+        deployer.deploy(contracts.Clan, verifier, (limbs, bits, 12, 1), *NO_BATCH)
 
 
 @pytest.mark.parametrize("answer", [0, 1])
-def test_answer_of_the_verifier_decides(project, deployer, accounts, proof, chain, answer):
+def test_answer_of_the_verifier_decides(contracts, deployer, accounts, proof, chain, answer):
     """A verifier may also return false. This one returns a constant."""
     address = "0x" + f"{0xFACE00 + answer:040x}"
     code = f"0x60{answer:02x}60005260206000f3"  # return(answer)
     chain.provider.make_request("anvil_setCode", [address, code])
-    made = deployer.deploy(project.Clan, address, (11, 24, 12, 1), *NO_BATCH)
+    made = deployer.deploy(contracts.Clan, address, (11, 24, 12, 1), *NO_BATCH)
     key = made.keyOf(accounts[0])
     limbs = [key >> 24 * i & 0xFFFFFF for i in range(11)]
     forged = Proof("clan", b"", [*limbs, *[0] * 5, 1, *[0] * 4])

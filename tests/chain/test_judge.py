@@ -259,14 +259,16 @@ def test_output_out_of_range(judge, output):
 
 
 @pytest.mark.parametrize("scale", [128, 256])
-def test_deployment_refuses_a_scale_beyond_all_outputs(project, judge, deployer, scale):
-    with ape.reverts(project.VoiceJudge.BoundApplication__BadOutputScale, outputScale=scale):
-        deployer.deploy(project.VoiceJudge, judge.verifier(), (11, 24, scale, 1))
+def test_deployment_refuses_a_scale_beyond_all_outputs(contracts, judge, deployer, scale):
+    with ape.reverts(contracts.VoiceJudge.BoundApplication__BadOutputScale, outputScale=scale):
+        deployer.deploy(contracts.VoiceJudge, judge.verifier(), (11, 24, scale, 1))
 
 
-def test_deployment_refuses_a_verifier_without_code(project, deployer, accounts):
-    with ape.reverts(project.VoiceJudge.BoundApplication__NoVerifier, verifier=accounts[5].address):
-        deployer.deploy(project.VoiceJudge, accounts[5], (11, 24, 20, 1))
+def test_deployment_refuses_a_verifier_without_code(contracts, deployer, accounts):
+    with ape.reverts(
+        contracts.VoiceJudge.BoundApplication__NoVerifier, verifier=accounts[5].address
+    ):
+        deployer.deploy(contracts.VoiceJudge, accounts[5], (11, 24, 20, 1))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**255])
@@ -278,8 +280,8 @@ def test_key_names_chain_contract_round_and_account(judge, accounts, chain, numb
 
 
 @pytest.mark.parametrize("scale", [0, 1, 127])
-def test_scores_of_other_scales(project, judge, deployer, scale):
-    made = deployer.deploy(project.VoiceJudge, judge.verifier(), (11, 24, scale, 1))
+def test_scores_of_other_scales(contracts, judge, deployer, scale):
+    made = deployer.deploy(contracts.VoiceJudge, judge.verifier(), (11, 24, scale, 1))
     one = 2**scale
     for output in {0, 1, one // 3, one - 1, one, one + 1, LARGEST - 1} - {LARGEST, LARGEST + 1}:
         assert made.scoreFrom(output) == min(output, one) * ONE // one

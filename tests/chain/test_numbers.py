@@ -7,8 +7,8 @@ from eth_utils import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chain.compiler import contract_in
 from tests.inputs import NO_BATCH
-from zk.files import ROOT
 from zk.layout import FIELD, LARGEST, signed, unpacked
 
 pytestmark = pytest.mark.plain
@@ -46,9 +46,9 @@ PACKED_EXTREMES = [
 
 
 @pytest.fixture(scope="module")
-def plain(project, verifier, deployer):
+def plain(contracts, verifier, deployer):
     """A Clan whose instances hold one logit each."""
-    return deployer.deploy(project.Clan, verifier, (11, 24, 18, 1), *NO_BATCH)
+    return deployer.deploy(contracts.Clan, verifier, (11, 24, 18, 1), *NO_BATCH)
 
 
 def instance(value: int) -> int:
@@ -174,9 +174,8 @@ def selector(signature: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def reading(project, deployer):
-    contracts = project.load_contracts(ROOT / "tests" / "contracts" / "Reading.sol")
-    return deployer.deploy(contracts["Reading"])
+def reading(deployer):
+    return deployer.deploy(contract_in("tests/contracts/Reading.sol"))
 
 
 @given(logits=st.lists(LOGIT, min_size=1, max_size=10))
