@@ -42,7 +42,10 @@ def in_node(name: str, *args: object) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module", params=["clan-groth16", "voice-groth16"])
+# test_private_page.py also proves with the second circuit.
+@pytest.fixture(
+    scope="module", params=["clan-groth16", pytest.param("voice-groth16", marks=pytest.mark.full)]
+)
 def build(request) -> Manifest:
     return built(request.param)
 

@@ -75,7 +75,7 @@ def test_training_names_what_to_install(untrained):
     assert "run `make .venv/train`" in refused(result)
 
 
-@pytest.mark.slow
+@pytest.mark.full  # other tests have each of its steps
 def test_demo_tells_both_stories(untrained):
     result = new_process(untrained, str(APE), "run", "demo")
     assert result.returncode == 0, result.stderr

@@ -16,7 +16,8 @@ from tests.typed import copy_of_project
 from tests.warm import APE, Result, ape_run
 from zk.files import ROOT
 
-pytestmark = pytest.mark.slow
+# Other tests run their commands on other models.
+pytestmark = pytest.mark.full
 EXAMPLES = ROOT / "examples"
 PATIENCE = 300  # seconds for a command
 
@@ -81,7 +82,6 @@ def require_reproduced(project: Path, example: str) -> None:
     assert again.graph == model.graph  # the exporter lists versions in any order
 
 
-@pytest.mark.full  # its commands are those of test_credit, without `attest`
 def test_iris(project, chain: Node):
     path = f"{APE.parent}{os.pathsep}{os.environ['PATH']}"
     shown = run_all(project, "iris", {**os.environ, **chain.environment, "PATH": path})
