@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from models import voices as judges
 from models.data import voices
 from tests.tiny import TINY_ARGS, write_model
-from zk import limits
+from zk import ezkl, limits
 from zk.binding import read_model
 from zk.errors import CircuitError
 from zk.files import ROOT, locked, sha256
@@ -349,7 +349,8 @@ def test_kinds_of_srs_never_share_a_file(tmp_path):
 @pytest.mark.slow
 def test_new_srs_makes_new_keys(tiny, run, tmp_path):
     manifest, _ = run(tiny)
-    srs_path(tmp_path / "artifacts" / "srs", "insecure-dev", manifest["logrows"]).unlink()
+    path = srs_path(tmp_path / "artifacts" / "srs", "insecure-dev", manifest["logrows"])
+    ezkl.make_srs(path, manifest["logrows"])
     assert run(tiny)[1] == ["setup", "verifier"]
 
 

@@ -61,10 +61,7 @@ def test_prove_refuses_what_would_not_be_rewarded(node, tmp_path, real_score):
 
 def test_private_files_are_kept_on_demand(node, tmp_path):
     open_round(node)
-    sing = (*SING, "--out", str(tmp_path / "proof.json"))
-    assert ape(node, *sing).returncode == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["proof.json"]
-    result = ape(node, *sing, "--keep", "--yes")
+    result = ape(node, *SING, "--out", str(tmp_path / "proof.json"), "--keep")
     assert result.returncode == 0, result.stderr
     for name in ("librivox.private.png", "proof.private.json"):
         assert str(tmp_path / name) in result.stdout
@@ -116,6 +113,11 @@ def test_open_round_admit_prove_judge_rounds_withdraw(node, tmp_path, real_score
         assert f"round 0: {new} newly admitted, 2 in all" in result.stdout, result.stderr
     result = ape(node, *SING, "--out", proof)
     assert result.returncode == 0, result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "proof.json",  # and nothing private
+        "singers.txt",
+        "others.txt",
+    }
 
     result = ape(node, "judge", proof, "--account", "2")
     assert f"scored {score} in round 0 and has a credit of 0.01 ether" in result.stdout

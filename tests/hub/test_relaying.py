@@ -28,7 +28,7 @@ from zk.errors import CircuitError
 SIZE = 4
 LATE = 2**40
 REVOKE = keccak(text="revokeConsents()")[:4].hex()
-KILLS = scaled(6, 25)
+KILLS = scaled(3, 25)
 SENDER = 9  # the relayer's number
 
 

@@ -11,6 +11,7 @@ from modellers.archives import MODELS
 from modellers.jupyter import SOURCE
 from zk.files import ROOT
 
+pytestmark = pytest.mark.full  # minutes; test_training.py has the recipes
 PATIENCE = 900  # seconds for a cell
 
 
@@ -37,7 +38,6 @@ def pictures(notebook: nbformat.NotebookNode) -> int:
     return sum("image/png" in output.get("data", {}) for output in outputs)
 
 
-@pytest.mark.slow
 def test_notebook_tells_the_models_apart(tmp_path):
     """A small network in place of LeNet, whose keys have 800 MB each."""
     small = {"NETWORK": "'dense-25'", "CIRCUIT": "'mnist'", "EPOCHS": "2"}
@@ -58,7 +58,6 @@ def test_notebook_tells_the_models_apart(tmp_path):
     ]
 
 
-@pytest.mark.full
 def test_whole_notebook(tmp_path):
     """As people run it: LeNet reaches the accuracy of its model card."""
     said = printed(executed(tmp_path, NETWORK="'lenet'", CIRCUIT="'clan-lenet'", EPOCHS="None"))
