@@ -1,4 +1,4 @@
-"""The precompiled contracts of the audit's machine answer as py-evm's do."""
+"""The machine of the audit answers as py-evm does, and any code in it runs to an end."""
 
 import pytest
 from eth.constants import BLANK_ROOT_HASH
@@ -82,3 +82,11 @@ def test_precompiled_contracts(address, data):
     expected = PragueComputation.apply_message(state, message, context)
     assert expected.is_success
     assert run(code, data).output == expected.output
+
+
+@pytest.mark.parametrize("operand", ["5f", "60ff", f"7f{'ff' * 32}"])
+def test_every_instruction_ends(operand):
+    """With operands of any size, or none: the call succeeds or fails, and nothing is raised."""
+    for instruction in range(256):
+        for count in (0, 17):
+            run(bytes.fromhex(operand * count) + bytes([instruction]), b"calldata")

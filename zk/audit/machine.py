@@ -91,9 +91,9 @@ def run(
     from eth.constants import BLANK_ROOT_HASH
     from eth.db.atomic import AtomicDB
     from eth.vm.execution_context import ExecutionContext
+    from eth.vm.forks.cancun.transaction_context import CancunTransactionContext
     from eth.vm.forks.prague.state import PragueState
     from eth.vm.message import Message
-    from eth.vm.transaction_context import BaseTransactionContext
 
     seen = Run()
     block = ExecutionContext(CALLER, 1, BlockNumber(1), 0, Hash32(bytes(32)), GAS, [], 1, 0, 0)
@@ -102,7 +102,7 @@ def run(
     for address, library in libraries_of(code).items():
         state.set_code(Address(address.to_bytes(20)), library)
     message = Message(GAS, CONTRACT, CALLER, 0, calldata, code)
-    context = BaseTransactionContext(0, CALLER)
+    context = CancunTransactionContext(0, CALLER)
     machine = _machine(_Recorder(seen, answers or {}, failing, libraries_of(code)), stored)
     ended = machine.apply_message(state, message, context)
     if ended.is_success:
