@@ -57,7 +57,7 @@ def test_the_tutorials_network(machine):
 
 @pytest.mark.parametrize(
     "name",
-    ["swift", *(pytest.param(name, marks=pytest.mark.full) for name in ("dense", "lenet"))],
+    [pytest.param(name, marks=pytest.mark.full) for name in ("swift", "dense", "lenet")],
 )
 def test_models_of_the_project(name, machine):
     path = EXPORTS / f"{name}.onnx"

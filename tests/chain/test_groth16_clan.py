@@ -204,6 +204,7 @@ def ceremony_of(tmp_path, monkeypatch):
     return ceremony_of
 
 
+@pytest.mark.plain
 def test_live_network_needs_the_ceremony(build, ceremony_of, monkeypatch):
     contracts._require_ceremony(build)  # on a dev network
     monkeypatch.setattr(contracts, "is_dev", lambda: False)
@@ -215,6 +216,7 @@ def test_live_network_needs_the_ceremony(build, ceremony_of, monkeypatch):
             contracts._require_ceremony(ceremony_of(count, beacon))
 
 
+@pytest.mark.plain
 def test_live_network_believes_the_transcript_and_not_the_manifest(ceremony_of, monkeypatch):
     monkeypatch.setattr(contracts, "is_dev", lambda: False)
     few = ceremony_of(1, True)

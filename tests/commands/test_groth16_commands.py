@@ -144,6 +144,7 @@ def test_clan_from_deploying_to_an_audit(node, pair, tmp_path):
     assert "all " in audited.stdout.splitlines()[-1]
 
 
+@pytest.mark.full  # test_private_page.py has the same story on the page
 def test_voice_judge_pays_for_a_score(node, tmp_path):
     """Inputs below 0, an output that is one signed number, and a ReLU."""
     built("voice-groth16")
