@@ -9,8 +9,9 @@ from tests.changes import compiles
 from tests.mutants import TESTS, draw, mutants_of, sources, suite_of
 from zk.files import ROOT
 
+pytestmark = pytest.mark.full
 
-@pytest.mark.slow
+
 def test_same_seed_draws_the_same_mutants():
     drawn = draw(1, 30, ["zk/"])
     assert len(set(drawn)) == 30
@@ -32,7 +33,6 @@ def test_mutant_is_one_changed_line_that_parses():
         ast.parse(mutant.content)
 
 
-@pytest.mark.slow
 def test_contracts_have_mutants_that_compile():
     contracts = ["contracts/Clan.sol", "contracts/base/BoundApplication.sol"]
     assert [mutant.file for mutant in draw(1, 2, contracts)] == contracts

@@ -18,11 +18,8 @@ pytestmark = [pytest.mark.plain, pytest.mark.slow]
 
 # Each of the others is found in the same way as one of these.
 SHORT = {
-    "any number of instances",
     "proofs of batches for the single verifier",
-    "members who join again",
     "instances that wrap",
-    "consents of anybody",
     "strangers who join others",
 }
 CLAN, BASE, BATCHES, OUTPUTS = (

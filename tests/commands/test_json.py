@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.inputs import DRAW, SING
 from tests.nodes import Node
 from tests.typed import ape, open_round
@@ -41,6 +43,7 @@ def test_clan_in_documents(node, tmp_path, manifest):
     assert suggested == "prove --circuit clan --image drawing.png --account ACCOUNT"
 
 
+@pytest.mark.full  # as for clans
 def test_voice_judge_in_documents(node, tmp_path, real_score):
     assert document(node, "rounds") == ([], "open-round --threshold 0.25 --reward 0.01")
     offer = ("open-round", "--threshold", "0.01", "--reward", "0.01")

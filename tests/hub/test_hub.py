@@ -27,7 +27,7 @@ from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
 pytestmark = pytest.mark.usefixtures("same_chain")
-PROOFS = scaled(3, 9)
+PROOFS = scaled(2, 9)
 
 
 def order(hub, number: int, account: str = ADA, circuit: str = "clan") -> requests.Response:
