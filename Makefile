@@ -28,7 +28,7 @@ hub: setup web/dist/index.html  ## Serve both applications in the browser, on a 
 modellers: .venv/notebook setup  ## Train digit readers: in a notebook, and automatically, with a page of their files.
 	@$(ACTIVATE) ape run modellers
 
-test: .venv/test setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in 14 minutes.
+test: .venv/test setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in ten minutes.
 	@$(ACTIVATE) $(TEST)
 	@$(ACTIVATE) $(TEST) tests/chain --network $(firstword $(FORKS))-fork:foundry
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -267,6 +267,13 @@ def test_taken_port(monkeypatch):
     assert "Address already in use" in result.output
 
 
+def line_of(process: psutil.Process) -> list[str]:
+    """The command line of a process, unless it has ended."""
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
 @pytest.mark.slow
 def test_both_modellers_start_and_stop(folder, tmp_path):
     """`ape run modellers`: JupyterLab asks for its token, and SIGTERM ends all processes."""
@@ -281,7 +288,9 @@ def test_both_modellers_start_and_stop(folder, tmp_path):
             stdout=log,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         ) as process,
+        ExitStack() as stack,
     ):
+        stack.callback(process.terminate)  # also where an assertion fails
         lab = f"http://127.0.0.1:{ports['NOTEBOOK']}"
         until(partial(answers, process, f"{lab}/api"), "JupyterLab answers")
         url = next(
@@ -299,7 +308,7 @@ def test_both_modellers_start_and_stop(folder, tmp_path):
         assert requests.get(f"http://127.0.0.1:{ports['AUTO']}/healthz", timeout=5).ok
         below = psutil.Process(process.pid).children(recursive=True)
         assert len(below) >= 2
-        (jupyter,) = (one for one in below if "jupyterlab" in one.cmdline())
+        (jupyter,) = (one for one in below if "jupyterlab" in line_of(one))
         assert os.getpgid(jupyter.pid) == jupyter.pid  # Ctrl-C in a terminal signals a group
         process.send_signal(signal.SIGTERM)
         process.wait(30)
