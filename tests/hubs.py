@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import psycopg
 import pytest
 import requests
@@ -100,16 +101,6 @@ class Running:
         self.process.kill()
         self.process.wait()
 
-    def workers(self) -> list[int]:
-        """The process ids of the hub's workers."""
-        import psutil
-
-        return [
-            child.pid
-            for child in psutil.Process(self.process.pid).children()
-            if "spawn_main" in " ".join(child.cmdline()) and "Dask" in _name(child.pid)
-        ]
-
     def stop(self) -> None:
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGTERM)  # it stops its workers
@@ -120,8 +111,11 @@ class Running:
         self.process.wait()
 
 
-def _name(process: int) -> str:
-    return Path(f"/proc/{process}/cmdline").read_text()
+def line_of(process: psutil.Process) -> list[str]:
+    """The command line of a process, unless it has ended."""
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
 
 
 def bits(number: int) -> str:

@@ -21,7 +21,7 @@ from distributed import Security
 from apps.circuits import ARTIFACTS
 from chain.network import free_port
 from hub.client import Hub
-from tests.hubs import ADA, BEN, BIN, Running, new_database, running, until
+from tests.hubs import ADA, BEN, BIN, Running, line_of, new_database, running, until
 from tests.nodes import own_node
 from tests.scale import scaled
 from tests.typed import ape
@@ -68,7 +68,7 @@ def begun(hub: Hub, drawings: np.ndarray) -> list[str]:
 def children(process: int) -> list[int]:
     """The processes that a hub started: its workers, those that prove, and the one for models."""
     found = psutil.Process(process).children(recursive=True)
-    lines = {child.pid: " ".join(child.cmdline()) for child in found}
+    lines = {child.pid: " ".join(line_of(child)) for child in found}
     return [pid for pid, line in lines.items() if "spawn_main" in line or "zk.child" in line]
 
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from chain.network import free_port
 from modellers.archives import MODELS
 from modellers.server import ATTEMPTS
-from tests.hubs import until
+from tests.hubs import line_of, until
 from tests.scale import scaled
 from tests.typed import ape
 from verdict.builds import fetched
@@ -265,13 +265,6 @@ def test_taken_port(monkeypatch):
     assert result.exit_code == 1
     assert "The modeller 'notebook' cannot listen at 127.0.0.1" in result.output
     assert "Address already in use" in result.output
-
-
-def line_of(process: psutil.Process) -> list[str]:
-    """The command line of a process, unless it has ended."""
-    with suppress(psutil.Error):
-        return process.cmdline()
-    return []
 
 
 @pytest.mark.slow
