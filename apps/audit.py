@@ -16,7 +16,6 @@ from requests.exceptions import RequestException
 from apps.circuits import circuit, sources
 from apps.registry import Application, application_of, named
 from chain.accounts import account_of
-from chain.compiler import application_contract
 from chain.contracts import (
     NOBODY,
     NodeError,
@@ -28,6 +27,7 @@ from chain.contracts import (
     runtime_sha256,
     takes_batches,
 )
+from chain.deployments import deployed_contract
 from chain.network import is_dev
 from zk.audit.application import audit_application
 from zk.audit.attacks import attacks, genuine
@@ -48,7 +48,7 @@ from zk.proof import Proof, prove_all
 from zk.verifier import runtime_code, without_metadata
 
 if TYPE_CHECKING:
-    from ape.contracts import ContractInstance
+    pass
 
 CONTRACTS = ROOT / "contracts"
 # The accounts that the audit proves for; their private keys are unknown.
@@ -170,7 +170,7 @@ def audit_contracts(manifest: Manifest, entry: Entry) -> Report:
             "verifier": int(entry["verifier"], 16),
             **manifest.contract_layout,
         }
-        if takes_batches(_contract(entry)):
+        if takes_batches(deployed_contract(entry)):
             several = [
                 (int(deployed["verifier"], 16), build.layout.batch) for build, deployed in builds
             ]
@@ -197,10 +197,6 @@ def _answers(report: Report) -> Iterator[None]:
                 "Audit again, or ask another node.",
             )
         )
-
-
-def _contract(entry: Entry) -> ContractInstance:
-    return application_contract(entry["application"]).at(entry["contract"])
 
 
 def _check_code(
@@ -337,7 +333,7 @@ def attack(manifest: Manifest, entry: Entry, code: bytes) -> Report:
 
 def _attack(report: Report, manifest: Manifest, entry: Entry, code: bytes) -> None:
     application: Application = application_of(manifest)
-    contract = _contract(entry)
+    contract = deployed_contract(entry)
     round_number = 0 if application.has_rounds else None
     keys = [key_for(entry["contract"], account, round_number or 0) for account in ACCOUNTS]
     rounds = [] if round_number is None else [round_number]
@@ -377,7 +373,7 @@ def attack_batch(manifest: Manifest, entry: Entry, code: bytes) -> Report:
 
 
 def _attack_batch(report: Report, manifest: Manifest, entry: Entry, code: bytes) -> None:
-    application, contract = named(entry["application"]), _contract(entry)
+    application, contract = named(entry["application"]), deployed_contract(entry)
     size, address = manifest.layout.batch, entry["contract"]
     accounts = [*ACCOUNTS, *[NOBODY] * (size - len(ACCOUNTS))]
     keys = [key_for(address, account, 0) for account in accounts]

@@ -100,7 +100,7 @@ def account_of(key: int) -> str:
 
 @cache
 def _test_addresses() -> dict[str, str]:
-    """The numbers of the test accounts by their addresses, which take a while to derive."""
+    """Return the numbers of the test accounts by address. Deriving the addresses takes a while."""
     return {str(one.address): str(number) for number, one in enumerate(ape.accounts.test_accounts)}
 
 

@@ -50,7 +50,7 @@ def _container(file: str, sources: tuple[tuple[str, str], ...]) -> ContractConta
 
 
 def _sources(file: str) -> dict[str, str]:
-    """A file and its imports, under names that are the same on every machine."""
+    """Return a file and its imports, under names that are the same on every machine."""
     found: dict[str, str] = {}
     waiting = [(file, ROOT / file)]
     while waiting:

@@ -126,7 +126,7 @@ def _deploy(
     if (found := runtime_sha256(deployed.address)) != built:
         raise CircuitError(
             f"The code at {deployed.address} has the SHA-256 {found}, but {built} was built: "
-            "compile with the settings of ape-config.yaml."
+            "build the circuit again with `ape run build`."
         )
     return deployed
 

@@ -92,7 +92,7 @@ def _deploy_once(
     entry = read().get(name)
     if entry and _is_same(entry, manifest, batch) and exists(entry):
         report(f"{name} is already deployed on chain {chain}: {entry['contract']}")
-        return _contract(entry)
+        return deployed_contract(entry)
     started = _sending(manifest, batch)
     deployed = deploy(manifest, sender, started, report, batch)
     write_json(path(), {**read(), name: entry_for(manifest, deployed, batch)})
@@ -124,7 +124,7 @@ def exists(entry: dict[str, Any]) -> bool:
     """Return whether the chain has an entry's contract and the verifiers that were built."""
     if not code_at(entry["contract"]):
         return False
-    contract, batch = _contract(entry), entry.get("batch")
+    contract, batch = deployed_contract(entry), entry.get("batch")
     try:
         named = [(contract.verifier(), entry)]
         named += [(contract.batchVerifier(), batch)] if batch else []
@@ -191,7 +191,7 @@ def contract_of(
             f"The contract at {entry['contract']} was deployed from another build of {circuit} "
             f"and refuses the proofs of this one: {_again(circuit)}."
         )
-    return _contract(entry)
+    return deployed_contract(entry)
 
 
 def _missing(circuit: str, address: str) -> MissingError:
@@ -209,5 +209,6 @@ def _again(circuit: str) -> str:
     return f"run `ape run deploy --only {circuit} --network {network}`"
 
 
-def _contract(entry: dict[str, Any]) -> ContractInstance:
+def deployed_contract(entry: dict[str, Any]) -> ContractInstance:
+    """Return the contract of an application's entry in the record."""
     return application_contract(entry["application"]).at(entry["contract"])

@@ -1,4 +1,4 @@
-"""Work in a process beside the hub, whose threads ezkl would block. It imports little."""
+"""Runs tasks in a process beside the hub, because ezkl would block the hub's threads."""
 
 import base64
 import binascii
@@ -63,7 +63,7 @@ def hear(view: Callable[[Array], Array], clip: str) -> Array:
 
 
 def levels_of(clip: str) -> Array:
-    """What a model hears of a recording: from 0 for silence to 255."""
+    """Return the levels that a model hears in a recording, from 0 for silence to 255."""
     level = sound.onset_window(_samples(clip))
     levels: Array = np.rint(255 * (1 - np.clip(level / sound.QUIET, 0, 1))).astype(np.uint8)
     return levels

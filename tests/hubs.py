@@ -112,7 +112,7 @@ class Running:
 
 
 def line_of(process: psutil.Process) -> list[str]:
-    """The command line of a process, unless it has ended."""
+    """Return the command line of a process, or nothing if it has ended."""
     with suppress(psutil.Error):
         return process.cmdline()
     return []

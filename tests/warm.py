@@ -99,7 +99,8 @@ def _forked(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    if str(folder) != PROJECT or "XDG_CACHE_HOME" in environment:  # which the project read already
+    # The project reads XDG_CACHE_HOME when it is imported.
+    if str(folder) != PROJECT or "XDG_CACHE_HOME" in environment:
         _forget_the_project()
     others = [path for path in sys.path if path not in ("", PROJECT)]
     sys.path[:] = [PROJECT if module else str(APE.parent), *others]

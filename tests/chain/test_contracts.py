@@ -247,7 +247,9 @@ def test_deployment_to_a_live_network_needs_funds(manifest, accounts, chain, mon
 
 def test_code_that_is_not_the_built_code(manifest, deployer):
     other = changed(manifest, verifier=manifest["verifier"] | {"runtime_sha256": "0" * 64})
-    with pytest.raises(CircuitError, match=r"has the SHA-256 \w{64}, but 0{64} was built: compile"):
+    with pytest.raises(
+        CircuitError, match=r"has the SHA-256 \w{64}, but 0{64} was built: build the circuit again"
+    ):
         deploy_verifier(other, deployer)
 
 

@@ -203,7 +203,7 @@ def _pushing_one(original: Code) -> Code:
 
 
 def _computed(address: int, data: bytes) -> bytes:
-    """The answer of a precompiled contract of the curve, which py-evm takes long to compute."""
+    """Answer as a precompiled contract of the curve; py-evm takes ten times as long."""
     from eth.exceptions import VMError
 
     try:

@@ -30,7 +30,7 @@ def sources_of(path: Path) -> dict[str, str]:
 
 
 def read(file: Path) -> str:
-    """The text of a source; raise if it cannot be read."""
+    """Return the text of a source; raise if it cannot be read."""
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
