@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ape import chain
 from ape_ethereum.trace import Trace
 
 from apps.circuits import VERIFIERS, view_of
@@ -133,6 +134,20 @@ def no_traces() -> Iterator[None]:
     """Keep Ape from printing all calls of what reverts, which takes seconds for a verifier."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trace, "show", lambda *_, **__: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _function_isolation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Undo the transactions of a test that has accounts.
+
+    Ape's fixture of this name also asks the node for a snapshot if a test has no chain, and for
+    the mode of mining once for each fixture of each test.
+    """
+    if request.path.parent.name == "chain" or "accounts" in request.fixturenames:
+        with chain.isolate():
+            yield
+    else:
         yield
 
 

@@ -2,8 +2,12 @@
 
 import gc
 import importlib
+from functools import cache
 
+import ape_run._cli
 from ape.utils import ManagerAccessMixin
+
+from zk.files import ROOT
 
 LIBRARIES = [
     "ape._cli",
@@ -47,6 +51,10 @@ LIBRARIES = [
 gc.disable()
 for library in LIBRARIES:
     importlib.import_module(library)
+# Ape compiles all scripts twice for each command.
+ape_run._cli.compile = cache(compile)  # type: ignore[attr-defined]
+for script in (ROOT / "scripts").glob("*.py"):
+    ape_run._cli.compile(script.read_text(encoding="utf8"), script, "exec")  # type: ignore[attr-defined]
 next(ManagerAccessMixin.plugin_manager.projects)  # reads what all installed packages say of Ape
 gc.enable()
 gc.freeze()  # a fork that looked at these objects would copy their memory

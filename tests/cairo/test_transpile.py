@@ -36,6 +36,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_the_tutorials_project(tmp_path, x):
     made = transpile(DENSE, tmp_path / "mnist_cairo", "--name", "mnist_pytorch")
     assert made.returncode == 0, made.stderr

@@ -58,6 +58,7 @@ def test_torch_is_onnxruntime(name):
         assert np.allclose(session.run(None, {"x": x[None]})[0], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIGITS)
 def test_exports_are_as_accurate_as_their_recipes_demand(name):
     assert digits.test(load(name), drawing.VIEWS[name]) >= digits.RECIPES[name].floor
@@ -147,6 +148,7 @@ def test_any_score_agrees_to_the_last_unit(voice_manifest, voice_judge, output):
     assert voice_judge.scoreFrom(output % FIELD) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JUDGES)
 def test_torch_judge_is_onnxruntime(name):
     session = onnxruntime.InferenceSession(EXPORTS / f"{name}.onnx")

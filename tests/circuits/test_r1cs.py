@@ -209,6 +209,7 @@ def gradients(system: System, witness: list[int]) -> Iterator[dict[int, int]]:
         yield row
 
 
+@pytest.mark.slow
 def test_shipped_circuits_leave_no_freedom():
     manifest = built("clan-groth16")
     system = System.load(manifest.file("constraints"))
