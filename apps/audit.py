@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ape
 import numpy as np
@@ -46,9 +46,6 @@ from zk.files import ROOT
 from zk.manifest import FEWEST_CONTRIBUTIONS, Manifest
 from zk.proof import Proof, prove_all
 from zk.verifier import runtime_code, without_metadata
-
-if TYPE_CHECKING:
-    pass
 
 CONTRACTS = ROOT / "contracts"
 # The accounts that the audit proves for; their private keys are unknown.

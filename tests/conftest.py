@@ -139,10 +139,10 @@ def no_traces() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _function_isolation(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Undo the transactions of a test that has accounts.
+    """Undo the transactions of a test that has accounts or lies in tests/chain.
 
-    Ape's fixture of this name also asks the node for a snapshot if a test has no chain, and for
-    the mode of mining once for each fixture of each test.
+    It replaces Ape's fixture of this name, which takes a snapshot for every test and asks the node
+    about each of its fixtures.
     """
     if request.path.parent.name == "chain" or "accounts" in request.fixturenames:
         with chain.isolate():

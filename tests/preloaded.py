@@ -11,7 +11,6 @@ from zk.files import ROOT
 
 LIBRARIES = [
     "ape._cli",
-    "ape_run._cli",
     "ape.api.convert",
     "ape.managers.chain",
     "ape.managers.networks",
@@ -52,9 +51,10 @@ gc.disable()
 for library in LIBRARIES:
     importlib.import_module(library)
 # Ape compiles all scripts twice for each command.
-ape_run._cli.compile = cache(compile)  # type: ignore[attr-defined]
+compile_once = cache(compile)
 for script in (ROOT / "scripts").glob("*.py"):
-    ape_run._cli.compile(script.read_text(encoding="utf8"), script, "exec")  # type: ignore[attr-defined]
+    compile_once(script.read_text(encoding="utf8"), script, "exec")
+ape_run._cli.compile = compile_once  # type: ignore[attr-defined]
 next(ManagerAccessMixin.plugin_manager.projects)  # reads what all installed packages say of Ape
 gc.enable()
 gc.freeze()  # a fork that looked at these objects would copy their memory
