@@ -28,7 +28,7 @@ hub: setup web/dist/index.html  ## Serve both applications in the browser, on a 
 modellers: .venv/notebook setup  ## Train digit readers: in a notebook, and automatically, with a page of their files.
 	@$(ACTIVATE) ape run modellers
 
-test: .venv/test setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in ten minutes.
+test: .venv/test setup web/dist/index.html  ## Run the tests on a plain chain and on a fork, in about ten minutes.
 	@$(ACTIVATE) $(TEST)
 	@$(ACTIVATE) $(TEST) tests/chain --network $(firstword $(FORKS))-fork:foundry
 
@@ -38,7 +38,7 @@ test-full: .venv/test setup web/dist/index.html  ## Run the long form of every t
 		$(TEST) tests/chain --network $$network-fork:foundry || exit 1; \
 	done
 
-test-fast: .venv/test setup  ## Run the tests that take a minute together: no hub, no browser, one circuit.
+test-fast: .venv/test setup  ## Run the tests that take about a minute together: no hub, no browser, one circuit.
 	@$(ACTIVATE) ape test -n 2 --fast  # a third worker would take longer to start than it saves
 
 mutants: .venv/test setup web/dist/index.html  ## Change one line at a time; list the changes that no test notices.
