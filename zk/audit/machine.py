@@ -14,7 +14,6 @@ from zk.audit.code import libraries_of
 from zk.audit.curve import Point1, Point2, in_g2, real_first
 from zk.errors import CircuitError
 from zk.groth16.curve import pairing_holds, point_of, to_bytes
-from zk.layout import FIELD
 
 ADD, MULTIPLY, PAIRING = 6, 7, 8  # the addresses of the curve's precompiled contracts
 TRUE, FALSE, BASE = (1).to_bytes(32), bytes(32), (1).to_bytes(32) + (2).to_bytes(32)
@@ -213,7 +212,7 @@ def _computed(address: int, data: bytes) -> bytes:
         point = point_of(numbers[:2])
         if address == ADD:
             return to_bytes([point + point_of(numbers[2:])])
-        return to_bytes([point * (numbers[2] % FIELD)])
+        return to_bytes([point * numbers[2]])
     except CircuitError as error:
         raise VMError(str(error)) from None
 
