@@ -28,7 +28,8 @@ def build_forever(folder: Path) -> None:
     numbers = np.load(folder / "samples.npy")
     samples = Samples(numbers[:8], numbers[8:])
     for number in repeatedly():
-        write_model(folder / "tiny.onnx", weight=number % 7 / 7)
+        # A killed process leaves the old model or the new one, never half of one.
+        write_model(folder / "next.onnx", number % 7 / 7).replace(folder / "tiny.onnx")
         run_in(folder, tiny_in(folder, samples))
 
 
