@@ -201,7 +201,7 @@ def _calibrate(
         "logrows": found.logrows,
         "rows": found.rows,
         "cells": found.cells,
-        "shape": asdict(found.shape),
+        "shape": asdict(found.shape(found.logrows)),
         "lookup_range": lookups,
         "output_scale": found.output_scale,
     }

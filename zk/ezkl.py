@@ -83,12 +83,16 @@ class Settings:
         )
 
     @property
-    def shape(self) -> Shape:
-        columns, usable = self._content["run_args"]["num_inner_cols"], usable_rows(self.logrows)
+    def decomp_base(self) -> int:
+        return int(self._content["run_args"]["decomp_base"])
+
+    def shape(self, logrows: int) -> Shape:
+        """Return the shape on this many rows; the layout is the same on any number."""
+        columns, usable = self._content["run_args"]["num_inner_cols"], usable_rows(logrows)
         smallest, largest = self._content["run_args"]["lookup_range"]
         tables = len(self._content["required_lookups"])
         return Shape(
-            logrows=self.logrows,
+            logrows=logrows,
             columns=columns * math.ceil(self.rows / usable),
             tables=tables * math.ceil((largest - smallest + 1) / usable),
             matrices=math.ceil(self.product_cells / (columns * usable)),

@@ -11,7 +11,7 @@ from zk.binding import read_model
 from zk.build import build
 from zk.circuit import Circuit, RunArgs
 from zk.samples import Samples
-from zk.tuning.defaults import TWO_LEGS, cheapest_knobs, size
+from zk.tuning.defaults import TWO_LEGS, cheapest_knobs, laid_out, size
 
 
 @pytest.mark.slow
@@ -20,7 +20,7 @@ def test_convolutions_that_rule_become_matrix_products():
     knobs = cheapest_knobs(model, RunArgs())
     assert knobs == {"matrix_convolutions": True, "summed_averages": True, **TWO_LEGS}
     (key, cells), (usual, more) = (
-        size(model, replace(RunArgs(), **chosen)) for chosen in (knobs, {})
+        size(laid_out(model, RunArgs(), chosen)) for chosen in (knobs, {})
     )
     assert key < usual
     assert 2 * cells < more

@@ -38,7 +38,7 @@ def test_settings_of_a_built_circuit(made, settings):
     found = settings()
     assert (found.logrows, found.rows, found.cells) == (11, made["rows"], made["cells"])
     assert found.output_scale == made["output_scale"]
-    assert found.shape == Shape(**made["shape"])
+    assert found.shape(11) == Shape(**made["shape"])
     assert found.lookup_scales == []
     assert found.product_cells == 0
 
@@ -54,15 +54,26 @@ def test_calibration_of_the_notebooks_uses_two_columns(tmp_path):
 def test_rows_are_folded_into_columns(settings):
     usable = 2**11 - 16
     for rows, columns in ((1, 2), (usable, 2), (usable + 1, 4), (3 * usable, 6)):
-        assert settings(num_rows=rows).shape.columns == columns
-    assert settings(num_rows=1, run_args={"num_inner_cols": 5}).shape.columns == 5
+        assert settings(num_rows=rows).shape(11).columns == columns
+    assert settings(num_rows=1, run_args={"num_inner_cols": 5}).shape(11).columns == 5
+
+
+def test_layout_is_the_same_on_any_number_of_rows(tmp_path):
+    nodes = [("MatMul", "x m", "h", {}), ("Relu", "h", "y", {})]
+    model = write_onnx(tmp_path / "m.onnx", nodes, (8, 8), (8, 8), m=weights(8, 8))
+    path, args = tmp_path / "settings.json", RunArgs()
+    few, many = (
+        ezkl.write_settings(model, path, args, "lay out", logrows=rows) for rows in (8, 20)
+    )
+    assert 2**8 < few.rows == many.rows
+    assert few.shape(20) == many.shape(20) != few.shape(8)
 
 
 def test_tables_are_folded_into_columns(settings):
     usable, lookups = 2**11 - 16, [{"Sigmoid": {"scale": 128.0}}, "Abs"]
     for smallest, largest, folds in ((0, usable - 1, 1), (0, usable, 2), (-usable, usable, 3)):
         found = settings(required_lookups=lookups, run_args={"lookup_range": [smallest, largest]})
-        assert found.shape.tables == 2 * folds
+        assert found.shape(11).tables == 2 * folds
         assert found.lookup_scales == [7.0, 0.0]
     assert settings(required_lookups=[{"Sigmoid": {}}]).lookup_scales == [0.0]
 
@@ -72,9 +83,9 @@ def test_cells_of_products(settings):
     products = {"total_einsum_col_size": 9, "equations": equations}
     found = settings(einsum_params=products)
     assert found.product_cells == 600 + 1200 + 8 + 7 + 1
-    assert found.shape.matrices == 1
+    assert found.shape(11).matrices == 1
     products["equations"] = [["i->", {"i": 2 * 2032}]]
-    assert settings(einsum_params=products).shape.matrices == 2
+    assert settings(einsum_params=products).shape(11).matrices == 2
 
 
 def test_order_of_checks_and_times_do_not_matter(settings):

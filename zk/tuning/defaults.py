@@ -21,29 +21,28 @@ def cheapest_knobs(model: Model, args: RunArgs) -> dict[str, Any]:
     """Return the knobs with the smallest proving key, as predicted, and then the fewest cells."""
     operators = {node.op_type for node in model.proto.graph.node}
     kinds = [(False, True) if operator in operators else (False,) for operator in CHANGES.values()]
-    rows = _settings(model, args).rows
-    legs = [{}, TWO_LEGS] if rows > TWO_LEGS["decomp_base"] else [{}]
-    choices = [
-        {**dict(zip(CHANGES, chosen, strict=True)), **decomposition}
-        for chosen in product(*kinds)
-        for decomposition in legs
-    ]
-    if len(choices) == 1:
-        return {}
-    return min(choices, key=lambda knobs: size(model, replace(args, **knobs)))
+    found: list[tuple[ezkl.Settings, dict[str, Any]]] = []
+    for chosen in product(*kinds):
+        knobs: dict[str, Any] = dict(zip(CHANGES, chosen, strict=True))
+        found.append((laid_out(model, args, knobs), knobs))
+    smallest, knobs = min(found, key=lambda one: size(one[0]))
+    if smallest.rows > TWO_LEGS["decomp_base"]:
+        knobs = {**knobs, **TWO_LEGS}
+        found.append((laid_out(model, args, knobs), knobs))
+    return min(found, key=lambda one: size(one[0]))[1] if len(found) > 1 else {}
 
 
-def size(model: Model, args: RunArgs) -> tuple[float, int]:
+def size(settings: ezkl.Settings) -> tuple[float, int]:
     """Return the predicted bytes of the proving key, on the fewest rows that fit, and the cells."""
-    logrows = ezkl.fewest_logrows(_settings(model, args).rows, args.decomp_base)
-    found = _settings(model, args, logrows=logrows)
-    return CostModel.load().predict(found.shape).proving_key, found.cells
+    shape = settings.shape(ezkl.fewest_logrows(settings.rows, settings.decomp_base))
+    return CostModel.load().predict(shape).proving_key, settings.cells
 
 
-def _settings(model: Model, args: RunArgs, **more: Any) -> ezkl.Settings:
+def laid_out(model: Model, usual: RunArgs, knobs: dict[str, Any]) -> ezkl.Settings:
+    args = replace(usual, **knobs)
     with tempfile.TemporaryDirectory(prefix="verdict-") as temporary:
         folder, layout = Path(temporary), args.layout(model.outputs)
         bind(model, layout, folder / "model.onnx", folder / "bound.onnx", **args.rewriting)
         return ezkl.write_settings(
-            folder / "bound.onnx", folder / "settings.json", args, model.translating, **more
+            folder / "bound.onnx", folder / "settings.json", args, model.translating
         )
