@@ -7,6 +7,7 @@ from functools import cache
 import ape_run._cli
 from ape.utils import ManagerAccessMixin
 
+from chain.compiler import application_contract
 from zk.files import ROOT
 
 LIBRARIES = [
@@ -55,6 +56,9 @@ compile_once = cache(compile)
 for script in (ROOT / "scripts").glob("*.py"):
     compile_once(script.read_text(encoding="utf8"), script, "exec")
 ape_run._cli.compile = compile_once  # type: ignore[attr-defined]
+# Commands that call these contracts would ask the compiler for its kept answer.
+for name in ("Clan", "VoiceJudge"):
+    application_contract(name)
 next(ManagerAccessMixin.plugin_manager.projects)  # reads what all installed packages say of Ape
 gc.enable()
 gc.freeze()  # a fork that looked at these objects would copy their memory

@@ -19,7 +19,8 @@ LOCATION = re.compile(r" (calldata|memory|storage)( ref| pointer| slice)?$")
 CALLABLE = ("FunctionDefinition", "ModifierDefinition")
 VERIFIERS = re.compile(r"verif|pairing|plonk|groth", re.IGNORECASE)
 PAIRING = {"8", "0x8", "0x08"}  # the address of the precompiled contract
-CODE = ["evm.bytecode.object", "evm.deployedBytecode"]
+DEPLOYED = "evm.deployedBytecode"
+CODE = ["evm.bytecode.object", f"{DEPLOYED}.object", f"{DEPLOYED}.immutableReferences"]
 
 
 class CompilerEndedError(CircuitError):
