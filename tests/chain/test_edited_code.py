@@ -82,6 +82,7 @@ def test_second_verifier_behind_an_honest_getter(manifest, clan, chain):
     chain.provider.set_code(clan.address, code)
 
 
+@pytest.mark.slow
 def test_constructor_that_fills_the_storage(manifest, clan, deployer, chain):
     """Its code is genuine, but nothing in it says what its storage began with."""
     entry = entry_for(manifest, clan)

@@ -94,6 +94,7 @@ def first_number(samples: np.ndarray) -> np.ndarray:
     return samples[:1]
 
 
+@pytest.mark.slow
 def test_samples_of_a_judge(monkeypatch, tmp_path):
     """Calibration is spread over the training clips; tests are the clips of two speakers."""
     monkeypatch.delenv("VOICE_DATA_DIR", raising=False)

@@ -315,6 +315,7 @@ def test_an_honest_witness_is_accepted(forge, clan, chain, manifest, views):
     assert made.instances == [KEY, *outputs_of(manifest, [int(bit) for bit in bits])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [
@@ -340,6 +341,7 @@ def test_a_number_that_is_no_bit(forge, clan, chain, values):
         ask(clan, chain, forged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["key", "first-logits", "last-logits"])
 @pytest.mark.parametrize(
     "value",

@@ -38,6 +38,7 @@ def verdict(*words: str) -> Result:
     return CliRunner(mix_stderr=False).invoke(cli, words)
 
 
+@pytest.mark.slow
 def test_builds_proves_and_verifies(folder):
     assert (folder / "contracts" / "verifiers" / "MyModelVerifier.sol").is_file()
     assert "my_model is up to date" in verdict("build", *WORDS).output
