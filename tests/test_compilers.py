@@ -39,6 +39,7 @@ def errors(compiler: str, given: dict[str, Path]) -> list[str]:
     return [one["formattedMessage"] for one in found if one["severity"] == "error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["solc-0.8.20", "solc"])
 def test_package_compiles(compiler):
     assert len(sources()) >= 10

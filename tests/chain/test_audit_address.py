@@ -6,7 +6,7 @@ from apps.audit import audit_address
 from chain.accounts import account_of
 from tests.audits import named
 
-pytestmark = pytest.mark.plain
+pytestmark = [pytest.mark.plain, pytest.mark.slow]
 
 ADDRESS, OTHER = (account_of(int(digits * 20, 16)) for digits in ("ad", "ae"))
 MINIMAL = "363d3d373d3d3d363d73{}5af43d82803e903d91602b57fd5bf3"

@@ -14,13 +14,12 @@ from tests.audits import named
 from tests.scale import scaled
 from zk.audit.verifier import audit_verifier
 
-pytestmark = pytest.mark.plain
+pytestmark = [pytest.mark.plain, pytest.mark.slow]
 
 EDITS = scaled(10, 200)  # of each contract
 ATTACKED = scaled(1, 20)  # of these
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("subject", "findings"),
     [
@@ -62,7 +61,6 @@ def test_node_that_stops_answering(manifest, clan, monkeypatch, error):
         assert report.wrong[0].evidence == "gone"
 
 
-@pytest.mark.slow
 def test_second_verifier_behind_an_honest_getter(manifest, clan, chain):
     """The getter names the genuine verifier, and the check asks one that accepts anything."""
     entry = entry_for(manifest, clan)
@@ -82,7 +80,6 @@ def test_second_verifier_behind_an_honest_getter(manifest, clan, chain):
     chain.provider.set_code(clan.address, code)
 
 
-@pytest.mark.slow
 def test_constructor_that_fills_the_storage(manifest, clan, deployer, chain):
     """Its code is genuine, but nothing in it says what its storage began with."""
     entry = entry_for(manifest, clan)

@@ -186,6 +186,7 @@ def test_search_of_a_digit_reader_sees_training_images():
     assert searched.labels.tolist() == mnist.labels("train")[some].tolist()
 
 
+@pytest.mark.slow
 def test_search_of_a_judge_sees_training_speakers(monkeypatch):
     monkeypatch.delenv("VOICE_DATA_DIR", raising=False)
     _, searched = for_search(circuit("voice"), None, 1)

@@ -95,6 +95,7 @@ def test_limbs_that_overflow(voice_manifest, voice_judge, real_voice, accounts):
         named("VoiceJudge").read(voice_judge, accounts[0], 0, forged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [136, 152])
 def test_truncated_address(manifest, clan, views, accounts, bits):
     """A key without the first bytes of the account is refused."""
