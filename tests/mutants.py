@@ -52,6 +52,7 @@ TESTS = {
     "zk/audit/checks.py": "circuits/test_audit_families.py circuits/test_audit.py",
     "zk/audit/curve.py": "circuits/test_audit_families.py",
     "zk/audit/groth16.py": "circuits/test_audit_families.py",
+    "zk/audit/machine.py": "circuits/test_machine.py circuits/test_audit_families.py",
     "zk/audit/interfaces.py": "circuits/test_audit_families.py",
     "zk/audit/plonk.py": "circuits/test_audit_families.py",
     "zk/audit/syntax.py": "circuits/test_audit.py circuits/test_audit_families.py",
@@ -65,7 +66,10 @@ TESTS = {
     "zk/circuit.py": "circuits/test_samples.py circuits/test_limits.py",
     "zk/downloads.py": "circuits/test_srs.py",
     "zk/errors.py": "circuits/test_files.py",
-    "zk/ezkl.py": "circuits/test_ezkl.py circuits/test_verifier.py circuits/test_proof.py",
+    "zk/ezkl.py": (
+        "circuits/test_ezkl.py circuits/test_verifier.py circuits/test_proof.py "
+        "circuits/test_srs.py circuits/test_slim.py"
+    ),
     "zk/files.py": "circuits/test_files.py",
     "zk/groth16/": "circuits/test_groth16.py",
     "zk/groth16/verifier.py": "chain/test_groth16_clan.py",
@@ -104,6 +108,7 @@ TESTS = {
     "apps/singers.py": "chain/test_singers.py",
     "apps/voice.py": "chain/test_applications.py chain/test_singers.py",
     "chain/": "chain/test_contracts.py chain/test_front_runner.py",
+    "chain/accounts.py": "chain/test_contracts.py commands/test_clan_commands.py",
     "chain/contracts.py": (
         "chain/test_contracts.py chain/test_front_runner.py chain/test_batches.py "
         "serving/test_relay.py chain/test_edited_code.py commands/test_deploy.py"

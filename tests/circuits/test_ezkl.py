@@ -38,6 +38,7 @@ def test_settings_of_a_built_circuit(made, settings):
     found = settings()
     assert (found.logrows, found.rows, found.cells) == (11, made["rows"], made["cells"])
     assert found.output_scale == made["output_scale"]
+    assert settings(model_output_scales=[0, 9]).output_scale == 9  # the first is the key's
     assert found.shape(11) == Shape(**made["shape"])
     assert found.lookup_scales == []
     assert found.product_cells == 0
