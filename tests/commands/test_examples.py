@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from tests.nodes import Node, own_node
@@ -22,6 +20,8 @@ from zk.files import ROOT
 pytestmark = pytest.mark.full
 EXAMPLES = ROOT / "examples"
 PATIENCE = 300  # seconds for a command
+# OpenBLAS rounds sums as its processor's kernels do, and training multiplies that.
+KERNELS = {"OPENBLAS_CORETYPE": "Haswell"}
 
 
 @pytest.fixture(scope="module")
@@ -77,34 +77,16 @@ def run_all(folder: Path, example: str, environment: dict[str, str]) -> dict[str
 
 
 def require_reproduced(project: Path, example: str) -> None:
-    """Raise unless train.py made the files in git again, but for the rounding of this processor."""
+    """Raise unless train.py made the files in git again."""
     made, kept = (folder / "examples" / example for folder in (project, ROOT))
-    again, samples = (dict(np.load(folder / "samples.npz")) for folder in (made, kept))
-    assert again.keys() == samples.keys()
-    for name, values in samples.items():
-        if name.endswith("_names"):
-            assert list(again[name]) == list(values)
-        else:
-            np.testing.assert_allclose(again[name], values, rtol=1e-6)
-    models = [onnx.load(folder / "model.onnx") for folder in (made, kept)]
-    shapes = [[list(one.dims) for one in model.graph.initializer] for model in models]
-    operators = [[node.op_type for node in model.graph.node] for model in models]
-    assert (shapes[0], operators[0]) == (shapes[1], operators[1])
-    # Descent multiplies the rounding: answers of two processors were up to 0.02 apart.
-    new, old = (scores(model, samples["x"]) for model in models)
-    np.testing.assert_allclose(new, old, atol=0.05)
-
-
-def scores(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
-    """Answer samples with a model. One of scikit-learn names the class of each score."""
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    answers = session.run(None, {session.get_inputs()[0].name: x})[-1]
-    return np.array([list(a.values()) if isinstance(a, dict) else a for a in answers])
+    assert (made / "samples.npz").read_bytes() == (kept / "samples.npz").read_bytes()
+    again, model = (onnx.load(folder / "model.onnx") for folder in (made, kept))
+    assert again.graph == model.graph  # the exporter lists versions in any order
 
 
 def test_iris(project, chain: Node):
     path = f"{APE.parent}{os.pathsep}{os.environ['PATH']}"
-    shown = run_all(project, "iris", {**os.environ, **chain.environment, "PATH": path})
+    shown = run_all(project, "iris", {**os.environ, **chain.environment, **KERNELS, "PATH": path})
     assert "39 of the 50" in (EXAMPLES / "iris" / "README.md").read_text()
     assert "78% of the samples fulfil it" in shown[next(one for one in shown if " new " in one)]
     assert "Minted: account 0x7099" in shown[next(one for one in shown if " send " in one)]
@@ -113,7 +95,7 @@ def test_iris(project, chain: Node):
 
 def test_credit(project, chain: Node):
     path = f"{APE.parent}{os.pathsep}{os.environ['PATH']}"
-    shown = run_all(project, "credit", {**os.environ, **chain.environment, "PATH": path})
+    shown = run_all(project, "credit", {**os.environ, **chain.environment, **KERNELS, "PATH": path})
     assert (
         "is attested as the input of 0x7099" in shown[next(one for one in shown if "attest" in one)]
     )
