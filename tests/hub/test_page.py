@@ -275,6 +275,24 @@ def test_sing_prove_be_rewarded(visit, node):
     assert "0.2822 0x3C44" in ape(node, "rounds").stdout
 
 
+def test_a_view_that_is_left_before_it_loads(visit, hub):
+    """The account is that of the view that is shown, although the other one loads later."""
+    held: list[Route] = []
+
+    def story(page: Page) -> None:
+        page.route("**/v1/chain", lambda route: route.continue_() if held else held.append(route))
+        page.reload(wait_until="commit")
+        page.get_by_role("link", name="VoiceJudge").click()
+        expect(page.get_by_text("Connect an account to earn rewards.")).to_be_visible()
+        with page.expect_response("**/v1/chain"):
+            held[0].continue_()
+        page.wait_for_load_state("networkidle")
+        use_dev_account(page, 2)
+        expect(page.get_by_text("Your credit is 0 ether.")).to_be_visible()
+
+    visit(story)
+
+
 def test_reload_while_the_hub_proves(visit, hub):
     def story(page: Page) -> None:
         use_dev_account(page, 3)

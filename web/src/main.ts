@@ -19,7 +19,7 @@ let problem: string | null = null; // what is wrong with the chain
 
 async function show(): Promise<void> {
   shown.abort();
-  shown = new AbortController();
+  const { signal: ended } = (shown = new AbortController());
   onAccount(() => {});
   say("");
   takeToken();
@@ -34,9 +34,10 @@ async function show(): Promise<void> {
       start(state);
       navigate(name);
     }
+    if (ended.aborted) return;
     if (name === "verify") await verify(place, state, link);
     else if (name === "ceremony") (await import("./ceremony")).ceremony(place);
-    else await chosen(name).view(place, state, shown.signal);
+    else await chosen(name).view(place, state, ended);
   } catch (error) {
     say(sentence(error));
     if (!state) place.replaceChildren(make("p", {}, button("Try again", show)));
