@@ -3,7 +3,7 @@ import click
 from chain.network import is_dev
 from scripts._cli import ChainCommand
 from zk.errors import CircuitError
-from zk.verifier import require_solc
+from zk.solc import require_solc
 
 
 @click.command(cls=ChainCommand)

@@ -15,8 +15,8 @@ from verdict.builds import fetched, own_model_options
 from verdict.commands import json_option
 from zk.circuit import Choice
 from zk.errors import CircuitError
+from zk.solc import require_solc
 from zk.tuning.tuner import GOALS, Finalist, Limits, Outcome, knobs, tune
-from zk.verifier import require_solc
 
 
 @click.command(cls=ChainCommand)

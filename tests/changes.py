@@ -8,11 +8,10 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-import solcx
-
+from zk import solc
 from zk.audit.sources import sources_of
+from zk.errors import CircuitError
 from zk.files import ROOT
-from zk.verifier import SOLC
 
 SWAPS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "in": "not in"}
 SWAPS |= {"not in": "in", "is": "is not", "is not": "is", "and": "or", "or": "and", "+": "-"}
@@ -134,14 +133,14 @@ def changed_lines(source: str, *, solidity: bool) -> list[tuple[int, str]]:
 
 
 @cache
-def contracts() -> dict[str, dict[str, str]]:
+def contracts() -> dict[str, str]:
     """Return the project's contracts and the files of packages that they import."""
     own = [path for path in (ROOT / "contracts").rglob("*.sol") if "verifiers" not in path.parts]
     packages = (ROOT / "node_modules").resolve()
     imported = {Path(file) for path in own for file in sources_of(path)}
     found = {path.relative_to(ROOT): path for path in own}
     found |= {f.relative_to(packages): f for f in imported if f.is_relative_to(packages)}
-    return {str(name): {"content": path.read_text()} for name, path in found.items()}
+    return {str(name): path.read_text() for name, path in found.items()}
 
 
 def compiles(file: str, content: str) -> bool:
@@ -150,10 +149,7 @@ def compiles(file: str, content: str) -> bool:
         with suppress(SyntaxError):
             return bool(ast.parse(content))
         return False
-    sources = {**contracts(), file: {"content": content}}
-    question = {"language": "Solidity", "sources": sources, "settings": {"outputSelection": {}}}
-    try:
-        solcx.compile_standard(question, solc_version=SOLC)
-    except solcx.exceptions.SolcError:
-        return False
-    return True
+    with suppress(CircuitError):
+        solc.compiled(file, {**contracts(), file: content}, {"outputSelection": {}})
+        return True
+    return False

@@ -30,10 +30,25 @@ function answer(question, ask) {
     return kept;
   } catch {
     v8.setFlagsFromString("--liftoff-only"); // one short run does not repay optimised code
+    rememberFunctions();
     const made = ask(require(compiler));
     keep(file, made);
     return made;
   }
+}
+
+/** Look up each function of the compiler's table once: its exceptions call them through it. */
+function rememberFunctions() {
+  const table = WebAssembly.Table.prototype;
+  const { get, set } = table;
+  const found = [];
+  table.get = function (index) {
+    return (found[index] ??= get.call(this, index));
+  };
+  table.set = function (index, value) {
+    found[index] = undefined;
+    return set.call(this, index, value);
+  };
 }
 
 /** Write a file whole, and remove the oldest ones; a disk that is full or read-only keeps none. */

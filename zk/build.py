@@ -19,10 +19,11 @@ from zk.files import locked, sha256
 from zk.limits import OVERESTIMATE, Estimate, require_memory, require_rows
 from zk.manifest import Manifest
 from zk.samples import Samples, check_samples, digest_of
+from zk.solc import SETTINGS, SOLC
 from zk.srs import Kind, ensure_srs
 from zk.steps import Steps
 from zk.tuning.defaults import cheapest_knobs
-from zk.verifier import SETTINGS, SOLC, write_verifier
+from zk.verifier import write_verifier
 from zk.witness import accuracy, answers, require_faithful, require_translated
 
 # The width of a lookup table, relative to the range that the calibration samples need.

@@ -10,8 +10,8 @@ from zk.circuit import Circuit
 from zk.limits import require_small_code
 from zk.manifest import Manifest, Record
 from zk.samples import Samples
+from zk.solc import SOLC
 from zk.srs import Kind
-from zk.verifier import SOLC
 
 
 class Steps:

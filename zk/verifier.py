@@ -6,18 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zk import ezkl
-from zk.errors import CircuitError
+from zk import ezkl, solc
 
-SOLC = "0.8.30"
 # solc appends a hash of the sources, its version, and the length of both.
 METADATA = re.compile(rb"\xa2\x64ipfs\x58\x22\x12\x20.{32}\x64solc\x43.{3}\x00\x33\Z", re.DOTALL)
 LARGEST_CODE = 24_576  # bytes of a deployed contract (EIP-170)
-# The settings of ape-config.yaml, so that the code compiled here equals the deployed code.
-SETTINGS = {
-    "optimizer": {"enabled": True, "runs": 200},
-    "evmVersion": "paris",
-}
 
 
 def write_verifier(
@@ -27,18 +20,6 @@ def write_verifier(
     ezkl.write_verifier(verifier_name, verification_key, settings, srs, path)
     code = without_metadata(runtime_code(verifier_name, path.read_text()))
     return {"runtime_sha256": hashlib.sha256(code).hexdigest(), "runtime_bytes": len(code)}
-
-
-def require_solc() -> None:
-    """Raise unless the pinned compiler is installed, before Ape downloads it unasked."""
-    from solcx.exceptions import SolcNotInstalled
-    from solcx.install import get_executable
-
-    try:
-        get_executable(SOLC)
-    except SolcNotInstalled:
-        install = f"run `make setup`, or `python -m solcx.install v{SOLC}`"
-        raise CircuitError(f"solc {SOLC} is not installed: {install}.") from None
 
 
 @cache
@@ -51,17 +32,9 @@ def runtime_code(verifier_name: str, source: str) -> bytes:
 
 def compiled(file: str, sources: dict[str, str], outputs: list[str]) -> dict[str, Any]:
     """Compile a file's contract, which has the file's name; return the compiler's outputs."""
-    import solcx
-    from solcx.exceptions import SolcError
-
-    require_solc()
-    name, content = Path(file).stem, {one: {"content": text} for one, text in sources.items()}
-    settings = {**SETTINGS, "outputSelection": {file: {name: outputs}}}
-    question = {"language": "Solidity", "sources": content, "settings": settings}
-    try:
-        answer = solcx.compile_standard(question, solc_version=SOLC)
-    except SolcError as error:
-        raise CircuitError(f"solc could not compile {name}: {error.message}") from error
+    name = Path(file).stem
+    settings = {**solc.SETTINGS, "outputSelection": {file: {name: outputs}}}
+    answer = solc.compiled(name, sources, settings)
     contract: dict[str, Any] = answer["contracts"][file][name]
     return contract
 

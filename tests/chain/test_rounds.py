@@ -2,7 +2,6 @@
 
 import ape
 import pytest
-import solcx
 from ape.contracts import ContractContainer
 from ethpm_types import ContractType
 
@@ -10,6 +9,7 @@ from apps.voice import ANYONE, ONE
 from chain.contracts import ask
 from tests.inputs import SONGS
 from tests.refusals import refusal
+from zk import solc
 from zk.files import ROOT
 from zk.proof import prove
 
@@ -49,14 +49,9 @@ def balance(chain, contract) -> int:
 def payee(name: str, deployer):
     """Deploy a contract of tests/contracts/Payees.sol."""
     source = ROOT / "tests" / "contracts" / "Payees.sol"
-    output = solcx.compile_standard(
-        {
-            "language": "Solidity",
-            "sources": {source.name: {"content": source.read_text()}},
-            "settings": {"outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}}},
-        },
-        solc_version="0.8.30",
-    )
+    selected = {"*": {"*": ["abi", "evm.bytecode.object"]}}
+    given = {source.name: source.read_text()}
+    output = solc.compiled(name, given, {"outputSelection": selected})
     made = output["contracts"][source.name][name]
     bytecode = {"bytecode": "0x" + made["evm"]["bytecode"]["object"]}
     contract = ContractType.model_validate(

@@ -31,7 +31,7 @@ from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.layout import FIELD
 from zk.manifest import Manifest
-from zk.verifier import SOLC
+from zk.solc import SOLC
 
 pytestmark = pytest.mark.slow
 

@@ -5,19 +5,12 @@ import hashlib
 import pytest
 import yaml
 
-from zk import verifier
+from zk import solc
 from zk.errors import CircuitError
 from zk.files import ROOT
 from zk.manifest import Manifest
-from zk.verifier import (
-    LARGEST_CODE,
-    SETTINGS,
-    SOLC,
-    require_solc,
-    runtime_code,
-    without_metadata,
-    write_verifier,
-)
+from zk.solc import SETTINGS, SOLC, require_solc
+from zk.verifier import LARGEST_CODE, runtime_code, without_metadata, write_verifier
 
 SOURCE = """// SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
@@ -78,13 +71,14 @@ def test_verifier_is_written_compiled_and_hashed(first_build, tmp_path):
 
 
 def test_source_that_solc_refuses():
-    with pytest.raises(CircuitError, match="solc could not compile One: "):
+    reason = r"solc 0\.8\.30 cannot compile One: DeclarationError: .* \(One\.sol:4:61\)\.$"
+    with pytest.raises(CircuitError, match=reason):
         runtime_code("One", SOURCE.replace("return 1", "return nothing"))
 
 
 def test_compiler_that_is_not_installed(monkeypatch):
     require_solc()
-    monkeypatch.setattr(verifier, "SOLC", "0.8.1")
+    monkeypatch.setattr(solc, "SOLC", "0.8.1")
     with pytest.raises(CircuitError, match=r"solc 0\.8\.1 is not installed: run `make setup`"):
         require_solc()
     with pytest.raises(CircuitError, match=r"solc 0\.8\.1 is not installed"):

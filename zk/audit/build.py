@@ -15,7 +15,8 @@ from zk.groth16.keys import VerificationKey
 from zk.groth16.verifier import source_of
 from zk.layout import Layout
 from zk.manifest import Manifest
-from zk.verifier import LARGEST_CODE, SOLC, runtime_code, without_metadata, write_verifier
+from zk.solc import SOLC
+from zk.verifier import LARGEST_CODE, runtime_code, without_metadata, write_verifier
 
 
 def audit_build(manifest: Manifest, original: Model | None, folder: Path) -> Report:

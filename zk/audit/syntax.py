@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from zk import solc
 from zk.audit.code import Linked, linked
 from zk.audit.sources import sources_of
 from zk.errors import CircuitError
-from zk.verifier import SOLC, require_solc
 
 Node = dict[str, Any]
 # The address of a library that is not linked: the begin of the hash of its file and name.
@@ -23,46 +23,19 @@ DEPLOYED = "evm.deployedBytecode"
 CODE = ["evm.bytecode.object", f"{DEPLOYED}.object", f"{DEPLOYED}.immutableReferences"]
 
 
-class CompilerEndedError(CircuitError):
-    """The compiler ended without an answer."""
-
-
 @cache
 def compiled(path: Path, optimized: bool = True) -> dict[str, Any]:
     """Compile a file: the syntax tree of each source and the runtime code of each contract."""
-    settings = {
-        "optimizer": {"enabled": optimized, "runs": 200},
-        "evmVersion": "paris",
-        "outputSelection": {"*": {"": ["ast"], "*": CODE}},
-    }
-    return _solc(path, settings)
+    optimizer = {**solc.SETTINGS["optimizer"], "enabled": optimized}
+    selected = {"*": {"": ["ast"], "*": CODE}}
+    settings = {**solc.SETTINGS, "optimizer": optimizer, "outputSelection": selected}
+    return solc.compiled(path, sources_of(path), settings)
 
 
 @cache
 def parsed(path: Path) -> dict[str, Any]:
     """The syntax tree of each source of a file, for the newest EVM that solc knows."""
-    return _solc(path, {"outputSelection": {"*": {"": ["ast"]}}})
-
-
-def _solc(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    import solcx
-    from solcx.exceptions import SolcError
-
-    require_solc()
-    content = {name: {"content": text} for name, text in sources_of(path).items()}
-    try:
-        output: dict[str, Any] = solcx.compile_standard(
-            {"language": "Solidity", "sources": content, "settings": settings}, solc_version=SOLC
-        )
-        return output
-    except SolcError as error:
-        if not error.error_dict:
-            raise CompilerEndedError(
-                f"solc {SOLC} ended while it compiled {path}, perhaps for want of memory: compile "
-                "on a machine with more memory."
-            ) from error
-        reason = str(error.message).split("\n")[0]
-        raise CircuitError(f"solc {SOLC} cannot compile {path}: {reason}.") from error
+    return solc.compiled(path, sources_of(path), {"outputSelection": {"*": {"": ["ast"]}}})
 
 
 def walk(node: Any) -> Iterator[Node]:
@@ -225,7 +198,7 @@ def verifiers_of(path: Path) -> dict[str, bytes]:
     """
     try:
         output = compiled(path)
-    except CompilerEndedError:
+    except solc.CompilerEndedError:
         output = compiled(path, optimized=False)  # takes less memory
     program, found = Program(output), dict[str, bytes]()
     for contract in program.contracts(path):

@@ -26,8 +26,8 @@ from zk.manifest import Manifest
 from zk.r1cs.lowering import lower
 from zk.r1cs.system import System
 from zk.samples import Array, Samples, digest_of
+from zk.solc import SOLC
 from zk.steps import Steps
-from zk.verifier import SOLC
 from zk.witness import compare, float_answers, require_faithful
 
 FILES = {
