@@ -25,11 +25,11 @@ from chain.compiler import application_contract
 from chain.contracts import compiled_verifier, deploy, deploy_verifier
 from chain.network import NETWORKS, UPSTREAM, free_port
 from tests import scale
-from tests.builds import built
+from tests.builds import beside, built
 from tests.hubs import postgres
 from tests.inputs import DRAWINGS, REAL_VOICE, SONGS
 from tests.nodes import start_anvil
-from tests.tiny import ECHO_ARGS, echo_in, run_in, tiny_in, write_model
+from tests.tiny import ECHO_ARGS, SLIM_ARGS, echo_in, run_in, tiny_in, write_model
 from zk.build import build
 from zk.circuit import Circuit
 from zk.ezkl import make_srs
@@ -43,11 +43,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["APE_FOUNDRY_HOST"] = f"http://127.0.0.1:{free_port()}"
 pytest_plugins = ["tests.browsers"]
 # Fixtures that start a process or build a second circuit, and folders about the hub.
-SLOW = {"bad_manifest", "batch_manifest", "browser", "node", "song_manifest", "voice_manifest"}
+SLOW = {"bad_manifest", "batch_manifest", "browser", "crowd", "node"}
+SLOW |= {"song_manifest", "voice_manifest"}
 OF_HUB = {"hub", "serving"}
 # The hub's group builds the project's circuits. The others need none of these meanwhile; in their
 # long form, the notebook and the containers take minutes.
 FIRST = ("hub", "test_notebook", "test_containers", "test_tuner", "test_audit_families")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # Ape compiles the verifiers of all
 upstream_of_fork = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
@@ -86,7 +88,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Choose the tests, and group them for the workers of `-n`.
 
     Tests of a file share fixtures. Most tests in tests/hub/ share a hub. The files that need proofs
-    of songs share those. Groups that take longest go first.
+    of songs share those, and those that need batches their circuits. Groups that take longest go
+    first.
     """
     out = left_out(config)
     left = [item for item in items if marks_of(item) & out]
@@ -95,7 +98,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     groups: dict[Path, str] = {item.path: item.path.stem for item in items}
     for item in items:
         used = getattr(item, "fixturenames", [])
-        for group, shared in (("hub", "same_chain"), ("songs", "sung")):
+        for group, shared in (("hub", "same_chain"), ("songs", "sung"), ("crowd", "crowd")):
             if shared in used:
                 groups[item.path] = group
     first = [*FIRST, *(group for path, group in groups.items() if path.parent.name == "hub")]
@@ -182,7 +185,20 @@ def bad_manifest() -> Manifest:
 
 @pytest.fixture(scope="session")
 def batch_manifest() -> Manifest:
+    """The circuit of 16 drawings, which takes half a minute to build."""
     return built("clan-batch")
+
+
+@pytest.fixture(scope="session")
+def crowd(tmp_path_factory) -> Iterator[tuple[Manifest, Manifest]]:
+    """Small circuits of Clan, of one input and of 16 at once. Their logits are their input."""
+    folder, name = tmp_path_factory.mktemp("crowd"), f"crowd{WORKER}"
+    several = replace(SLIM_ARGS, batch=16)
+    with (
+        beside(echo_in(folder, name, 10, SLIM_ARGS, "Clan")) as one,
+        beside(echo_in(folder, f"{name}-batch", 10, several, "Clan")) as many,
+    ):
+        yield one, many
 
 
 @pytest.fixture(scope="session")
@@ -290,8 +306,7 @@ def voice_proof(voice_manifest, voice_judge, real_voice, accounts) -> Proof:
 def song_manifest(tmp_path_factory) -> Manifest:
     """A small circuit of VoiceJudge, with a key of limbs like the voice's. It answers its input."""
     folder = tmp_path_factory.mktemp("song")
-    name = f"song{os.environ.get('PYTEST_XDIST_WORKER', '')}"  # Ape compiles those of all workers
-    song = echo_in(folder, name, 1, ECHO_ARGS, "VoiceJudge")
+    song = echo_in(folder, f"song{WORKER}", 1, ECHO_ARGS, "VoiceJudge")
     return build(song, artifacts=folder / "artifacts", verifiers=VERIFIERS)[0]
 
 

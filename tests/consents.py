@@ -9,9 +9,11 @@ from apps.consents import Consent, typed
 from tests.nodes import Node
 
 
-def consent_file(path: Path, node: Node, account: LocalAccount, digit: int) -> Path:
-    """Let an account sign that it joins a digit's clan of the deployed `clan`."""
-    contract = json.loads(node.record.read_text())["clan"]["contract"]
+def consent_file(
+    path: Path, node: Node, account: LocalAccount, digit: int, circuit: str = "clan"
+) -> Path:
+    """Let an account sign that it joins a digit's clan of a deployed circuit."""
+    contract = json.loads(node.record.read_text())[circuit]["contract"]
     values = (account.address, digit, 0, 2**40)
     signature = account.sign_message(typed(contract, node.chain_id, values)).signature
     Consent(contract, node.chain_id, *values, f"0x{bytes(signature).hex()}").save(path)

@@ -18,11 +18,13 @@ from chain.contracts import deploy
 from tests.inputs import DRAWINGS, NO_BATCH
 from tests.scale import scaled
 from zk.layout import FIELD, LANE_BITS, SLIM_LANES
-from zk.proof import Proof, prove, prove_all
+from zk.manifest import Manifest
+from zk.proof import Proof, answer, prove, prove_all
 
 pytestmark = [pytest.mark.plain, pytest.mark.slow]
 
 SIZE = 16
+DIGITS = [7, 7, 7, 1, 1, 0, 0, 4] * 2  # what the circuit for batches reads at each place
 ZERO = "0x" + "00" * 20
 WALLET = "0x000000000000000000000000000000000000c0DE"  # a contract account
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
@@ -33,11 +35,6 @@ PADDING, TWICE, OF_WALLET = 6, 9, 12
 KEYS[TWICE] = KEYS[0]
 PLACES = [key.address for key in KEYS]
 PLACES[PADDING], PLACES[OF_WALLET], PLACES[SIZE - 1] = ZERO, WALLET, ZERO
-
-
-@pytest.fixture(scope="module")
-def batched(manifest, batch_manifest, deployer):
-    return deploy(manifest, deployer, batch=batch_manifest)
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,28 @@ class Many:
 
 
 @pytest.fixture(scope="module")
-def many(batched, batch_manifest, views, chain):
-    keys = [batched.keyOf(account) for account in PLACES]
-    x = views[[DRAWINGS[place % len(DRAWINGS)] for place in range(SIZE)]]
-    (proof,) = prove_all(batch_manifest, [(keys, x)])
-    digits = [int(np.argmax(y)) for y in proof.answers(batch_manifest.layout)]
-    consents = [
-        consent(batched, chain.chain_id, place, digit) for place, digit in enumerate(digits)
-    ]
-    return Many(batched, proof, digits, consents)
+def many(crowd, deployer, chain):
+    return proved(*crowd, 4 * np.eye(10, dtype=np.float32)[DIGITS], deployer, chain.chain_id)
+
+
+def proved(single: Manifest, several: Manifest, x: np.ndarray, deployer, chain_id: int) -> Many:
+    """Deploy both circuits, and prove one input for each place."""
+    clan = deploy(single, deployer, batch=several)
+    (proof,) = prove_all(several, [([clan.keyOf(account) for account in PLACES], x)])
+    digits = [int(np.argmax(y)) for y in proof.answers(several.layout)]
+    consents = [consent(clan, chain_id, place, digit) for place, digit in enumerate(digits)]
+    return Many(clan, proof, digits, consents)
+
+
+@pytest.fixture(scope="module")
+def alone(crowd, many) -> Callable[[int], Proof]:
+    """The single proof of a place's input, for its account."""
+
+    def alone(place: int) -> Proof:
+        key = many.clan.keyOf(PLACES[place])
+        return prove(crowd[0], key, 4 * np.eye(10, dtype=np.float32)[DIGITS[place]])
+
+    return alone
 
 
 def consent(clan, chain_id: int, place: int, digit: int, nonce=0, deadline=LATE) -> Short:
@@ -97,7 +107,8 @@ USUAL = {
 OTHERS = [place for place in range(SIZE) if place not in USUAL]
 
 
-def test_accounts_join_together(many, relayer, manifest):
+def test_accounts_join_together(many, relayer):
+    assert many.digits == DIGITS
     receipt = many.join(relayer)
     clans, skipped = outcome(many, receipt)
     assert skipped == USUAL
@@ -114,18 +125,25 @@ def test_accounts_join_together(many, relayer, manifest):
     assert many.clan.counts() == counts
 
 
-def test_a_batch_believes_what_single_proofs_show(many, manifest, views, relayer):
-    """Both circuits answer each drawing alike, and the digits are those of the contract."""
-    for place in (0, 1, 6):
-        account, x = PLACES[place], views[DRAWINGS[place % len(DRAWINGS)]]
-        single = prove(manifest, many.clan.keyOf(account), x)
-        read = many.clan.readDigit(account, single.proof, single.instances)
+@pytest.mark.full
+def test_drawings_join_together(manifest, batch_manifest, views, deployer, relayer, chain):
+    """Both circuits of drawings answer alike, and the digits are those of the contract."""
+    x = views[[*DRAWINGS, *DRAWINGS]]
+    many = proved(manifest, batch_manifest, x, deployer, chain.chain_id)
+    assert [int(np.argmax(answer(manifest, one))) for one in x] == many.digits == DIGITS
+    assert outcome(many, many.join(relayer))[0] == {place: DIGITS[place] for place in OTHERS}
+
+
+def test_a_batch_believes_what_single_proofs_show(many, alone):
+    for place in (0, 3, 7):
+        single = alone(place)
+        read = many.clan.readDigit(PLACES[place], single.proof, single.instances)
         assert read == many.digits[place]
 
 
-def test_a_member_does_not_keep_the_others_out(many, manifest, views, relayer, chain):
+def test_a_member_does_not_keep_the_others_out(many, alone, relayer, chain):
     """Somebody in the batch joins alone, in front of it."""
-    single = prove(manifest, many.clan.keyOf(PLACES[2]), views[DRAWINGS[2]])
+    single = alone(2)
     agreed = (
         LATE,
         KEYS[2]
@@ -293,17 +311,18 @@ def test_number_of_instances(many, relayer, extra):
         many.join(relayer, spoilt)
 
 
-def test_proofs_of_one_circuit_for_the_other(many, manifest, views, relayer, accounts):
-    single = prove(manifest, many.clan.keyOf(accounts[0]), views[0])
+def test_proofs_of_one_circuit_for_the_other(many, alone, relayer, accounts, chain):
+    single = alone(0)
     with ape.reverts(many.clan.BoundApplication__WrongInstanceCount, expected=36, actual=3):
         many.join(relayer, single)
     with ape.reverts(many.clan.BoundApplication__InvalidProof):
         many.join(relayer, replace(many.proof, proof=single.proof))
-    claim = (accounts[0], many.proof.proof)
+    chain.provider.set_balance(PLACES[0], 10**18)
+    sender, claim = accounts.impersonate_account(PLACES[0]), (PLACES[0], many.proof.proof)
     with ape.reverts(many.clan.BoundApplication__WrongInstanceCount, expected=3, actual=36):
-        many.clan.join(*claim, many.proof.instances, sender=accounts[0])
+        many.clan.join(*claim, many.proof.instances, sender=sender)
     with ape.reverts(many.clan.BoundApplication__InvalidProof):
-        many.clan.join(*claim, single.instances, sender=accounts[0])
+        many.clan.join(*claim, single.instances, sender=sender)
 
 
 def test_contract_without_batches(clan, many, relayer):

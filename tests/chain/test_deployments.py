@@ -54,13 +54,14 @@ def test_build_is_deployed_once(entry, manifest, deployer, chain):
     assert read() == {"other": {}, "clan": entry}
 
 
-def test_build_with_a_batch_is_deployed_once(entry, manifest, batch_manifest, deployer):
+@pytest.mark.plain
+def test_build_with_a_batch_is_deployed_once(entry, crowd, deployer):
     said: list[str] = []
-    one, other = (
-        deploy_once(manifest, deployer, said.append, batch_manifest).address for _ in range(2)
-    )
-    assert one == other != entry["contract"]
-    assert deploy_once(manifest, deployer, said.append).address == one
+    single, several = crowd
+    alone = deploy_once(single, deployer, said.append).address
+    one, other = (deploy_once(single, deployer, said.append, several).address for _ in range(2))
+    assert one == other != alone
+    assert deploy_once(single, deployer, said.append).address == one
     assert sum("already deployed" in line for line in said) == 2
 
 

@@ -130,21 +130,22 @@ def deployed_from(folder: Path, deployer, chain, arguments: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def entry(manifest, batch_manifest, deployer):
-    return entry_for(manifest, deploy(manifest, deployer, batch=batch_manifest), batch_manifest)
+def entry(crowd, deployer):
+    one, many = crowd
+    return entry_for(one, deploy(one, deployer, batch=many), many)
 
 
 @pytest.fixture(scope="module")
-def arguments(manifest, entry) -> bytes:
+def arguments(crowd, entry) -> bytes:
     """The arguments of the constructor, as the deployment had them."""
-    values = [int(entry["verifier"], 16), *manifest.contract_layout.values()]
+    values = [int(entry["verifier"], 16), *crowd[0].contract_layout.values()]
     values += [int(entry["batch"]["verifier"], 16), entry["batch"]["size"]]
     return b"".join(value.to_bytes(32) for value in values)
 
 
-def test_the_same_contract_without_a_fault(sources, manifest, entry, arguments, deployer, chain):
+def test_the_same_contract_without_a_fault(sources, crowd, entry, arguments, deployer, chain):
     address = deployed_from(sources / "sound", deployer, chain, arguments)
-    assert named(audit_contracts(manifest, entry | {"contract": address})) == []
+    assert named(audit_contracts(crowd[0], entry | {"contract": address})) == []
     assert audit_application(sources / "sound" / CLAN).sound
 
 
@@ -152,11 +153,11 @@ def test_the_same_contract_without_a_fault(sources, manifest, entry, arguments, 
     "name",
     [pytest.param(name, marks=[] if name in SHORT else pytest.mark.full) for name in FAULTS],
 )
-def test_planted_fault(sources, manifest, entry, arguments, deployer, chain, name):
+def test_planted_fault(sources, crowd, entry, arguments, deployer, chain, name):
     """On the chain, each is another code; in the sources, some are faults that the audit knows."""
     *_, known = FAULTS[name]
     address = deployed_from(sources / name, deployer, chain, arguments)
-    assert named(audit_contracts(manifest, entry | {"contract": address})) in (
+    assert named(audit_contracts(crowd[0], entry | {"contract": address})) in (
         ["application-code"],
         ["parameter-differs"],  # where another immutable value is used
     )
