@@ -348,7 +348,7 @@ def test_a_number_that_is_no_bit(forge, clan, chain, values):
 @pytest.mark.parametrize(
     "value",
     [
-        pytest.param(0, id="0"),
+        pytest.param(0, id="0", marks=pytest.mark.full),
         pytest.param(1, id="1", marks=pytest.mark.full),
         pytest.param(2**28, id="2**28", marks=pytest.mark.full),
         pytest.param(FIELD - 1, id="-1"),

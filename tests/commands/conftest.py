@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.inputs import DRAW, SING
+from tests.inputs import DRAW
 from tests.nodes import Node, own_node
-from tests.typed import ape, open_round
+from tests.typed import ape
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +37,6 @@ def record(node) -> dict:
 def drawing_proof(chain, tmp_path_factory) -> Path:
     """The proof file of account 1's drawing, a 7."""
     return proved(chain, tmp_path_factory.mktemp("drawn"), *DRAW)
-
-
-@pytest.fixture(scope="session")
-def song_proof(chain, tmp_path_factory) -> Path:
-    """The proof file of account 1's song in round 0, which each test opens."""
-    with chain.unchanged():
-        assert open_round(chain) == 0
-        return proved(chain, tmp_path_factory.mktemp("sung"), *SING)
 
 
 def proved(node: Node, folder: Path, *words: str) -> Path:

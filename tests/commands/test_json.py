@@ -69,9 +69,11 @@ def test_lists_in_documents(node):
     assert all(Path(one["path"]).suffix == ".srs" and one["bytes"] > 0 for one in listed)
 
 
-def test_errors_in_documents(node, drawing_proof, song_proof):
+def test_errors_in_documents(node, drawing_proof, tmp_path):
     """In every command that has documents: the sentence, and the exit code of a failure."""
     open_round(node)
+    song = tmp_path / "song.json"
+    song.write_text(json.dumps({**json.loads(drawing_proof.read_text()), "circuit": "voice"}))
     other = ("--circuit", "clan")
     for code, reason, *words in (
         (2, "--largest-input go with --onnx", "build", "--name", "mine"),
@@ -79,7 +81,7 @@ def test_errors_in_documents(node, drawing_proof, song_proof):
         (2, "Give one of --image", *DRAW, "--clip", "song.wav"),
         (1, "exists already", *DRAW, "--out", str(drawing_proof)),
         (1, "nothing has not been built", "deploy", "--only", "nothing"),
-        (1, "voice is deployed as VoiceJudge", "join", str(song_proof)),
+        (1, "voice is deployed as VoiceJudge", "join", str(song)),
         (1, "voice is deployed as VoiceJudge", "clans", "--circuit", "voice"),
         (1, "clan is deployed as Clan", "judge", str(drawing_proof)),
         (1, "clan is deployed as Clan", "rounds", *other),

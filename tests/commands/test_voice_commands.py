@@ -3,7 +3,9 @@
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 
+import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
@@ -11,6 +13,17 @@ from apps.voice import ANYONE, exactly, written
 from tests.inputs import SING
 from tests.typed import all_refused, ape, open_round, refused
 from zk.files import ROOT
+
+
+@pytest.fixture(scope="module")
+def song_file(chain, tmp_path_factory) -> tuple[Path, str]:
+    """The proof file of account 1's song in round 0, which each test opens, and what was said."""
+    out = tmp_path_factory.mktemp("sung") / "proof.json"
+    with chain.unchanged():
+        assert open_round(chain) == 0
+        result = ape(chain, *SING, "--out", str(out), "--keep")
+    assert result.returncode == 0, result.stderr
+    return out, result.stdout
 
 
 def test_no_round_yet(node):
@@ -59,21 +72,21 @@ def test_prove_refuses_what_would_not_be_rewarded(node, tmp_path, real_score):
     assert not list(tmp_path.iterdir())
 
 
-def test_private_files_are_kept_on_demand(node, tmp_path):
-    open_round(node)
-    result = ape(node, *SING, "--out", str(tmp_path / "proof.json"), "--keep")
-    assert result.returncode == 0, result.stderr
+def test_private_files_are_kept_on_demand(song_file):
+    proof, said = song_file
     for name in ("librivox.private.png", "proof.private.json"):
-        assert str(tmp_path / name) in result.stdout
-        assert (tmp_path / name).stat().st_size > 1000
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        kept = proof.with_name(name)
+        assert str(kept) in said
+        assert kept.stat().st_size > 1000
+        assert kept.stat().st_mode & 0o777 == 0o600
 
 
-def test_judge_refuses_damaged_proofs(node, song_proof, tmp_path):
+def test_judge_refuses_damaged_proofs(node, song_file, tmp_path):
     open_round(node)
-    content = json.loads(song_proof.read_text())
+    proof, _ = song_file
+    content = json.loads(proof.read_text())
     instances = content["instances"]
-    cases = [("voice is deployed as VoiceJudge, not as Clan", "join", str(song_proof))]
+    cases = [("voice is deployed as VoiceJudge, not as Clan", "join", str(proof))]
     for reason, damage in (
         (
             "refuses: BoundApplication__InvalidProof",

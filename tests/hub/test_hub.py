@@ -27,7 +27,7 @@ from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
 pytestmark = pytest.mark.usefixtures("same_chain")
-PROOFS = scaled(2, 9)
+PROOFS = scaled(1, 9)
 
 
 def order(hub, number: int, account: str = ADA, circuit: str = "clan") -> requests.Response:
@@ -340,7 +340,7 @@ def test_hub_that_lies(hub, node, tmp_path):
     from http.server import BaseHTTPRequestHandler, HTTPServer
     from threading import Thread
 
-    job = ended(hub, order(hub, 13, BEN).json())
+    job = ended(hub, order(hub, 3, BEN).json())
 
     class Liar(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -403,10 +403,10 @@ def test_port_that_is_taken(hub, node, tmp_path):
 
 
 def test_nothing_private_is_logged(hub):
-    job = ended(hub, order(hub, 21).json())
+    job = ended(hub, order(hub, 3, BEN).json())
     assert job["state"] == "done"
     log = hub.log.read_text()
-    assert bits(21) not in log
+    assert bits(3) not in log
     assert "Traceback" not in log
 
 

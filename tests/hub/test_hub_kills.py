@@ -58,9 +58,9 @@ def settled(hub: Hub, identity: str) -> dict:
     return until(end, f"job {identity} ends", 120)
 
 
-def begun(hub: Hub, drawings: np.ndarray) -> list[str]:
-    """Order proofs of some drawings, and wait until a worker has begun the first."""
-    jobs = [hub.order("clan", ADA, x)["id"] for x in drawings]
+def begun(hub: Hub, xs: list[np.ndarray]) -> list[str]:
+    """Order proofs of some inputs, and wait until a worker has begun the first."""
+    jobs = [hub.order("quick", ADA, x)["id"] for x in xs]
     until(lambda: hub.job(jobs[0])["state"] != "queued", f"job {jobs[0]} has begun")
     return jobs
 
@@ -73,9 +73,9 @@ def children(process: int) -> list[int]:
 
 
 @pytest.fixture(scope="session")
-def own_hub(node, tmp_path_factory) -> Iterator[Running]:
-    """A hub, as people start it, for tests that kill or stop it. Each starts it again."""
-    with running(tmp_path_factory.mktemp("own"), node, cold=True) as started:
+def own_hub(node, quick, tmp_path_factory) -> Iterator[Running]:
+    """A hub for tests that kill or stop it. Each starts it again."""
+    with running(tmp_path_factory.mktemp("own"), node) as started:
         yield started
 
 
@@ -127,10 +127,10 @@ def test_kills_under_load(node, quick, database, tmp_path):
         verify(quick, Proof.of(state["proof"], "the hub"))
 
 
-def test_client_waits_for_its_hub(own_hub, manifest, views):
+def test_client_waits_for_its_hub(own_hub, quick):
     """A client gets its proof from the restarted hub. No process of the killed one is left."""
     with ThreadPoolExecutor(1) as pool:
-        *_, job = begun(own_hub.client, views[50:53])
+        *_, job = begun(own_hub.client, inputs(3))
         followed = pool.submit(lambda: list(own_hub.client.changes(job)))
         left = [psutil.Process(child) for child in children(own_hub.process.pid)]
         own_hub.kill()
@@ -138,7 +138,7 @@ def test_client_waits_for_its_hub(own_hub, manifest, views):
         assert left and not alive
         own_hub.start()
         last = followed.result()[-1]
-    verify(manifest, Proof.of(last["proof"], "the hub"))
+    verify(quick, Proof.of(last["proof"], "the hub"))
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_client_waits_for_its_hub(own_hub, manifest, views):
         pytest.param(signal.SIGTERM, id="SIGTERM"),
     ],
 )
-def test_stop(own_hub, views, number):
+def test_stop(own_hub, number):
     """A stopped hub leaves no process; its jobs are proved after a restart."""
-    jobs = begun(own_hub.client, views[3 * number : 3 * number + 3])
+    jobs = begun(own_hub.client, inputs(3 * number + 3)[-3:])
     stopped(own_hub, number)
     own_hub.start()
     assert [settled(own_hub.client, job)["state"] for job in jobs] == ["done"] * 3
@@ -241,7 +241,7 @@ def certificates(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("protocol", ["tls", pytest.param("tcp", marks=pytest.mark.full)])
-def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
+def test_cluster(node, tmp_path, quick, protocol, monkeypatch):
     """Workers without artifacts fetch them once; another worker takes a dead one's job."""
     if protocol == "tls":
         for name, value in certificates(tmp_path).items():
@@ -250,7 +250,7 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
     scheduler = f"{protocol}://127.0.0.1:{port}"
     place = ("--host", "127.0.0.1", "--port", str(port), "--protocol", protocol)
     words = (*place, "--no-dashboard")
-    xs = views[20:26]
+    xs = inputs(6)
     # This worker sees no artifacts, like one on another machine.
     mount = f'mount -t tmpfs none "{ARTIFACTS}" && exec "$@"'
     elsewhere = ("unshare", "--map-root-user", "--mount", "sh", "-c", mount, "worker")
@@ -260,11 +260,11 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
         stack.enter_context(dask(*elsewhere, *worker_words(scheduler), XDG_CACHE_HOME=str(cache)))
         # Dask reads the certificates' settings when it is imported.
         hub = stack.enter_context(running(tmp_path, node, "--scheduler", scheduler, cold=True))
-        verify(manifest, hub.client.prove("clan", ADA, xs[0]))
+        verify(quick, hub.client.prove("quick", ADA, xs[0]))
         fetched = {path: path.stat().st_mtime_ns for path in (cache / "verdict").iterdir()}
         assert len(fetched) == 5
-        assert {path.name for path in fetched} >= {manifest["files"]["pk"]["sha256"]}
-        hub.client.prove("clan", ADA, xs[1])
+        assert {path.name for path in fetched} >= {quick["files"]["pk"]["sha256"]}
+        hub.client.prove("quick", ADA, xs[1])
         assert fetched == {path: path.stat().st_mtime_ns for path in fetched}
 
         # A worker dies while proving, and another takes its job.
@@ -277,7 +277,7 @@ def test_cluster(node, tmp_path, manifest, views, protocol, monkeypatch):
         # Without a scheduler, jobs wait.
         first.kill()
         first.wait()
-        waiting = hub.client.order("clan", ADA, xs[5])["id"]
+        waiting = hub.client.order("quick", ADA, xs[5])["id"]
         stack.enter_context(dask(str(BIN / "dask"), "scheduler", *words))
         stack.enter_context(dask(*worker_words(scheduler)))
         assert settled(hub.client, waiting)["state"] == "done"
