@@ -16,8 +16,6 @@ from zk.verifier import compiled
 if TYPE_CHECKING:
     from ape.contracts import ContractContainer
 
-OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
-
 
 def application_contract(name: str) -> ContractContainer:
     """Compile the contract of an application."""
@@ -34,7 +32,7 @@ def _container(file: str, sources: tuple[tuple[str, str], ...]) -> ContractConta
     from ape.contracts import ContractContainer
     from ethpm_types import ContractType
 
-    made = compiled(file, dict(sources), OUTPUTS)
+    made = compiled(file, dict(sources))
     created, runtime = (made["evm"][code]["object"] for code in ("bytecode", "deployedBytecode"))
     return ContractContainer(
         ContractType.model_validate(

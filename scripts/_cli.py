@@ -51,10 +51,8 @@ def suggest(words: str) -> None:
     choice = HOME
     # Ape's networks take a second to import: a command without a chain leaves them alone.
     if isinstance(click.get_current_context().command, ChainCommand):
-        provider = ape.networks.provider
-        choice = provider.network.choice
-        if choice != HOME:
-            choice = provider.network_choice  # with the provider or the URL, which Ape looks up
+        chain = ape.networks.provider
+        choice = HOME if chain.network.choice == HOME else chain.network_choice
     network = "" if choice.startswith(HOME) else f" --network {choice}"
     click.echo(f"Next: `ape run {words}{network}`.")
 

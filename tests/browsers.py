@@ -9,8 +9,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.inputs import REAL_VOICE
 
-# A browser that connects to nothing on the internet.
+# A browser that connects to nothing on the internet, with one process for each page.
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+QUIET += ["--disable-site-isolation-trials"]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ def test_make_runs_the_tests_on_every_fork():
     forks = re.search(r"^FORKS := (.+)$", makefile, re.MULTILINE)
     assert forks and set(forks[1].split()) == FORKED
     assert "for network in $(FORKS)" in makefile
-    assert "$(TEST) tests/chain --network $$network-fork:foundry" in makefile
+    assert "ape test -n 2 tests/chain --network\n" in makefile
+    assert "$(TEST_FORK) $$network-fork:foundry" in makefile
 
 
 def test_ape_knows_every_fork():

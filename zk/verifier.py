@@ -10,6 +10,7 @@ from zk import ezkl, solc
 
 # solc appends a hash of the sources, its version, and the length of both.
 METADATA = re.compile(rb"\xa2\x64ipfs\x58\x22\x12\x20.{32}\x64solc\x43.{3}\x00\x33\Z", re.DOTALL)
+OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 LARGEST_CODE = 24_576  # bytes of a deployed contract (EIP-170)
 
 
@@ -24,16 +25,19 @@ def write_verifier(
 
 @cache
 def runtime_code(verifier_name: str, source: str) -> bytes:
-    """Compile a verifier; return its runtime code."""
-    file, output = f"{verifier_name}.sol", "evm.deployedBytecode.object"
-    contract = compiled(file, {file: source}, [output])
+    """Compile a verifier; return its runtime code.
+
+    Deploying it asks the compiler the same question, whose answer `toolchain/solc.js` keeps.
+    """
+    file = f"contracts/verifiers/{verifier_name}.sol"
+    contract = compiled(file, {file: source})
     return bytes.fromhex(contract["evm"]["deployedBytecode"]["object"])
 
 
-def compiled(file: str, sources: dict[str, str], outputs: list[str]) -> dict[str, Any]:
+def compiled(file: str, sources: dict[str, str]) -> dict[str, Any]:
     """Compile a file's contract, which has the file's name; return the compiler's outputs."""
     name = Path(file).stem
-    settings = {**solc.SETTINGS, "outputSelection": {file: {name: outputs}}}
+    settings = {**solc.SETTINGS, "outputSelection": {file: {name: OUTPUTS}}}
     answer = solc.compiled(name, sources, settings)
     contract: dict[str, Any] = answer["contracts"][file][name]
     return contract

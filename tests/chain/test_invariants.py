@@ -44,7 +44,7 @@ CALLS = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     max_examples=scaled(2, 6),
-    stateful_step_count=scaled(60, 100),
+    stateful_step_count=scaled(40, 100),
 )
 
 

@@ -1,10 +1,13 @@
 """Solidity verifiers: the code that is compiled is the code that Ape deploys, and is hashed."""
 
 import hashlib
+from typing import Any
 
 import pytest
 import yaml
 
+from chain import compiler
+from chain.contracts import compiled_verifier
 from zk import solc
 from zk.errors import CircuitError
 from zk.files import ROOT
@@ -70,9 +73,25 @@ def test_verifier_is_written_compiled_and_hashed(first_build, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["TinyVerifier.sol"]
 
 
+def test_deploying_asks_the_compiler_what_the_build_asked(manifest, monkeypatch):
+    """Its answer is kept, and compiling a verifier again would take a second."""
+    answer, asked = solc.compiled, list[tuple[object, ...]]()
+
+    def compiled(*question: Any) -> Any:
+        asked.append(question)
+        return answer(*question)
+
+    monkeypatch.setattr(solc, "compiled", compiled)
+    monkeypatch.setattr(compiler, "_container", compiler._container.__wrapped__)
+    compiled_verifier(manifest)
+    name, source = manifest["verifier"]["contract"], manifest.file("verifier").read_text()
+    runtime_code.__wrapped__(name, source)
+    assert asked[0] == asked[1]
+
+
 def test_source_that_solc_refuses():
-    reason = r"solc 0\.8\.30 cannot compile One: DeclarationError: .* \(One\.sol:4:61\)\.$"
-    with pytest.raises(CircuitError, match=reason):
+    place = r"\(contracts/verifiers/One\.sol:4:61\)\.$"
+    with pytest.raises(CircuitError, match=rf"cannot compile One: DeclarationError: .* {place}"):
         runtime_code("One", SOURCE.replace("return 1", "return nothing"))
 
 

@@ -21,13 +21,12 @@ from hub.server import url_of
 from tests.consents import consent_file
 from tests.hubs import ADA, BEN, bits, ended, post
 from tests.inputs import REAL_VOICE
-from tests.scale import scaled
 from tests.typed import ape, open_round, refused
 from zk.manifest import Manifest
 from zk.proof import Proof, answer, prove, verify
 
 pytestmark = pytest.mark.usefixtures("same_chain")
-PROOFS = scaled(1, 9)
+PROOFS = 9
 
 
 def order(hub, number: int, account: str = ADA, circuit: str = "clan") -> requests.Response:
@@ -82,6 +81,7 @@ def cpu_seconds() -> float:
     return sum(sum(process.cpu_times()[:4]) for process in processes)
 
 
+@pytest.mark.full
 def test_overhead(hub, manifest, views):
     """Proofs by a hub take little more CPU time than local ones; other tests do not disturb it."""
     # A worker's first proof also imports the prover.

@@ -817,6 +817,7 @@ def test_nothing_is_connected(visit):
     visit(story)
 
 
+@pytest.mark.full  # tests/chain has the refusal, and test_wallet one by the wallet
 def test_round_that_ran_out(visit, node, voice_manifest):
     """A proof made in time is submitted after the deadline."""
     open_round(node, "--reward", "1", "--hours", "1")

@@ -172,7 +172,7 @@ def test_training_on_any_corpus(name, epochs, monkeypatch):
     assert judges.train(name, voices.synthetic(), epochs=epochs)[0] == network
 
 
-@pytest.mark.slow
+@pytest.mark.full  # as for drawings, in test_data.py
 def test_training_below_the_floor_fails(tmp_path, monkeypatch):
     """Noise under the names of RAVDESS: there is nothing to learn."""
     import soundfile
