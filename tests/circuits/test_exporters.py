@@ -14,7 +14,7 @@ from zk.witness import float_answers
 pytestmark = pytest.mark.slow
 TREES = scaled(3, 10)
 # Other models in the lists have the same operators, which test_translation.py covers one by one.
-ALIKE = {"logistic", "scaled", "svc", "tree", "forest", "boosted", "boosted-regression"}
+ALIKE = {"logistic", "scaled", "svc", "tree", "forest", "boosted", "kmeans", "boosted-regression"}
 CLASSIFIERS = ("logistic", "scaled", "columns", "svc", "tree", "forest", "boosted", "mlp", "kmeans")
 REGRESSIONS = ("linear", "boosted-regression")
 OTHERS = ("xgboost", "lightgbm")  # classifiers of other libraries

@@ -11,7 +11,7 @@ from tests.scale import scaled
 from zk.files import ROOT
 from zk.witness import answers
 
-COUNT = scaled(200, 1000)
+COUNT = scaled(100, 1000)
 OTHERS = scaled(300, 1797)
 # The digits of scikit-learn's `load_digits`, of 8x8 pixels from 0 to 16: E. Alpaydin and C. Kaynak,
 # Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, CC BY 4.0.

@@ -158,7 +158,7 @@ def test_stop(own_hub, number):
 
 def test_stop_with_its_anvil(own_hub, node, tmp_path):
     """A hub that started an anvil ends it, and another hub keeps running."""
-    with running(tmp_path, node, cold=True, APE_FOUNDRY_HOST="auto") as hub:
+    with running(tmp_path, node, APE_FOUNDRY_HOST="auto") as hub:
         stopped(hub, signal.SIGINT)
     assert requests.get(f"{own_hub.url}/healthz", timeout=9).ok
 

@@ -21,14 +21,13 @@ from chain.network import free_port
 from modellers.archives import MODELS
 from modellers.server import ATTEMPTS
 from tests.hubs import line_of, until
-from tests.scale import scaled
 from tests.typed import ape
 from verdict.builds import fetched
 from zk.errors import CircuitError
 from zk.files import ROOT
 
 NETWORK = "dense-25"
-KILLS = scaled(1, ATTEMPTS - 1)  # of a training
+KILLS = ATTEMPTS - 1  # of a training
 SHOTS = ROOT / "out" / "screenshots"
 NAMES = [f"{NETWORK}.onnx", f"{NETWORK}-bad.onnx", "calibration.npz"]
 # A modeller of a small network, at the given port.
@@ -182,7 +181,7 @@ def replaced(process: psutil.Process, child: int) -> bool:
     return any(one.pid != child for one in process.children())
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_killed_training_starts_anew(folder, served, tmp_path):
     """No file is served before all are complete; the result is that of a whole training."""
     with modeller(tmp_path, "--epochs", "2") as (url, process):

@@ -82,7 +82,7 @@ def accuracies(folder: Path) -> list[float]:
     ("models", "data"),
     [
         (True, True),
-        (False, False),
+        pytest.param(False, False, marks=pytest.mark.full),
         pytest.param(True, False, marks=pytest.mark.full),
         pytest.param(False, True, marks=pytest.mark.full),
     ],

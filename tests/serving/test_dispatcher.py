@@ -413,9 +413,9 @@ def test_a_job_that_hangs_is_tried_again_then_fails(jobs, hanging, monkeypatch):
 
     monkeypatch.setattr(Dispatcher, "_step", step)
     claim = (built.layout, built.layout.widest, beyond)
-    job, _ = settled(jobs, lambda job: Order(job.id, "tiny", artifacts, *claim, limit=2))
+    job, _ = settled(jobs, lambda job: Order(job.id, "tiny", artifacts, *claim, limit=1))
     assert (job.state, steps) == ("failed", ["fetching", "proving"] * 2)
-    assert "could not prove tiny: it had not ended after 2 seconds and was stopped" in job.reason
+    assert "could not prove tiny: it had not ended after 1 seconds and was stopped" in job.reason
 
 
 def test_a_job_that_kills_its_workers_fails(jobs, working):
