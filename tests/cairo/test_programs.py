@@ -17,7 +17,13 @@ pytestmark = pytest.mark.slow
 IMAGES, IN_CAIRO = 50, 2
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[] if name in ("images", "classes") else pytest.mark.full)
+        for name in MODELS
+    ],
+)
 def model(request, tmp_path_factory):
     nodes, (shape, output), constants = MODELS[request.param]
     folder = tmp_path_factory.mktemp("models")

@@ -140,14 +140,9 @@ def test_winner_is_never_dearer_than_another(goal, first):
     assert tuner._best([best, small, dearer], goal) is small
 
 
-def test_same_search_finds_the_same(new_search, first):
-    again = new_search()
-    assert again.candidates == first.candidates
-    assert again.winner.candidate == first.winner.candidate
-    assert again.winner.loss == first.winner.loss
+def test_search_goes_on_where_it_was_stopped(new_search, first, monkeypatch):
+    """It finds what a search finds that was not stopped."""
 
-
-def test_search_goes_on_where_it_was_stopped(new_search, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
@@ -162,6 +157,9 @@ def test_search_goes_on_where_it_was_stopped(new_search, monkeypatch):
         outcome = new_search()
         patch.setattr(tuner, "figures_of", unwanted)
         assert new_search().winner == outcome.winner
+    assert outcome.candidates == first.candidates
+    assert outcome.winner.candidate == first.winner.candidate
+    assert outcome.winner.loss == first.winner.loss
 
 
 def test_other_samples_start_the_search_anew(search, first):

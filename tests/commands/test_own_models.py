@@ -142,6 +142,7 @@ def test_own_model_is_built_and_proved(project, numbers, tmp_path):
     verify(manifest, prove(manifest, 5, numbers[0]))
 
 
+@pytest.mark.full  # test_tuner.py has the search
 def test_own_model_is_tuned(project, numbers, node, tmp_path):
     """`build` uses the knobs that `tune` finds for a user's model."""
     tracked, knobs = (project / path.relative_to(ROOT) for path in (RUN_ARGS, OWN_RUN_ARGS))
