@@ -30,7 +30,7 @@ CRITICAL = (
     *("contracts/", "zk/binding.py", "zk/layout.py", "zk/slim.py", "zk/proof.py"),
     "zk/batches.py",
     *("zk/r1cs/", "zk/groth16/"),
-    *("zk/witness.py", "zk/verifier.py", "hub/gate.py", "hub/jobs.py"),
+    *("zk/witness.py", "zk/verifier.py", "zk/solc.py", "hub/gate.py", "hub/jobs.py"),
 )
 # The tests of each file, the fastest first. The longest prefix of a path decides.
 TESTS = {
@@ -84,6 +84,7 @@ TESTS = {
     "zk/rewriting.py": "circuits/test_rewriting.py",
     "zk/samples.py": "circuits/test_samples.py",
     "zk/slim.py": "circuits/test_slim.py",
+    "zk/solc.py": "circuits/test_verifier.py circuits/test_audit.py",
     "zk/srs.py": "circuits/test_srs.py",
     "zk/steps.py": "circuits/test_build.py circuits/test_groth16.py",
     "zk/translation.py": "circuits/test_translation.py",
