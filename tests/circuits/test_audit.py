@@ -86,7 +86,7 @@ FAULTY_VERIFIERS = {
         "let success := true",
         "let success := staticcall(gas(), 0x123456, 0, 0, 0, 0)",
     ),
-    "bad-srs-point": ("re:(0x\\w{62})\\w\\w(\\) // neg_s_g2_x_1)", "\\g<1>00\\g<2>"),
+    "bad-srs-point": ("re:(0x\\w+)\\w\\w(\\) // neg_s_g2_x_1)", "\\g<1>\\g<2>"),
     "known-secret": ("{secret}", "{generator}"),
     "accumulator-ignored": (
         "re:(if) mload\\(HAS_ACCUMULATOR_MPTR\\)(?=\\s*\\{\\s*mstore)",
