@@ -198,6 +198,7 @@ def test_layout_of_a_contract(clan, manifest, accounts):
     assert proof.outputs(layout) == [0, 1, 0, 0, 0, 0, 0, 0, 7, 0]
 
 
+@pytest.mark.plain
 @pytest.mark.slow
 def test_gas_of_a_check(manifest, proof, chain):
     gas = gas_of(manifest["verifier"]["contract"], manifest.file("verifier"), proof)

@@ -139,11 +139,11 @@ def test_two_at_once_share_one(tmp_path):
     """Neither of two builds replaces the SRS from which the other makes its keys."""
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         hashes = list(pool.map(made_in, [tmp_path] * 2))
-    assert hashes == [sha256(srs_path(tmp_path, "insecure-dev", 13))] * 2
+    assert hashes == [sha256(srs_path(tmp_path, "insecure-dev", 11))] * 2
 
 
 def made_in(folder) -> str:
-    return sha256(ensure_srs(folder, "insecure-dev", 13))
+    return sha256(ensure_srs(folder, "insecure-dev", 11))
 
 
 def swapped(content: bytes, one: int, other: int, size: int = POINT) -> bytes:
