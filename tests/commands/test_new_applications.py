@@ -138,9 +138,8 @@ def test_threshold(project, gate, node: Node):
     assert "the code of Gate is compiled from contracts/Gate.sol" in result.stdout
 
 
-@pytest.mark.parametrize(
-    ("name", "scores"), [pytest.param("my-badge", 3, marks=pytest.mark.full), ("gate", 1)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "scores"), [("my-badge", 3), ("gate", 1)])
 def test_its_files_are_tested_and_formatted(project, gate, name, scores):
     limit = "--margin" if scores > 1 else "--threshold"
     new(project, name, scores, limit, "0.25")  # or an earlier test did

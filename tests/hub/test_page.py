@@ -993,6 +993,7 @@ def test_record(visit):
     visit(story, url="#voice")
 
 
+@pytest.mark.full  # test_a_chain_that_is_gone_or_reset has a hub without its chain
 def test_hub_that_went_away(visit, node, tmp_path):
     with running(tmp_path / "gone", node) as gone:
 
