@@ -169,6 +169,14 @@ def test_operators_that_could_mix_inputs_are_refused(tmp_path, nodes, weights):
         bind(model, args.layout(6), tmp_path / "a", tmp_path / "b", **args.rewriting)
 
 
+def test_a_model_whose_first_dimension_counts_something_else_is_refused(tmp_path):
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    model = read_model(model_of(tmp_path / "m.onnx", nodes, {}, (2, 6), (2, 6)))
+    args = RunArgs(largest_input=4, batch=2)
+    with pytest.raises(CircuitError, match=r"not known to keep the inputs of a batch apart"):
+        bind(model, args.layout(12), tmp_path / "a", tmp_path / "b", **args.rewriting)
+
+
 def test_flattening_keeps_inputs_apart(tmp_path):
     nodes = [helper.make_node("Flatten", ["x"], ["y"])]
     model = read_model(model_of(tmp_path / "m.onnx", nodes, {}, (1, 2, 3), (1, 6)))

@@ -217,6 +217,7 @@ def test_budget_of_a_day(terms, route, jobs, batch, chain, by_hand):
     cost = int(batch.sent[0]["cost"])
     store = Batches(jobs)
     assert store.spent(time.time() - 60) == cost
+    assert store.spent(batch.sent[0]["at"]) == cost
     assert store.spent(time.time() + 60) == 0
 
 
