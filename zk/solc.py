@@ -46,8 +46,8 @@ def compiled(name: object, sources: dict[str, str], settings: dict[str, Any]) ->
     output: dict[str, Any] = json.loads(ended.stdout)
     for found in output.get("errors", []):
         if found["severity"] == "error":
-            # The lines are: a reason, --> a place:, and the source there.
-            reason, *place = re.split(r"\n +--> |:?\n", found["formattedMessage"].strip())[:2]
-            where = "".join(f" ({one})" for one in place)
+            said = found["formattedMessage"].strip()
+            reason, place = said.split("\n")[0], re.search(r"^ *--> (.+?):?$", said, re.MULTILINE)
+            where = f" ({place[1]})" if place else ""
             raise CircuitError(f"solc {SOLC} cannot compile {name}: {reason.rstrip('.')}{where}.")
     return output

@@ -59,7 +59,7 @@ def pair() -> Iterator[None]:
     with beside(
         replace(
             many,
-            name="pair",
+            name="clan-pair",
             verifier_name="ClanPairVerifier",
             run_args=args,
             samples=lambda: digit_samples(seen, 100),
@@ -72,7 +72,7 @@ def pair() -> Iterator[None]:
 def chain(manifest, pair, few) -> Iterator[Node]:
     """A chain with two Clans that take batches, one for each prover."""
     with own_node() as started:
-        for single, many in (("few", "few-batch"), ("clan", "pair")):
+        for single, many in (("few", "few-batch"), ("clan", "clan-pair")):
             result = ape(started, "deploy", "--only", single, "--batch", many)
             assert result.returncode == 0, result.stderr
         yield started
@@ -188,7 +188,7 @@ def test_orders_without_a_consent_are_refused(relaying, fresh, spoilt, reason):
 
 
 def test_page_lets_the_hub_join(relaying, fresh, browser):
-    """The account signs, and pays for nothing. The batch is one of `pair`."""
+    """The account signs, and pays for nothing. The batch is one of `clan-pair`."""
 
     def story(page: Page) -> None:
         page.goto(f"{relaying.url}/#clan")
